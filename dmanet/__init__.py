@@ -1,0 +1,1 @@
+"""DMANet: model, training and evaluation, fed from a pillar cache."""

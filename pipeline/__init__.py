@@ -1,0 +1,1 @@
+"""Files in, pillar cache out. This package never imports torch."""

@@ -1,0 +1,48 @@
+"""Errors a user can act on. Each message is one sentence: the file, what is wrong, what to do.
+
+The command line turns a :class:`PipelineError` into that sentence and an exit code; anything else is
+a defect of this software and keeps its traceback.
+"""
+
+
+class PipelineError(Exception):
+    """Base of every error this project raises on purpose.
+
+    ``exit_code`` is what the command line ends with.
+    """
+
+    exit_code = 1
+
+
+class UsageError(PipelineError):
+    """The request itself cannot be met: a missing folder, a wrong option, too small a budget."""
+
+    exit_code = 2
+
+
+class DataError(PipelineError):
+    """A file that was asked for is there, but what it holds is wrong."""
+
+
+class ShardError(DataError):
+    """A shard or one of its members cannot be read: not npz, truncated, bad CRC, wrong dtype."""
+
+
+class RecordingError(DataError):
+    """A raw recording (DAT, HDF5, box file) cannot be read."""
+
+
+class ManifestError(DataError):
+    """A manifest is malformed, of another version, or does not match the files on disk."""
+
+
+class CacheError(DataError):
+    """A pillar cache is damaged, incomplete, or was made with other settings."""
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, has the wrong type, or contradicts another."""
+
+
+class CheckpointError(DataError):
+    """A checkpoint is damaged, unsafe to load, or belongs to another architecture."""
