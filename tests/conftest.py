@@ -1,0 +1,24 @@
+"""Fixtures every test folder shares."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder of reference inputs and outputs; another one of the same layout may be tried."""
+    return Path(os.environ.get("DMANET_GOLDEN", TESTS / "data" / "golden"))
+
+
+@pytest.fixture(scope="session")
+def real_recordings() -> list[Path]:
+    """Real DAT recordings, which are not part of this repository."""
+    folder = TESTS.parent.parent / "shared" / "real"
+    found = sorted(folder.glob("*_td.dat"))
+    if not found:
+        pytest.skip(f"no real recordings at {folder}")
+    return found
