@@ -1,8 +1,10 @@
 """Errors a user can act on. Each message is one sentence: the file, what is wrong, what to do.
 
-The command line turns a :class:`PipelineError` into that sentence and an exit code; anything else is
-a defect of this software and keeps its traceback.
+The command line turns a :class:`PipelineError` into that sentence and an exit code; anything else
+is a defect of this software and keeps its traceback.
 """
+
+from pipeline.defects import Defect
 
 
 class PipelineError(Exception):
@@ -25,7 +27,17 @@ class DataError(PipelineError):
 
 
 class ShardError(DataError):
-    """A shard or one of its members cannot be read: not npz, truncated, bad CRC, wrong dtype."""
+    """A shard or one of its members cannot be read: not npz, truncated, bad CRC, wrong dtype.
+
+    ``defect`` names the fault in the vocabulary of :mod:`pipeline.defects`.
+    """
+
+    def __init__(self, message: str, defect: Defect) -> None:
+        super().__init__(message)
+        self.defect = defect
+
+    def __reduce__(self) -> tuple[type["ShardError"], tuple[str, Defect]]:
+        return type(self), (str(self), self.defect)  # so that it crosses process borders whole
 
 
 class RecordingError(DataError):

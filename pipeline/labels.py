@@ -1,0 +1,94 @@
+"""Boxes before training: the release's rules from sensor pixels to network-frame corners."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.defects import Defect
+from pipeline.release import SENSOR_SIZE
+
+CLASS_NAMES = (
+    "pedestrian",
+    "two wheeler",
+    "car",
+    "truck",
+    "bus",
+    "traffic sign",
+    "traffic light",
+)
+RELEASE_MAX_BOXES = 60  # the release pads to 60 rows and fails on the next one; here only a count
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """What decides which boxes are kept and in which frame they are expressed.
+
+    ``sensor`` and ``grid`` are (width, height), in pixels and in cells; ``min_diagonal`` and
+    ``min_side`` are sensor pixels; ``classes`` are the class numbers to keep, in output order
+    (class ``classes[i]`` becomes ``i``).
+    """
+
+    sensor: tuple[int, int] = SENSOR_SIZE
+    grid: tuple[int, int] = (512, 512)
+    min_diagonal: float = 60.0
+    min_side: float = 20.0
+    classes: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
+
+
+@dataclass(frozen=True)
+class KeptBoxes:
+    """Boxes that survive the rules, in the order of the records.
+
+    ``boxes``: float32 ``[K, 4]``, x1, y1, x2, y2 in grid units. ``classes``: int64 ``[K]``, index
+    into the rules' ``classes``. ``rows``: int64 ``[K]``, the record each box came from.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    rows: np.ndarray
+
+
+def apply_label_rules(labels: np.ndarray, rules: LabelRules) -> KeptBoxes:
+    """Crop to the sensor, drop what is wrong or too small, scale to the grid.
+
+    ``labels``: ``LABEL_DTYPE [M]``. The order is the release's: a box wider than the sensor is
+    dropped before cropping, sizes are tested after cropping.
+    """
+    width, height = rules.sensor
+    x, y, w, h = (labels[name].astype(np.float64) for name in "xywh")
+    with np.errstate(invalid="ignore"):
+        keep = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h) & (w <= width)
+        w, x = np.where(x < 0, w + x, w), np.maximum(x, 0)
+        h, y = np.where(y < 0, h + y, h), np.maximum(y, 0)
+        w = np.where(x + w > width, width - x, w)
+        h = np.where(y + h > height, height - y, h)
+        keep &= (w > 0) & (h > 0) & (x < width) & (y <= height)
+        keep &= (w**2 + h**2 >= rules.min_diagonal**2) & (w >= rules.min_side)
+        keep &= h >= rules.min_side
+    new_class = np.full(256, -1, np.int64)
+    new_class[list(rules.classes)] = np.arange(len(rules.classes))
+    classes = new_class[labels["class_id"]]
+    rows = np.flatnonzero(keep & (classes >= 0))
+    scale = np.array([rules.grid[0] / width, rules.grid[1] / height] * 2)
+    corners = np.stack([x, y, x + w, y + h], axis=1)[rows]  # [K, 4] sensor pixels
+    return KeptBoxes((corners * scale).astype(np.float32), classes[rows], rows)
+
+
+def label_defects(labels: np.ndarray, sensor: tuple[int, int]) -> dict[Defect, int]:
+    """How many boxes of one window show each known fault; only faults that occur are listed.
+
+    ``labels``: ``LABEL_DTYPE [M]``; ``sensor`` is (width, height) in pixels.
+    """
+    width, height = sensor
+    x, y, w, h = (labels[name].astype(np.float64) for name in "xywh")
+    finite = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h)
+    with np.errstate(invalid="ignore"):
+        outside = (x < 0) | (y < 0) | (x + w > width) | (y + h > height)
+        counts: dict[Defect, int] = {
+            Defect.BOX_NOT_FINITE: int((~finite).sum()),
+            Defect.BOX_TOO_WIDE: int((finite & (w > width)).sum()),
+            Defect.BOX_OUT_OF_FRAME: int((finite & outside & (w <= width)).sum()),
+            Defect.WRONG_CLASS: int((labels["class_id"] >= len(CLASS_NAMES)).sum()),
+            Defect.OVER_60_BOXES: max(0, len(labels) - RELEASE_MAX_BOXES),
+        }
+    return {defect: n for defect, n in counts.items() if n}
