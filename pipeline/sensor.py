@@ -1,0 +1,81 @@
+"""The sensor size of each recording, in ``release.json`` beside train/, val/, test/.
+
+The DLUT release has no place for it, because all of it comes from one 1280x720 sensor; recordings
+that were simulated or ingested may have any size. A recording the file does not name, and a release
+without the file, has the release's own size.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pipeline.errors import DataError
+
+SENSOR_FILE = "release.json"
+_FORMAT = "dmanet-release"
+_VERSION = 1
+_MAX_SIDE = 1 << 14  # DAT events hold 14 bits for each coordinate
+
+
+def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
+    """Width and height in pixels by recording id, as far as ``root`` states them.
+
+    Empty without the file. Raises :class:`DataError` for a file that is not of this format.
+    """
+    path = root / SENSOR_FILE
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT or content["version"] != _VERSION:
+            raise ValueError("of another format or version")
+        return {str(name): _size(size) for name, size in content["sensor"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: does not state sensor sizes as expected ({error}); "
+            "remove it, or write the release again."
+        ) from None
+
+
+def write_sensors(root: Path, sensors: Mapping[str, tuple[int, int]]) -> None:
+    """Add sizes (width, height in pixels) by recording id to the release's file, atomically.
+
+    What the file says of other recordings stays. Safe between processes.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        merged = {**read_sensors(root), **{name: _size(size) for name, size in sensors.items()}}
+        rows = ",\n".join(f"    {json.dumps(n)}: {json.dumps(merged[n])}" for n in sorted(merged))
+        text = (
+            f'{{\n  "format": "{_FORMAT}",\n  "version": {_VERSION},\n'
+            f'  "sensor": {{\n{rows}\n  }}\n}}\n'
+        )
+        beside = root / f".{SENSOR_FILE}.tmp"
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, root / SENSOR_FILE)
+
+
+def write_sensor(root: Path, recording_id: str, size: tuple[int, int]) -> None:
+    """:func:`write_sensors` for one recording."""
+    write_sensors(root, {recording_id: size})
+
+
+def _size(value: object) -> tuple[int, int]:
+    width, height = value  # type: ignore[misc]
+    if not all(type(side) is int and 0 < side <= _MAX_SIDE for side in (width, height)):
+        raise ValueError(f"a sensor of {width} by {height} pixels")
+    return width, height
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the lock leaves no file behind."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
