@@ -4,13 +4,20 @@ Settings are pydantic models: frozen, strict about their keys, and written to JS
 of weights, so that a checkpoint states what it is.
 """
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import SettingsError
+
+COARSEST_BACKBONE_STRIDE = 32
 
 
 class Settings(BaseModel):
     """Base of all settings: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AnchorSettings(Settings):
@@ -39,3 +46,94 @@ class AnchorSettings(Settings):
         if min(self.scales) <= 0 or min(self.ratios) <= 0:
             raise ValueError("scales and ratios must be greater than 0")
         return self
+
+
+class ModelSettings(Settings):
+    """Everything that decides the network's architecture. The defaults are the released DMANet."""
+
+    depth: Literal[18, 34, 50, 101, 152] = Field(18, description="Depth of the residual backbone.")
+    grid_size: tuple[int, int] = Field(
+        (512, 512), description="Height and width of the canvas in cells."
+    )
+    num_classes: int = Field(7, ge=1, description="Object classes.")
+    max_points: int = Field(5, ge=1, description="Point slots of a pillar.")
+    pillar_channels: int = Field(8, ge=1, description="Canvas channels of each polarity.")
+    pillar_batch_norm: Literal["batch", "sample"] = Field(
+        "batch",
+        description="What training statistics of the pillar net cover: all pillars of a batch, or "
+        "(the release) those of one frame and polarity.",
+    )
+    stem_width: int = Field(64, ge=1, description="Stage widths are 1, 2, 4 and 4 times this.")
+    feature_size: int = Field(256, ge=1, description="Channels of the pyramid and of the heads.")
+    head_convs: int = Field(4, ge=0, description="3x3 convolutions in a head before its output.")
+    long_memory: Literal["adaptive", "plain", "none"] = Field(
+        "adaptive", description="ConvLSTM with similarity weights, without them, or no ConvLSTM."
+    )
+    short_memory: bool = Field(
+        True, description="Aggregate each feature with the previous step's by attention."
+    )
+    similarity_eps: float = Field(
+        1e-4, gt=0, description="Embedding norm under which similarity weights fade out."
+    )
+    anchors: AnchorSettings = Field(AnchorSettings(), description="Anchor boxes.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "ModelSettings":
+        if min(self.grid_size) < COARSEST_BACKBONE_STRIDE:
+            raise ValueError(
+                f"grid_size {self.grid_size} is smaller than one cell of the coarsest backbone "
+                f"feature ({COARSEST_BACKBONE_STRIDE} x {COARSEST_BACKBONE_STRIDE})"
+            )
+        if self.anchors.levels not in ((3, 4, 5), (3, 4, 5, 6), (3, 4, 5, 6, 7)):
+            raise ValueError(
+                f"anchors.levels must be 3 to 5, 3 to 6 or 3 to 7 without gaps, "
+                f"not {self.anchors.levels}"
+            )
+        return self
+
+
+MODEL_PRESETS: dict[str, ModelSettings] = {
+    "dmanet18": ModelSettings(),
+    "dmanet34": ModelSettings(depth=34),
+    # The same network, small enough to train on two CPU cores. Anchors of 12 to 76 cells suit
+    # the 128 x 128 grid as the release's 32 to 812 suit its 512 x 512.
+    "tiny": ModelSettings(
+        grid_size=(128, 128),
+        stem_width=16,
+        feature_size=64,
+        head_convs=2,
+        anchors=AnchorSettings(levels=(3, 4, 5), base_scale=1.5),
+    ),
+}
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_settings(kind: type[S], mapping: Mapping[str, Any], source: str) -> S:
+    """Settings of ``kind`` from plain keys and values.
+
+    ``source`` names where they come from, for the message.
+
+    Raises:
+        SettingsError: a key is unknown, or a value has the wrong type or range, in one sentence.
+    """
+    try:
+        return kind.model_validate(dict(mapping))
+    except ValidationError as error:
+        problems = "; ".join(_problem(kind, detail) for detail in error.errors())
+        raise SettingsError(f"{source}: {problems}") from error
+
+
+def load_model_settings(
+    mapping: Mapping[str, Any], source: str = "model settings"
+) -> ModelSettings:
+    """:class:`ModelSettings` from plain keys and values (JSON, YAML); see :func:`load_settings`."""
+    return load_settings(ModelSettings, mapping, source)
+
+
+def _problem(kind: type[Settings], detail: Any) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"'{name}' is not a setting (there are {', '.join(kind.model_fields)})"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{name}: {message}, not {detail['input']!r}" if name else message

@@ -1,0 +1,178 @@
+"""DMANet: pillars of many frames to class logits and box deltas, with two memories over time.
+
+Wang et al., "Dual Memory Aggregation Network for Event-Based Object Detection with Learnable
+Representation", AAAI 2023. T time steps and B sequences make T*B frames, step-major. Everything
+that is not recurrent runs once over all of them; the state is an argument and a result.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dmanet.config import ModelSettings
+from dmanet.models.adaptive_conv_lstm import ConvLSTM
+from dmanet.models.backbone import Backbone
+from dmanet.models.fpn import FeaturePyramid, TemporalBranch
+from dmanet.models.heads import Head
+from dmanet.models.initialization import initialize_convolutions, initialize_heads
+from dmanet.models.non_local import NonLocalAggregation, aggregate_over_time
+from dmanet.models.pillar_net import PillarNet, Pillars, scatter_to_canvas
+
+
+@dataclass(frozen=True)
+class LevelState:
+    """What one recurrent level remembers, each ``[B, C, h, w]``.
+
+    Attributes:
+        hidden: hidden state of the ConvLSTM; 0 channels where the network has no long memory.
+        cell: cell of the ConvLSTM; 0 channels where the network has no long memory.
+        feature: the last step's backbone feature, which both memories compare with.
+    """
+
+    hidden: Tensor
+    cell: Tensor
+    feature: Tensor
+
+    def detach(self) -> "LevelState":
+        """The same values, cut from the graph."""
+        return LevelState(self.hidden.detach(), self.cell.detach(), self.feature.detach())
+
+
+State = tuple[LevelState, ...]  # one for each recurrent level, strides 8, 16, 32
+
+
+@dataclass(frozen=True)
+class HeadOutput:
+    """What the heads say about every anchor of every frame.
+
+    Attributes:
+        logits: ``[T*B, A, classes]``.
+        deltas: ``[T*B, A, 4]``.
+    """
+
+    logits: Tensor
+    deltas: Tensor
+
+
+class DMANet(nn.Module):
+    """The detector of ``settings``, freshly initialised."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        size, levels = settings.feature_size, settings.anchors.levels
+        self.pillar_net = PillarNet(
+            settings.pillar_channels, settings.max_points, settings.pillar_batch_norm
+        )
+        self.backbone = Backbone(
+            settings.depth, inputs=2 * settings.pillar_channels, width=settings.stem_width
+        )
+        channels = self.backbone.channels
+        self.long_memory: nn.ModuleList | None = None
+        self.temporal_branch: TemporalBranch | None = None
+        self.short_memory: nn.ModuleList | None = None
+        if settings.long_memory != "none":
+            adaptive = settings.long_memory == "adaptive"
+            self.long_memory = nn.ModuleList(
+                ConvLSTM(c, adaptive, settings.similarity_eps) for c in channels
+            )
+            self.temporal_branch = TemporalBranch(channels, size, levels)
+        if settings.short_memory:
+            self.short_memory = nn.ModuleList(NonLocalAggregation(c) for c in channels)
+        self.pyramid = FeaturePyramid(channels, size, levels)
+        per_cell = settings.anchors.per_cell
+        self.class_head = Head(size, settings.head_convs, per_cell, settings.num_classes)
+        self.box_head = Head(size, settings.head_convs, per_cell, 4)
+        initialize_convolutions(self)
+        initialize_heads(self.class_head, self.box_head)
+
+    def forward(
+        self,
+        positive: Pillars,
+        negative: Pillars,
+        steps: int,
+        batch: int,
+        state: State | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[HeadOutput, State]:
+        """Detect in ``steps * batch`` frames.
+
+        Args:
+            positive: pillars of the positive events of all frames.
+            negative: pillars of the negative events of all frames.
+            steps: time steps T.
+            batch: sequences B.
+            state: what was returned for the steps just before; None where all sequences begin.
+            reset: ``[T, B]`` bool, True where a sequence begins anew; None for nowhere but the
+                beginning. There both memories forget whatever came before.
+
+        Returns:
+            The heads' outputs for all frames, and the state after the last step (part of the
+            graph: detach it to stop gradients there).
+        """
+        features = self.backbone(self.canvas(positive, negative, steps * batch))
+        if state is not None and reset is not None:
+            state = tuple(_forget(level, reset[0]) for level in state)
+        short = self._short_path(features, steps, state, reset)
+        if self.long_memory is None:
+            pyramid = self.pyramid(short)
+            nothing = [x.new_zeros((batch, 0, *x.shape[2:])) for x in features]
+            hidden, cell = nothing, nothing
+        else:
+            assert self.temporal_branch is not None
+            long, hidden, cell = self._long_path(features, steps, state, reset)
+            pyramid = [
+                both + temporal
+                for both, temporal in zip(
+                    self.pyramid(short, long), self.temporal_branch(long), strict=True
+                )
+            ]
+        output = HeadOutput(self.class_head(pyramid), self.box_head(pyramid))
+        return output, tuple(
+            LevelState(h, c, x[-batch:]) for h, c, x in zip(hidden, cell, features, strict=True)
+        )
+
+    def canvas(self, positive: Pillars, negative: Pillars, frames: int) -> Tensor:
+        """Both polarities' pillar features, ``[frames, 2 * pillar_channels, H, W]``."""
+        polarities = (positive, negative)
+        return torch.cat(
+            [
+                scatter_to_canvas(features, pillars.coords, frames, self.settings.grid_size)
+                for features, pillars in zip(self.pillar_net(*polarities), polarities, strict=True)
+            ],
+            dim=1,
+        )
+
+    def _short_path(
+        self, features: Sequence[Tensor], steps: int, state: State | None, reset: Tensor | None
+    ) -> Sequence[Tensor]:
+        if self.short_memory is None:
+            return features
+        return [
+            aggregate_over_time(module, x, steps, state[i].feature if state else None, reset)
+            for i, (module, x) in enumerate(zip(self.short_memory, features, strict=True))
+        ]
+
+    def _long_path(
+        self, features: Sequence[Tensor], steps: int, state: State | None, reset: Tensor | None
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        assert self.long_memory is not None
+        before = [(s.hidden, s.cell, s.feature) for s in state] if state else [None] * len(features)
+        results = [
+            module(x, steps, level, reset)
+            for module, x, level in zip(self.long_memory, features, before, strict=True)
+        ]
+        outputs, hidden, cell = zip(*results, strict=True)
+        return list(outputs), list(hidden), list(cell)
+
+
+def _forget(state: LevelState, reset: Tensor) -> LevelState:
+    """Zeros where a sequence begins anew, so that not even a NaN survives a reset."""
+    anew = reset.view(-1, 1, 1, 1)
+    return LevelState(
+        state.hidden.masked_fill(anew, 0),
+        state.cell.masked_fill(anew, 0),
+        state.feature.masked_fill(anew, 0),
+    )

@@ -1,0 +1,30 @@
+"""The trainer's initial weights."""
+
+import math
+
+from torch import nn
+
+from dmanet.models.heads import Head
+
+OBJECT_PRIOR = 0.01  # initial probability of every class at every anchor
+
+
+def initialize_convolutions(module: nn.Module) -> None:
+    """Every convolution weight from ``N(0, sqrt(2 / (k*k*C_out)))``; biases stay as they are.
+
+    Batch normalisation already starts at weight 1, bias 0.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            fan_out = math.prod(part.kernel_size) * part.out_channels
+            nn.init.normal_(part.weight, 0.0, math.sqrt(2.0 / fan_out))
+
+
+def initialize_heads(class_head: Head, box_head: Head) -> None:
+    """Zero output weights: every logit starts at the prior's, every delta at 0."""
+    nn.init.zeros_(class_head.output.weight)
+    nn.init.zeros_(box_head.output.weight)
+    assert class_head.output.bias is not None
+    assert box_head.output.bias is not None
+    nn.init.constant_(class_head.output.bias, -math.log((1 - OBJECT_PRIOR) / OBJECT_PRIOR))
+    nn.init.zeros_(box_head.output.bias)

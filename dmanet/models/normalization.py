@@ -1,0 +1,32 @@
+"""Batch normalisation that survives a single value."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation of ``[N, C, ...]`` that also takes one value a channel while training.
+
+    One value has no variance, and PyTorch refuses it. Such a batch (one frame whose coarsest level
+    is a single cell, one pillar with one slot) is normalised with the running statistics, which it
+    leaves as they are.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised ``x``, shape and dtype unchanged."""
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected [N, C, ...], got {input.dim()} dimensions")
+
+
+def autocast_dtype(tensor: Tensor) -> torch.dtype:
+    """What autocast would make of ``tensor`` in a convolution; its own dtype without autocast."""
+    kind = tensor.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype

@@ -1,0 +1,114 @@
+"""Weights under the released names and under ours.
+
+Every tensor of the released network has exactly one place in ours, of the same shape, and the other
+way round; only one matrix that the release stores and never uses has none.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from dmanet.config import ModelSettings
+from dmanet.models.detector import DMANet
+from dmanet.models.pillar_net import POINT_FEATURES
+from pipeline.errors import CheckpointError
+
+# Stored by the release, read by nothing: [pillar channels, point features].
+UNUSED_RELEASED = "voxel_feature_extractor.pfn_layers.0.linear.weight"
+
+# Our module -> the released one. Of several that fit a name the longest holds.
+_MODULES: dict[str, str] = {
+    "pillar_net.point_conv": "voxel_feature_extractor.pfn_layers.0.conv1",
+    "pillar_net.norm": "voxel_feature_extractor.pfn_layers.0.norm",
+    "pillar_net.slot_conv": "voxel_feature_extractor.pfn_layers.0.conv3",
+    "backbone.stem_conv": "input_layer.0",
+    "backbone.stem_norm": "input_layer.1",
+    **{f"backbone.stages.{i}": f"layer{i + 1}" for i in range(4)},
+    **{f"long_memory.{i}.gates": f"layer{i + 2}_lstm.Gates" for i in range(3)},
+    **{f"long_memory.{i}.embed": f"layer{i + 2}_lstm.embed_layer.embed_convs" for i in range(3)},
+    **{f"short_memory.{i}": f"aggregation_layer.{i}" for i in range(3)},
+    **{f"short_memory.{i}.project": f"aggregation_layer.{i}.att_layer" for i in range(3)},
+    **{f"temporal_branch.convs.{i}": f"temporal_layer{i + 2}.0" for i in range(5)},
+    **{f"temporal_branch.norms.{i}": f"temporal_layer{i + 2}" for i in range(5)},
+    **{f"pyramid.lateral.{i}": f"fpn.P{i + 3}_1" for i in range(3)},
+    **{f"pyramid.smooth.{i}": f"fpn.P{i + 3}_2" for i in range(3)},
+    "pyramid.p6": "fpn.P6",
+    "pyramid.p7": "fpn.P7_2",
+    "class_head": "classificationModel",
+    "box_head": "regressionModel",
+}
+
+
+def released_names(settings: ModelSettings) -> dict[str, str]:
+    """Released name -> our name of every tensor of the network, parameters and buffers."""
+    template = _template(settings)
+    return {_released(name, template): name for name in template}
+
+
+def from_released(
+    state_dict: Mapping[str, Tensor], settings: ModelSettings, source: str = "checkpoint"
+) -> dict[str, Tensor]:
+    """Our state dict with a released checkpoint's tensors (not copied).
+
+    Args:
+        state_dict: released name -> tensor.
+        settings: the architecture that the weights must fit.
+        source: what to call the checkpoint in an error.
+
+    Raises:
+        CheckpointError: names are missing or surplus or have other shapes; all are listed.
+    """
+    template = _template(settings)
+    expected = {
+        released: template[ours].shape for released, ours in released_names(settings).items()
+    }
+    expected[UNUSED_RELEASED] = torch.Size((settings.pillar_channels, POINT_FEATURES))
+    missing = sorted(expected.keys() - state_dict.keys())
+    surplus = sorted(state_dict.keys() - expected.keys())
+    shapes = [
+        f"{name} ({tuple(state_dict[name].shape)} instead of {tuple(shape)})"
+        for name, shape in sorted(expected.items())
+        if name in state_dict and state_dict[name].shape != shape
+    ]
+    problems = {"missing": missing, "surplus": surplus, "of another shape": shapes}
+    if any(problems.values()):
+        raise CheckpointError(
+            f"{source} does not fit this network (depth {settings.depth}, {settings.num_classes} "
+            "classes): "
+            + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
+        )
+    return {ours: state_dict[name] for name, ours in names.items()}
+
+
+def to_released(state_dict: Mapping[str, Tensor], settings: ModelSettings) -> dict[str, Tensor]:
+    """The released state dict with our tensors (not copied).
+
+    The unused matrix is zeros: its values cannot matter, but a strict loader asks for it.
+    """
+    released = {name: state_dict[ours] for name, ours in released_names(settings).items()}
+    released[UNUSED_RELEASED] = torch.zeros(settings.pillar_channels, POINT_FEATURES)
+    return released
+
+
+def _template(settings: ModelSettings) -> dict[str, Tensor]:
+    """Our names with tensors that have a shape and no storage."""
+    with torch.device("meta"):
+        return DMANet(settings).state_dict()
+
+
+def _released(ours: str, template: Mapping[str, Tensor]) -> str:
+    """The released name of one of our names; ``template`` has all of them."""
+    module = max((module for module in _MODULES if ours.startswith(module + ".")), key=len)
+    rest = ours.removeprefix(module)
+    released = _MODULES[module]
+    if module.startswith("backbone.stages."):
+        rest = rest.replace(".norm", ".bn").replace(".shortcut.", ".downsample.")
+    elif module.startswith("temporal_branch.norms."):
+        # A level without a convolution of its own holds its normalisation first.
+        convolution = module.replace("norms", "convs") + ".weight"
+        released += ".1" if convolution in template else ".0"
+    elif rest.startswith(".convs."):
+        index, parameter = rest.removeprefix(".convs.").split(".")
+        rest = f".conv{int(index) + 1}.{parameter}"
+    return released + rest
