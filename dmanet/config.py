@@ -24,14 +24,18 @@ class AnchorSettings(Settings):
     """Anchor boxes of every pyramid level. The defaults are the release's."""
 
     levels: tuple[int, ...] = Field(
-        (3, 4, 5, 6, 7), min_length=1, description="Pyramid levels; level l has stride 2**l."
+        default=(3, 4, 5, 6, 7),
+        min_length=1,
+        description="Pyramid levels; level l has stride 2**l.",
     )
-    base_scale: float = Field(4.0, gt=0, description="Base anchor size in strides.")
+    base_scale: float = Field(default=4.0, gt=0, description="Base anchor size in strides.")
     scales: tuple[float, ...] = Field(
-        (1.0, 2.0 ** (1 / 3), 2.0 ** (2 / 3)), min_length=1, description="Factors on the base size."
+        default=(1.0, 2.0 ** (1 / 3), 2.0 ** (2 / 3)),
+        min_length=1,
+        description="Factors on the base size.",
     )
     ratios: tuple[float, ...] = Field(
-        (1 / 3, 1 / 2, 1.0, 2.0, 3.0), min_length=1, description="Heights over widths."
+        default=(1 / 3, 1 / 2, 1.0, 2.0, 3.0), min_length=1, description="Heights over widths."
     )
 
     @property
@@ -51,31 +55,40 @@ class AnchorSettings(Settings):
 class ModelSettings(Settings):
     """Everything that decides the network's architecture. The defaults are the released DMANet."""
 
-    depth: Literal[18, 34, 50, 101, 152] = Field(18, description="Depth of the residual backbone.")
-    grid_size: tuple[int, int] = Field(
-        (512, 512), description="Height and width of the canvas in cells."
+    depth: Literal[18, 34, 50, 101, 152] = Field(
+        default=18, description="Depth of the residual backbone."
     )
-    num_classes: int = Field(7, ge=1, description="Object classes.")
-    max_points: int = Field(5, ge=1, description="Point slots of a pillar.")
-    pillar_channels: int = Field(8, ge=1, description="Canvas channels of each polarity.")
+    grid_size: tuple[int, int] = Field(
+        default=(512, 512), description="Height and width of the canvas in cells."
+    )
+    num_classes: int = Field(default=7, ge=1, description="Object classes.")
+    max_points: int = Field(default=5, ge=1, description="Point slots of a pillar.")
+    pillar_channels: int = Field(default=8, ge=1, description="Canvas channels of each polarity.")
     pillar_batch_norm: Literal["batch", "sample"] = Field(
-        "batch",
+        default="batch",
         description="What training statistics of the pillar net cover: all pillars of a batch, or "
         "(the release) those of one frame and polarity.",
     )
-    stem_width: int = Field(64, ge=1, description="Stage widths are 1, 2, 4 and 4 times this.")
-    feature_size: int = Field(256, ge=1, description="Channels of the pyramid and of the heads.")
-    head_convs: int = Field(4, ge=0, description="3x3 convolutions in a head before its output.")
+    stem_width: int = Field(
+        default=64, ge=1, description="Stage widths are 1, 2, 4 and 4 times this."
+    )
+    feature_size: int = Field(
+        default=256, ge=1, description="Channels of the pyramid and of the heads."
+    )
+    head_convs: int = Field(
+        default=4, ge=0, description="3x3 convolutions in a head before its output."
+    )
     long_memory: Literal["adaptive", "plain", "none"] = Field(
-        "adaptive", description="ConvLSTM with similarity weights, without them, or no ConvLSTM."
+        default="adaptive",
+        description="ConvLSTM with similarity weights, without them, or no ConvLSTM.",
     )
     short_memory: bool = Field(
-        True, description="Aggregate each feature with the previous step's by attention."
+        default=True, description="Aggregate each feature with the previous step's by attention."
     )
     similarity_eps: float = Field(
-        1e-4, gt=0, description="Embedding norm under which similarity weights fade out."
+        default=1e-4, gt=0, description="Embedding norm under which similarity weights fade out."
     )
-    anchors: AnchorSettings = Field(AnchorSettings(), description="Anchor boxes.")
+    anchors: AnchorSettings = Field(default=AnchorSettings(), description="Anchor boxes.")
 
     @model_validator(mode="after")
     def _check(self) -> "ModelSettings":

@@ -60,9 +60,8 @@ def from_released(
         CheckpointError: names are missing or surplus or have other shapes; all are listed.
     """
     template = _template(settings)
-    expected = {
-        released: template[ours].shape for released, ours in released_names(settings).items()
-    }
+    names = released_names(settings)
+    expected = {name: template[ours].shape for name, ours in names.items()}
     expected[UNUSED_RELEASED] = torch.Size((settings.pillar_channels, POINT_FEATURES))
     missing = sorted(expected.keys() - state_dict.keys())
     surplus = sorted(state_dict.keys() - expected.keys())
@@ -76,7 +75,7 @@ def from_released(
         raise CheckpointError(
             f"{source} does not fit this network (depth {settings.depth}, {settings.num_classes} "
             "classes): "
-            + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
+            + "; ".join(f"{kind}: {', '.join(found)}" for kind, found in problems.items() if found)
         )
     return {ours: state_dict[name] for name, ours in names.items()}
 

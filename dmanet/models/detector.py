@@ -17,7 +17,7 @@ from dmanet.models.backbone import Backbone
 from dmanet.models.fpn import FeaturePyramid, TemporalBranch
 from dmanet.models.heads import Head
 from dmanet.models.initialization import initialize_convolutions, initialize_heads
-from dmanet.models.non_local import NonLocalAggregation, aggregate_over_time
+from dmanet.models.non_local import NonLocalAggregation
 from dmanet.models.pillar_net import PillarNet, Pillars, scatter_to_canvas
 
 
@@ -151,7 +151,7 @@ class DMANet(nn.Module):
         if self.short_memory is None:
             return features
         return [
-            aggregate_over_time(module, x, steps, state[i].feature if state else None, reset)
+            module(x, steps, state[i].feature if state else None, reset)
             for i, (module, x) in enumerate(zip(self.short_memory, features, strict=True))
         ]
 

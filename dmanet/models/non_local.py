@@ -21,46 +21,39 @@ class NonLocalAggregation(nn.Module):
         self.project = nn.Conv2d(inner, channels, 1)
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
 
-    def forward(self, current: Tensor, previous: Tensor) -> Tensor:
-        """The aggregated feature; all ``[N, C, h, w]``."""
+    def forward(
+        self, frames: Tensor, steps: int, previous: Tensor | None, reset: Tensor | None
+    ) -> Tensor:
+        """Aggregate each frame with the frame a step before it, all frames at once.
+
+        Args:
+            frames: ``[T*B, C, h, w]``, step-major.
+            steps: T.
+            previous: ``[B, C, h, w]`` before the first step; None where all sequences begin.
+            reset: ``[T, B]`` bool, True where a sequence begins anew; None for nowhere.
+
+        Returns:
+            ``[T*B, C, h, w]``; a sequence's first frame passes unchanged.
+        """
+        batch = len(frames) // steps
+        if previous is not None:
+            before = torch.cat([previous.to(frames.dtype), frames[:-batch]])
+            out = self.aggregate(frames, before)
+        elif steps == 1:
+            return frames
+        else:
+            out = torch.cat([frames[:batch], self.aggregate(frames[batch:], frames[:-batch])])
+        return out if reset is None else torch.where(reset.view(-1, 1, 1, 1), frames, out)
+
+    def aggregate(self, current: Tensor, previous: Tensor) -> Tensor:
+        """``current`` with what it attends to in ``previous``; all ``[N, C, h, w]``."""
         query = _rows(self.theta(current))  # [N, 1, h*w, C/2]
         key = _rows(self.pool(self.phi(previous)))  # [N, 1, h*w/4, C/2]
         value = _rows(self.pool(self.g(previous)))
-        # Scales by 1/sqrt(C/2) and takes the softmax in float32 for 16-bit inputs too.
+        # Scales by 1/sqrt(C/2), and takes the softmax in float32 for 16-bit inputs too.
         attended = F.scaled_dot_product_attention(query, key, value)
         attended = attended.squeeze(1).transpose(1, 2).unflatten(2, current.shape[2:])
         return current + self.project(attended)
-
-
-def aggregate_over_time(
-    module: NonLocalAggregation,
-    frames: Tensor,
-    steps: int,
-    previous: Tensor | None,
-    reset: Tensor | None,
-) -> Tensor:
-    """Aggregate each frame with the frame a step before it, all frames at once.
-
-    Args:
-        module: the aggregation.
-        frames: ``[T*B, C, h, w]``, step-major.
-        steps: T.
-        previous: ``[B, C, h, w]`` before the first step; None where all sequences begin.
-        reset: ``[T, B]`` bool, True where a sequence begins anew; None for nowhere.
-
-    Returns:
-        ``[T*B, C, h, w]``; a sequence's first frame passes unchanged.
-    """
-    batch = len(frames) // steps
-    if previous is None:
-        if steps == 1:
-            return frames
-        out = torch.cat([frames[:batch], module(frames[batch:], frames[:-batch])])
-    else:
-        out = module(frames, torch.cat([previous.to(frames.dtype), frames[:-batch]]))
-    if reset is not None:
-        out = torch.where(reset.view(-1, 1, 1, 1), frames, out)
-    return out
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dmanet.models.normalization import BatchNorm, autocast_dtype
 
@@ -82,7 +83,9 @@ class PillarNet(nn.Module):
     def _features(self, slots: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         total, max_points, _ = slots.shape
         channels = self.norm.num_features
-        hidden = slots.flatten(0, 1) @ self.point_conv.weight.flatten(1).T + self.point_conv.bias
+        hidden = F.linear(
+            slots.flatten(0, 1), self.point_conv.weight.flatten(1), self.point_conv.bias
+        )
         hidden = hidden.unflatten(0, (total, max_points))  # [P, slot, C]
         if self.training and self.per_sample:
             hidden = self._norm_per_sample(hidden, positive[:, 0], negative[:, 0])
@@ -90,7 +93,7 @@ class PillarNet(nn.Module):
             hidden = self.norm(hidden.flatten(0, 1)).unflatten(0, (total, max_points))
         read = hidden[:, : self.slots_read].relu().flatten(1)  # [P, slot * C]
         weight = self.slot_conv.weight.squeeze(2).transpose(1, 2).reshape(channels, -1)
-        return read @ weight.T + self.slot_conv.bias  # [P, C]
+        return F.linear(read, weight, self.slot_conv.bias)  # [P, C]
 
     def _norm_per_sample(self, hidden: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         # Running statistics depend on the order of updates: by polarity, then by frame.
