@@ -17,6 +17,7 @@ from pipeline.defects import Defect
 from pipeline.errors import ShardError
 
 _MAX_DEFLATE_RATIO = 1032  # no deflate stream expands further; a larger promise is damage
+_InflateError: type[Exception] = isal_zlib.error
 _LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")  # zip local file header, 30 bytes
 
 
@@ -91,7 +92,7 @@ class NpzFile:
             try:
                 # One spare byte: a stream that inflates to more than it promised is caught below.
                 data = isal_zlib.decompress(packed, wbits=-15, bufsize=info.file_size + 1)
-            except isal_zlib.error:
+            except _InflateError:
                 raise broken from None
         elif info.compress_type == zipfile.ZIP_STORED:
             data = bytes(packed)

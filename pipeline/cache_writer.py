@@ -1,0 +1,270 @@
+"""Writing a pillar cache: one recording at a time, built beside and published by a rename.
+
+Killed at any moment, a writer leaves at most a folder under ``.building``, which the next one
+removes; readers never look there.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+from pipeline import cache_layout as layout
+from pipeline.cache_layout import CacheSettings
+from pipeline.errors import CacheError, UsageError
+from pipeline.labels import apply_label_rules
+from pipeline.pillars import PackedWindow
+
+
+@contextmanager
+def open_for_writing(root: Path, settings: CacheSettings) -> Iterator[None]:
+    """Hold the one writer's place of the cache at ``root``, making the cache if there is none.
+
+    Raises :class:`CacheError` when the cache was made with other settings or another process writes
+    it, and :class:`UsageError` when ``root`` is something else than a cache. The lock ends with the
+    process, however that ends.
+    """
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root}: is a file; give a folder for the cache.")
+    if root.is_dir() and any(root.iterdir()) and not (root / "zarr.json").exists():
+        raise UsageError(f"{root}: is not empty and not a cache; give another folder.")
+    root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CacheError(
+                f"{root}: another process is writing this cache; wait for it or use another folder."
+            ) from None
+        if (root / "zarr.json").exists():
+            layout.check_identity(root_attributes(root), settings, str(root))
+        else:
+            _write_group_file(root, layout.describe(settings))
+        shutil.rmtree(root / layout.BUILDING, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(root / layout.BUILDING, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def root_attributes(root: Path) -> dict[str, Any]:
+    """Attributes of the zarr group at ``root``; raises :class:`CacheError` when unreadable."""
+    try:
+        return json.loads((root / "zarr.json").read_text())["attributes"]
+    except (OSError, ValueError, KeyError):
+        raise CacheError(f"{root}: its zarr.json cannot be read; build the cache again.") from None
+
+
+def _write_group_file(folder: Path, attributes: dict[str, Any]) -> None:
+    document = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
+    beside = folder / f".zarr.json.{os.getpid()}"
+    beside.write_text(json.dumps(document, indent=2))
+    os.replace(beside, folder / "zarr.json")
+
+
+class _Column:
+    """One growing array: rows are collected and written in whole chunks."""
+
+    def __init__(self, group: zarr.Group, name: str, dtype: Any, width: int = 0) -> None:
+        columns = {
+            "windows": layout.WINDOW_COLUMNS,
+            "labels_raw": layout.RAW_LABEL_COLUMNS,
+            "labels": layout.LABEL_COLUMNS,
+            "offsets": ("pillar", "point"),
+            "label_offsets": ("labels_raw", "labels"),
+        }.get(name, ())
+        tail = (width,) if width else ()
+        self._rows: list[np.ndarray] = []
+        self._waiting = 0
+        self.written = 0
+        self._dtype = np.dtype(dtype)
+        self._tail = tail
+        self._array = group.create_array(
+            name,
+            shape=(0, *tail),
+            chunks=(layout.CHUNK_ROWS, *tail),
+            dtype=self._dtype,
+            compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
+            attributes={
+                "holds": layout.ARRAYS[name],
+                **({"columns": list(columns)} if columns else {}),
+            },
+        )
+
+    def append(self, rows: np.ndarray) -> None:
+        self._rows.append(rows)
+        self._waiting += len(rows)
+        if self._waiting >= 4 * layout.CHUNK_ROWS:
+            self._write(self._waiting - self._waiting % layout.CHUNK_ROWS)
+
+    def close(self) -> None:
+        self._write(self._waiting)
+
+    def _write(self, count: int) -> None:
+        if not count:
+            return
+        rows = np.concatenate(self._rows).astype(self._dtype, copy=False)
+        self._array.resize((self.written + count, *self._tail))
+        self._array[self.written : self.written + count] = rows[:count]
+        self.written += count
+        self._rows = [rows[count:]]
+        self._waiting -= count
+
+
+class RecordingWriter:
+    """Appends the windows of one recording and publishes them; a context manager.
+
+    Leaving the context without :meth:`publish` removes what was built.
+    """
+
+    def __init__(
+        self, root: Path, recording_id: str, sensor: tuple[int, int], settings: CacheSettings
+    ) -> None:
+        self._root = root
+        self._id = recording_id
+        self._sensor = sensor
+        self._rules = settings.label_rules(sensor)
+        self._building = root / layout.BUILDING / recording_id.replace("/", "+")
+        shutil.rmtree(self._building, ignore_errors=True)
+        group = zarr.create_group(self._building, zarr_format=3)
+        point_dtype = settings.pillar_settings(sensor).point_dtype
+        self._pillars = _Column(group, "pillars", np.uint32)
+        self._points = _Column(group, "points", point_dtype)
+        self._batch_id = _Column(group, "batch_id", np.uint32)
+        self._offsets = _Column(group, "offsets", np.int64, 2)
+        self._windows = _Column(group, "windows", np.int64, len(layout.WINDOW_COLUMNS))
+        self._raw = _Column(group, "labels_raw", np.float64, len(layout.RAW_LABEL_COLUMNS))
+        self._kept = _Column(group, "labels", np.float64, len(layout.LABEL_COLUMNS))
+        self._label_offsets = _Column(group, "label_offsets", np.int64, 2)
+        self._offsets.append(np.zeros((1, 2), np.int64))
+        self._label_offsets.append(np.zeros((1, 2), np.int64))
+        self._ends = np.zeros((2, 2), np.int64)  # running pillar/point and raw/kept totals
+        self.windows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self._building, ignore_errors=True)
+
+    def append(
+        self,
+        window: PackedWindow,
+        labels: np.ndarray,
+        *,
+        shard: int,
+        member: int,
+        t_start: int,
+        starts: bool,
+        repeated: bool = False,
+    ) -> None:
+        """Add one window. ``labels``: ``LABEL_DTYPE [M]`` as the release holds them."""
+        number = self.windows
+        for polarity in (0, 1):
+            self._pillars.append(window.pillars[polarity])
+            self._points.append(window.points[polarity])
+            size = len(window.pillars[polarity])
+            self._batch_id.append(np.full(size, number, np.uint32))
+            self._ends[0] += size, len(window.points[polarity])
+            self._offsets.append(self._ends[:1].copy())
+        counts = window.counts
+        row = [shard, member, t_start, window.t_first, window.span, starts]
+        row += [counts.read, counts.in_range, counts.kept, counts.positive_in_range, repeated]
+        self._windows.append(np.array([row], np.int64))
+        self._append_labels(number, labels)
+        self.windows += 1
+
+    def _append_labels(self, number: int, labels: np.ndarray) -> None:
+        raw = np.empty((len(labels), len(layout.RAW_LABEL_COLUMNS)))
+        raw[:, 0] = number
+        for column, name in enumerate(layout.RAW_LABEL_COLUMNS[1:], start=1):
+            raw[:, column] = labels[name]
+        kept = apply_label_rules(labels, self._rules)
+        rows = np.empty((len(kept.rows), len(layout.LABEL_COLUMNS)))
+        rows[:, 0] = number
+        rows[:, 1:5] = kept.boxes
+        rows[:, 5] = kept.classes
+        rows[:, 6] = labels["track_id"][kept.rows]
+        rows[:, 7] = self._ends[1, 0] + kept.rows
+        self._raw.append(raw)
+        self._kept.append(rows)
+        self._ends[1] += len(raw), len(rows)
+        self._label_offsets.append(self._ends[1:].copy())
+
+    def publish(self, source: dict[str, Any], defects: dict[str, Any]) -> None:
+        """Close the arrays, write the attributes with every digest, sync, and rename into place.
+
+        ``source`` identifies the files read; ``defects`` tells what was found wrong in them.
+        """
+        for column in (
+            *(self._pillars, self._points, self._batch_id, self._offsets),
+            *(self._windows, self._raw, self._kept, self._label_offsets),
+        ):
+            column.close()
+        attributes = {
+            "recording": self._id,
+            "sensor": list(self._sensor),
+            "windows": self.windows,
+            "source": source,
+            "defects": defects,
+            "digests": {name: array_digest(self._building / name) for name in layout.ARRAYS},
+        }
+        _write_group_file(self._building, {**attributes, "digest": attributes_digest(attributes)})
+        _sync_tree(self._building)
+        target = self._root / self._id
+        parent = self._root
+        for part in self._id.split("/")[:-1]:
+            parent = parent / part
+            parent.mkdir(exist_ok=True)
+            if not (parent / "zarr.json").exists():
+                _write_group_file(parent, {})
+        os.rename(self._building, target)
+        _sync(target.parent)
+
+
+def array_digest(folder: Path) -> str:
+    """sha256 over a stored array: its zarr.json and chunk files, names and bytes, sorted by name."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def attributes_digest(attributes: dict[str, Any]) -> str:
+    """sha256 of a recording's attributes without their own ``digest``."""
+    plain = {key: value for key, value in attributes.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

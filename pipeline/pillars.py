@@ -1,0 +1,321 @@
+"""One window of events to event pillars: settings, the packed form, and its exact decoding.
+
+A pillar is a grid cell that holds one to five points of one polarity. The kernels
+(:mod:`pipeline.pillar_kernels`) produce pillars *packed* as integers, which is what the cache stores:
+
+``pillars`` uint32 ``[P]``
+    ``step << 3 | num_points``. Pillars of a polarity are sorted by cell number
+    ``(z·rows + y)·columns + x``; ``step`` is the difference to the pillar before it (the first one's
+    own cell number), so a running sum gives the cells back.
+``points`` ``[Q]``
+    The points of all pillars in that order, earliest first. Preset ``release``: uint8, the time bin
+    0…3. Preset ``paper``: uint32, ``dt << sub_bits | sub`` with ``dt`` in µs since the window's first
+    event and ``sub`` the sensor pixel counted from the cell's first pixel.
+
+Decoding gives the float32 tensors of the paper's formulation to the bit, see :func:`decode_points`.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline import pillar_kernels as kernels
+from pipeline.errors import DataError, SettingsError
+
+#: Raised by one whenever a kernel's output changes; part of a cache's fingerprint.
+KERNEL_VERSION = 1
+PRESETS = ("release", "paper")
+COUNT_BITS = 3
+MAX_POINTS_LIMIT = (1 << COUNT_BITS) - 1
+
+
+@dataclass(frozen=True)
+class PillarSettings:
+    """How a window becomes pillars.
+
+    ``preset``: ``release`` computes what the released code computes (coordinates truncated to
+    integers, one event per cell over both polarities); ``paper`` keeps float coordinates and several
+    points a pillar. ``sensor`` and ``grid`` are (width, height). ``num_bins``: time is scaled to
+    0…num_bins−1. ``time_cells``: cells along time. ``max_points`` a pillar, ``max_pillars`` a
+    polarity. ``dedup`` (paper): ``pixel`` keeps the earliest event per sensor pixel over both
+    polarities, ``none`` keeps all. ``overflow`` (paper): ``skip`` refuses new pillars beyond
+    ``max_pillars``; ``stop`` also drops every later event, as the release does.
+    """
+
+    preset: str = "release"
+    sensor: tuple[int, int] = (1280, 720)
+    grid: tuple[int, int] = (512, 512)
+    num_bins: int = 5
+    time_cells: int = 1
+    max_points: int = 5
+    max_pillars: int = 100_000
+    dedup: str = "pixel"
+    overflow: str = "skip"
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise SettingsError(f"preset '{self.preset}' is unknown; choose release or paper.")
+        if self.dedup not in ("pixel", "none") or self.overflow not in ("skip", "stop"):
+            raise SettingsError("dedup is 'pixel' or 'none', overflow is 'skip' or 'stop'.")
+        if not 1 <= self.max_points <= MAX_POINTS_LIMIT:
+            raise SettingsError(f"max_points is {self.max_points}; choose 1…{MAX_POINTS_LIMIT}.")
+        if min(*self.sensor, *self.grid, self.time_cells, self.max_pillars) < 1:
+            raise SettingsError("sensor, grid, time_cells and max_pillars must be positive.")
+        if max(self.sensor) > 1 << 14 or self.num_bins < 2 or self.num_bins > 255:
+            raise SettingsError("sensor sides go up to 16384 pixels and num_bins from 2 to 255.")
+        if self.cells >= 1 << (32 - COUNT_BITS):
+            raise SettingsError("the grid has too many cells; choose a coarser one.")
+
+    @property
+    def cells(self) -> int:
+        """Number of cells of one polarity."""
+        return self.grid[0] * self.grid[1] * self.time_cells
+
+    @cached_property
+    def column_of_pixel(self) -> np.ndarray:
+        """Grid column of every sensor column, int32 ``[width]``: ``floor(x·columns / width)``."""
+        width, columns = self.sensor[0], self.grid[0]
+        return (np.arange(width) * columns // width).astype(np.int32)
+
+    @cached_property
+    def row_of_pixel(self) -> np.ndarray:
+        """Grid row of every sensor row, int32 ``[height]``."""
+        height, rows = self.sensor[1], self.grid[1]
+        return (np.arange(height) * rows // height).astype(np.int32)
+
+    @cached_property
+    def first_pixel_of_column(self) -> np.ndarray:
+        """First sensor column of every grid column, int32 ``[columns]``."""
+        return np.searchsorted(self.column_of_pixel, np.arange(self.grid[0])).astype(np.int32)
+
+    @cached_property
+    def first_pixel_of_row(self) -> np.ndarray:
+        """First sensor row of every grid row, int32 ``[rows]``."""
+        return np.searchsorted(self.row_of_pixel, np.arange(self.grid[1])).astype(np.int32)
+
+    @cached_property
+    def sub_bits(self) -> tuple[int, int]:
+        """Bits for a pixel's place in its cell, along x and along y."""
+        widest = np.bincount(self.column_of_pixel).max() - 1
+        tallest = np.bincount(self.row_of_pixel).max() - 1
+        return int(widest).bit_length(), int(tallest).bit_length()
+
+    @cached_property
+    def x_of_pixel(self) -> np.ndarray:
+        """Grid coordinate of every sensor column, float32 ``[width]``."""
+        return (np.arange(self.sensor[0]) / self.sensor[0] * self.grid[0]).astype(np.float32)
+
+    @cached_property
+    def y_of_pixel(self) -> np.ndarray:
+        """Grid coordinate of every sensor row, float32 ``[height]``."""
+        return (np.arange(self.sensor[1]) / self.sensor[1] * self.grid[1]).astype(np.float32)
+
+    @property
+    def point_dtype(self) -> np.dtype:
+        """Type of the packed ``points``."""
+        return np.dtype(np.uint8 if self.preset == "release" else np.uint32)
+
+
+@dataclass(frozen=True)
+class EventCounts:
+    """Events of one window after each step: read, inside the sensor, after deduplication."""
+
+    read: int
+    in_range: int
+    kept: int
+    positive_in_range: int
+
+
+@dataclass(frozen=True)
+class PackedWindow:
+    """Pillars of one window as packed integers; index 0 of each pair is negative, 1 is positive.
+
+    ``pillars``: two uint32 ``[P]``; ``points``: two ``[Q]``. ``t_first`` and ``span`` are µs: the
+    first event inside the sensor, and the time from it to the last one.
+    """
+
+    pillars: tuple[np.ndarray, np.ndarray]
+    points: tuple[np.ndarray, np.ndarray]
+    t_first: int
+    span: int
+    counts: EventCounts
+    was_sorted: bool
+
+
+@dataclass(frozen=True)
+class PillarTensors:
+    """Pillars of one polarity as the network takes them.
+
+    ``points``: float32 ``[P, max_points, 3]``, x, y, t in grid units, unused slots 0.
+    ``num_points``: int64 ``[P]``. ``coords``: int64 ``[P, 3]``, cell z, y, x.
+    """
+
+    points: np.ndarray
+    num_points: np.ndarray
+    coords: np.ndarray
+
+
+class Workspace:
+    """Scratch grids the kernels reuse from window to window; one per thread."""
+
+    def __init__(self, settings: PillarSettings) -> None:
+        self.settings = settings
+        width, height = settings.sensor
+        if settings.preset == "release":
+            self.cell_state = np.zeros(settings.grid[0] * settings.grid[1], np.uint16)
+        else:
+            self.seen = np.zeros(width * height, np.uint8)
+            self.count = np.zeros((2, settings.cells), np.uint8)
+            self.offset = np.zeros(settings.cells, np.int32)
+
+
+def pack_window(events: np.ndarray, workspace: Workspace) -> PackedWindow:
+    """Events of one window to packed pillars.
+
+    ``events``: ``EVENT_DTYPE [N]``, polarities checked. Events that are not sorted by time are sorted
+    (stable) and reported by ``was_sorted``. A window without an event in range gives zero pillars;
+    one whose events share a timestamp keeps them, at t = 0. Raises :class:`DataError` when a window
+    of the ``paper`` preset is longer than its packed time can hold.
+    """
+    settings = workspace.settings
+    width, height = settings.sensor
+    first, last, in_range, positive, was_sorted = kernels.window_facts(events, width, height)
+    if not was_sorted:
+        events = events[np.argsort(events["t"], kind="stable")]
+        first, last, in_range, positive, _ = kernels.window_facts(events, width, height)
+    if in_range == 0:
+        nothing = np.empty(0, np.uint32), np.empty(0, settings.point_dtype)
+        counts = EventCounts(len(events), 0, 0, 0)
+        return PackedWindow((nothing[0],) * 2, (nothing[1],) * 2, 0, 0, counts, was_sorted)
+    t_first = int(events["t"][first])
+    span = int(events["t"][last]) - t_first
+    inside = events[first : last + 1]
+    if settings.preset == "release":
+        pillars, points, kept = _pack_release(inside, t_first, span, workspace)
+    else:
+        pillars, points, kept = _pack_paper(inside, t_first, span, workspace)
+    counts = EventCounts(len(events), in_range, kept, positive)
+    return PackedWindow(pillars, points, t_first, span, counts, was_sorted)
+
+
+_Pair = tuple[np.ndarray, np.ndarray]
+
+
+def _pack_release(
+    events: np.ndarray, t_first: int, span: int, workspace: Workspace
+) -> tuple[_Pair, _Pair, int]:
+    s = workspace.settings
+    totals = kernels.mark_cells(
+        events,
+        t_first,
+        span,
+        s.column_of_pixel,
+        s.row_of_pixel,
+        s.grid[0],
+        s.num_bins - 1,
+        s.max_pillars,
+        workspace.cell_state,
+    )
+    kept_by_polarity, pillars_by_polarity = totals[:2], totals[2:]
+    if kept_by_polarity.min() == 0:
+        # The release copies the other polarity's events into an empty one; ours must match.
+        source = int(kept_by_polarity.argmax())
+        pillars_by_polarity = np.repeat(pillars_by_polarity[source], 2)
+    else:
+        source = -1
+    pillars = tuple(np.empty(int(n), np.uint32) for n in pillars_by_polarity)
+    points = tuple(np.empty(int(n), np.uint8) for n in pillars_by_polarity)
+    kernels.emit_cells(
+        workspace.cell_state,
+        s.time_cells,
+        s.num_bins - 1,
+        pillars[0],
+        points[0],
+        pillars[1],
+        points[1],
+    )
+    if source >= 0:
+        pillars, points = (pillars[source],) * 2, (points[source],) * 2
+    return (pillars[0], pillars[1]), (points[0], points[1]), int(kept_by_polarity.sum())
+
+
+def _pack_paper(
+    events: np.ndarray, t_first: int, span: int, workspace: Workspace
+) -> tuple[_Pair, _Pair, int]:
+    s = workspace.settings
+    bits_x, bits_y = s.sub_bits
+    if span >> (32 - bits_x - bits_y):
+        raise DataError(
+            f"a window spans {span} µs; the paper preset stores at most "
+            f"{(1 << (32 - bits_x - bits_y)) - 1} µs a window on this grid."
+        )
+    accepted, kept, points_by_polarity, pillars_by_polarity = kernels.accept_points(
+        events,
+        t_first,
+        span,
+        s.column_of_pixel,
+        s.row_of_pixel,
+        s.first_pixel_of_column,
+        s.first_pixel_of_row,
+        bits_x,
+        bits_y,
+        s.grid[0],
+        s.grid[0] * s.grid[1],
+        s.num_bins - 1,
+        s.time_cells,
+        s.max_points,
+        s.max_pillars,
+        s.dedup == "pixel",
+        s.overflow == "stop",
+        workspace.seen,
+        workspace.count,
+    )
+    pillars, points = [], []
+    for polarity in (0, 1):
+        packed = np.empty(int(pillars_by_polarity[polarity]), np.uint32)
+        values = np.empty(int(points_by_polarity[polarity]), np.uint32)
+        kernels.place_points(
+            accepted, polarity, workspace.count[polarity], workspace.offset, packed, values
+        )
+        pillars.append(packed)
+        points.append(values)
+    return (pillars[0], pillars[1]), (points[0], points[1]), int(kept)
+
+
+def decode_points(
+    pillars: np.ndarray, points: np.ndarray, span: int, settings: PillarSettings
+) -> PillarTensors:
+    """Packed pillars of one window and polarity to the network's tensors, exactly.
+
+    ``pillars``: uint32 ``[P]``; ``points``: ``[Q]``; ``span`` in µs. The coordinates are
+    ``x/width·columns``, ``y/height·rows`` and ``(num_bins−1)·dt/span`` computed in float64 and cast to
+    float32 (preset ``paper``), or the cell's own integers and the time bin (preset ``release``).
+    """
+    columns, rows = settings.grid
+    num_points = (pillars & MAX_POINTS_LIMIT).astype(np.int64)  # [P]
+    cells = np.cumsum(pillars >> COUNT_BITS, dtype=np.int64)  # [P]
+    coords = np.stack([cells // (rows * columns), cells // columns % rows, cells % columns], axis=1)
+    out = np.zeros((len(pillars), settings.max_points, 3), np.float32)
+    pillar = np.repeat(np.arange(len(pillars)), num_points)  # [Q]
+    slot = np.arange(len(points)) - np.repeat(np.cumsum(num_points) - num_points, num_points)
+    if settings.preset == "release":
+        out[pillar, slot, 0] = coords[pillar, 2]
+        out[pillar, slot, 1] = coords[pillar, 1]
+        out[pillar, slot, 2] = points
+    else:
+        bits_x, bits_y = settings.sub_bits
+        sub_x = points & ((1 << bits_x) - 1)
+        sub_y = points >> bits_x & ((1 << bits_y) - 1)
+        dt = points >> (bits_x + bits_y)
+        first_x = settings.first_pixel_of_column[coords[pillar, 2]]
+        first_y = settings.first_pixel_of_row[coords[pillar, 1]]
+        out[pillar, slot, 0] = settings.x_of_pixel[first_x + sub_x]
+        out[pillar, slot, 1] = settings.y_of_pixel[first_y + sub_y]
+        out[pillar, slot, 2] = scaled_time(dt, span, settings.num_bins)
+    return PillarTensors(out, num_points, coords)
+
+
+def scaled_time(dt: np.ndarray, span: int, num_bins: int) -> np.ndarray:
+    """``(num_bins−1)·dt/span`` as float32; 0 where the window has a single timestamp."""
+    return ((num_bins - 1) * dt.astype(np.float64) / max(span, 1)).astype(np.float32)
