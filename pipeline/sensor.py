@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import DataError
 
@@ -63,8 +64,8 @@ def write_sensor(root: Path, recording_id: str, size: tuple[int, int]) -> None:
     write_sensors(root, {recording_id: size})
 
 
-def _size(value: object) -> tuple[int, int]:
-    width, height = value  # type: ignore[misc]
+def _size(value: Any) -> tuple[int, int]:
+    width, height = value
     if not all(type(side) is int and 0 < side <= _MAX_SIDE for side in (width, height)):
         raise ValueError(f"a sensor of {width} by {height} pixels")
     return width, height

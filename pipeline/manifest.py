@@ -1,0 +1,362 @@
+"""The manifest: one readable JSON file that says what a release, or a subset of it, holds.
+
+``data_manifests/README.md`` documents every field. The bytes depend on nothing but the content and
+on where the release lies relative to the file: no time of day, no absolute path.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from pipeline.defects import Defect
+from pipeline.errors import ManifestError
+from pipeline.labels import CLASS_NAMES
+from pipeline.release import SPLITS, RecordingFiles, ShardFiles, shard_path
+
+MANIFEST_VERSION = 1
+_FORMAT = "dmanet-manifest"
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class ShardEntry(NamedTuple):
+    """One shard: sizes in bytes and SHA-256 of its two files, and how many windows it holds.
+
+    ``None``: the file is missing or, where only labels were scanned, not known.
+    """
+
+    number: int
+    event_bytes: int | None
+    label_bytes: int | None
+    windows: int
+    event_sha256: str | None
+    label_sha256: str | None
+
+
+class DefectPlace(NamedTuple):
+    """Where a defect was seen; ``member`` is ``e0``…``l9``, ``None`` for the shard as a whole."""
+
+    defect: Defect
+    shard: int
+    member: str | None
+
+
+@dataclass(frozen=True)
+class RecordingEntry:
+    """What one recording holds.
+
+    ``sensor`` is (width, height) in pixels; ``time_us`` the first and last event's time, ``None``
+    where no event was read; ``events`` their number. ``labels`` and ``kept`` count boxes by class
+    name: all that are stored, and those that the label rules keep. ``defects`` counts each fault;
+    ``defect_places`` lists the first few of each. ``digest`` covers the bytes of every file, and is
+    ``None`` where only labels were scanned.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    id: str
+    sensor: tuple[int, int]
+    bytes: int
+    windows: int
+    events: int | None
+    time_us: tuple[int, int] | None
+    labels: dict[str, int]
+    kept: dict[str, int]
+    defects: dict[Defect, int]
+    defect_places: tuple[DefectPlace, ...]
+    digest: str | None
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def split(self) -> str:
+        return self.id.split("/")[0]
+
+    @property
+    def gaps(self) -> int:
+        """How many windows do not follow the one before them."""
+        return self.defects.get(Defect.TIME_GAP, 0)
+
+    @cached_property
+    def kept_counts(self) -> np.ndarray:
+        """Boxes the label rules keep, int64 ``[7]``, by class number."""
+        return np.array([self.kept[name] for name in CLASS_NAMES], np.int64)
+
+
+@dataclass(frozen=True)
+class SubsetProvenance:
+    """How a subset was chosen: enough to choose it again from the same source manifest.
+
+    ``budget`` is bytes; ``classes`` are the names it was chosen for; ``estimated`` says that event
+    files were not on disk and their sizes are a guess from the release's mean.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    source_digest: str
+    source_recordings: int
+    source_bytes: int
+    strategy: str
+    budget: int
+    seed: int
+    classes: tuple[str, ...]
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over recordings; see :class:`RecordingEntry` for the fields."""
+
+    __pydantic_config__ = _STRICT
+
+    recordings: int
+    shards: int
+    bytes: int
+    windows: int
+    events: int | None
+    labels: dict[str, int]
+    kept: dict[str, int]
+    defects: dict[Defect, int]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Recordings of a release in order of split (train, val, test) and name.
+
+    ``root`` is the release's folder; in the file it is relative to the manifest's own folder.
+    """
+
+    root: Path
+    recordings: tuple[RecordingEntry, ...]
+    labels_only: bool = False
+    subset: SubsetProvenance | None = None
+
+    @cached_property
+    def totals(self) -> Totals:
+        rows = self.recordings
+        events = [row.events for row in rows]
+        return Totals(
+            recordings=len(rows),
+            shards=sum(len(row.shards) for row in rows),
+            bytes=sum(row.bytes for row in rows),
+            windows=sum(row.windows for row in rows),
+            events=None if None in events else sum(n for n in events if n is not None),
+            labels=_sum_counts(row.labels for row in rows),
+            kept=_sum_counts(row.kept for row in rows),
+            defects=_sum_defects(row.defects for row in rows),
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, the same wherever the release and the manifest lie."""
+        content = _content(self)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def split(self, name: str) -> tuple[RecordingEntry, ...]:
+        return tuple(row for row in self.recordings if row.split == name)
+
+    def recording_files(self, root: Path | None = None) -> list[RecordingFiles]:
+        """Paths of every recording's files below ``root`` (default: the manifest's own root).
+
+        Raises :class:`ManifestError` that names the first file which the manifest lists and which
+        is missing or has another size.
+        """
+        base = self.root if root is None else root
+        return [self._files_of(row, base) for row in self.recordings]
+
+    def _files_of(self, row: RecordingEntry, base: Path) -> RecordingFiles:
+        shards = []
+        for shard in row.shards:
+            events = shard_path(base, row.id, shard.number, "events")
+            labels = shard_path(base, row.id, shard.number, "labels")
+            has_events = shard.event_bytes is not None or self.labels_only
+            has_labels = shard.label_bytes is not None
+            if has_events:
+                _require_size(events, shard.event_bytes)
+            if has_labels:
+                _require_size(labels, shard.label_bytes)
+            shards.append(
+                ShardFiles(
+                    shard.number, events if has_events else None, labels if has_labels else None
+                )
+            )
+        split, filelist, name = row.id.split("/")
+        return RecordingFiles(split, filelist, name, tuple(shards))
+
+
+def _require_size(path: Path, size: int | None) -> None:
+    try:
+        found = path.stat().st_size
+    except OSError:
+        raise ManifestError(
+            f"{path}: listed in the manifest but missing; "
+            "restore the file, give the right root, or scan the release again."
+        ) from None
+    if size is not None and found != size:
+        raise ManifestError(
+            f"{path}: has {found} bytes where the manifest says {size}; "
+            "restore the file or scan the release again."
+        )
+
+
+def recording_digest(shards: Iterable[ShardEntry]) -> str:
+    """SHA-256 over the numbers and digests of a recording's files, in their order."""
+    rows = [[s.number, s.event_sha256, s.label_sha256] for s in shards]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _sum_counts(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter(dict.fromkeys(CLASS_NAMES, 0))
+    for row in rows:
+        total.update(row)
+    return {name: total[name] for name in CLASS_NAMES}
+
+
+def _sum_defects(rows: Iterable[Mapping[Defect, int]]) -> dict[Defect, int]:
+    total: Counter[Defect] = Counter()
+    for row in rows:
+        total.update(row)
+    return {defect: total[defect] for defect in Defect if total[defect]}
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _File:
+    """The file's top level, in the order of its keys."""
+
+    __pydantic_config__ = _STRICT
+
+    format: Literal["dmanet-manifest"]
+    version: Literal[1]
+    created_with: str
+    root: str
+    labels_only: bool
+    subset: SubsetProvenance | None
+    totals: Totals
+    shard_columns: tuple[str, ...]
+    recordings: tuple[RecordingEntry, ...]
+
+
+_ADAPTER = TypeAdapter(_File)
+_ID = re.compile(rf"({'|'.join(SPLITS)})/(?!\.)[^/\0]+/(?!\.)[^/\0]+")
+
+
+def _content(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "labels_only": manifest.labels_only,
+        "subset": None if manifest.subset is None else asdict(manifest.subset),
+        "totals": asdict(manifest.totals),
+        "shard_columns": ShardEntry._fields,
+        "recordings": [asdict(row) for row in manifest.recordings],
+    }
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write the file whole or not at all; its root becomes relative to the file's folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    root = os.path.relpath(manifest.root.resolve(), path.parent.resolve())
+    content = {
+        "format": _FORMAT,
+        "version": MANIFEST_VERSION,
+        "created_with": f"dmanet-events {version('dmanet-events')}",
+        "root": Path(root).as_posix(),
+        **_content(manifest),
+    }
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.write_text(_readable_json(content) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest at ``path``.
+
+    Raises :class:`ManifestError` for a file that cannot be read, another version, an unknown or
+    missing field, and totals that contradict the rows.
+    """
+    try:
+        data = path.read_bytes()
+        top = json.loads(data)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise ManifestError(
+            f"{path}: not a manifest, it is not JSON ({error}); make one with 'dmanet-data scan'."
+        ) from None
+    if not isinstance(top, dict) or top.get("format") != _FORMAT:
+        raise ManifestError(f"{path}: not a manifest; make one with 'dmanet-data scan'.")
+    if top.get("version") != MANIFEST_VERSION:
+        raise ManifestError(
+            f"{path}: manifest version {top.get('version')!r}, this program reads "
+            f"{MANIFEST_VERSION}; scan the release again."
+        )
+    try:
+        file = _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ManifestError(
+            f"{path}: malformed at '{where}' ({first['msg']}); scan the release again."
+        ) from None
+    manifest = Manifest(
+        root=Path(os.path.normpath(path.parent.resolve() / file.root)),
+        recordings=file.recordings,
+        labels_only=file.labels_only,
+        subset=file.subset,
+    )
+    contradiction = _contradiction(manifest, file)
+    if contradiction:
+        raise ManifestError(f"{path}: {contradiction}; scan the release again.")
+    return manifest
+
+
+def _contradiction(manifest: Manifest, file: _File) -> str | None:
+    """What no honest writer leaves behind; ids are checked because paths are made from them."""
+    if file.shard_columns != ShardEntry._fields:
+        return f"shard_columns are not {', '.join(ShardEntry._fields)}"
+    seen = set()
+    for row in manifest.recordings:
+        if not _ID.fullmatch(row.id) or row.id in seen:
+            return f"recording id {row.id!r} is repeated or is not split/filelist/name"
+        seen.add(row.id)
+        if list(row.labels) != list(CLASS_NAMES) or list(row.kept) != list(CLASS_NAMES):
+            return f"label counts of {row.id} do not list the classes {', '.join(CLASS_NAMES)}"
+        numbers = [shard.number for shard in row.shards]
+        if numbers != sorted(set(numbers)) or any(number < 0 for number in numbers):
+            return f"shards of {row.id} are not in the order of their numbers"
+        if row.bytes != sum((s.event_bytes or 0) + (s.label_bytes or 0) for s in row.shards):
+            return f"bytes of {row.id} are not the sum over its shards"
+        if row.windows != sum(shard.windows for shard in row.shards):
+            return f"windows of {row.id} are not the sum over its shards"
+    if manifest.totals != file.totals:
+        return "totals are not the sums over the recordings"
+    return None
+
+
+def _readable_json(value: Any, indent: str = "") -> str:
+    """JSON with a line for each field, and whatever fits on one line kept on it."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(flat) <= 140 or not isinstance(value, dict | list | tuple):
+        return flat
+    inner = indent + " "
+    if isinstance(value, dict):
+        body = [
+            f"{inner}{json.dumps(key, ensure_ascii=False)}: {_readable_json(item, inner)}"
+            for key, item in value.items()
+        ]
+        return "{\n" + ",\n".join(body) + f"\n{indent}}}"
+    if not any(isinstance(item, dict) for item in value):  # a table: one line for each row
+        body = [inner + json.dumps(item, ensure_ascii=False) for item in value]
+    else:
+        body = [inner + _readable_json(item, inner) for item in value]
+    return "[\n" + ",\n".join(body) + f"\n{indent}]"

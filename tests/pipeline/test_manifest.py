@@ -1,0 +1,169 @@
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ManifestError
+from pipeline.manifest import Manifest, read_manifest, write_manifest
+from pipeline.release import walk_release
+from pipeline.scan import scan_release
+from tests.pipeline.releases import write_recording
+
+A = "train/trainfilelist00/a"
+B = "test/testfilelist01/b"
+
+
+@pytest.fixture
+def release(tmp_path):
+    root = tmp_path / "release"
+    write_recording(root, A)
+    write_recording(root, B, shards=1, class_id=0)
+    return root
+
+
+@pytest.fixture
+def written(release, tmp_path):
+    path = tmp_path / "manifests" / "all.json"
+    write_manifest(scan_release(release), path)
+    return path
+
+
+def edit(path: Path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_reads_back_what_was_written(release, written):
+    manifest = scan_release(release)
+    assert read_manifest(written) == manifest
+    assert read_manifest(written).digest == manifest.digest
+
+
+def test_bytes_do_not_depend_on_the_run(release, written, tmp_path):
+    again = written.with_name("again.json")
+    write_manifest(scan_release(release, workers=2), again)
+    assert again.read_bytes() == written.read_bytes()
+    assert not list(written.parent.glob(".*"))
+
+
+def test_root_is_relative_so_that_both_may_move_together(release, written, tmp_path):
+    assert str(tmp_path) not in written.read_text()
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    shutil.move(release, moved / "release")
+    shutil.move(written.parent, moved / "manifests")
+    manifest = read_manifest(moved / "manifests" / "all.json")
+    assert manifest.root == moved / "release"
+    assert manifest.recording_files() == walk_release(moved / "release")
+
+
+def test_digest_is_of_the_content_and_not_of_the_place(release):
+    manifest = scan_release(release)
+    assert replace(manifest, root=Path("/elsewhere")).digest == manifest.digest
+    assert replace(manifest, recordings=manifest.recordings[:1]).digest != manifest.digest
+
+
+def test_recording_files_take_another_root(release, written, tmp_path):
+    shutil.copytree(release, tmp_path / "copy")
+    files = read_manifest(written).recording_files(tmp_path / "copy")
+    assert files == walk_release(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("kind", ["events/b/ev001.npz", "labels/b/lb001.npz"])
+def test_a_listed_file_that_is_gone_is_named(release, written, kind):
+    (release / "test/testfilelist01" / kind).unlink()
+    with pytest.raises(ManifestError, match=f"{os.path.basename(kind)}: listed .* missing"):
+        read_manifest(written).recording_files()
+
+
+def test_a_listed_file_of_another_size_is_named(release, written):
+    with (release / "test/testfilelist01/labels/b/lb001.npz").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ManifestError, match=r"lb001\.npz: has \d+ bytes where"):
+        read_manifest(written).recording_files()
+
+
+def test_a_file_the_release_never_had_is_none(release, tmp_path):
+    (release / "test/testfilelist01/labels/b/lb001.npz").unlink()
+    (_, b) = scan_release(release).recording_files()
+    assert b.shards[0].labels is None
+    assert b.shards[0].events is not None
+
+
+def test_totals_are_sums_over_recordings(release):
+    totals = scan_release(release).totals
+    assert (totals.recordings, totals.shards, totals.windows, totals.events) == (2, 3, 30, 1200)
+    assert totals.bytes == sum(path.stat().st_size for path in release.rglob("*.npz"))
+    assert totals.kept["car"] == 20
+    assert totals.kept["pedestrian"] == 10
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"format": "other"}', "\xff"])
+def test_another_file_is_not_a_manifest(tmp_path, text):
+    path = tmp_path / "m.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(ManifestError, match=r"m\.json: not a manifest") as caught:
+        read_manifest(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_manifest_is_named(tmp_path):
+    with pytest.raises(ManifestError, match=r"none\.json: cannot be read"):
+        read_manifest(tmp_path / "none.json")
+
+
+def test_another_version_is_refused(written):
+    edit(written, lambda m: m.update(version=2))
+    with pytest.raises(ManifestError, match="manifest version 2"):
+        read_manifest(written)
+
+
+def _first(manifest):
+    return manifest["recordings"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m.update(surplus=1), "surplus"),
+        (lambda m: m.pop("root"), "root"),
+        (lambda m: _first(m).update(bytes="many"), r"recordings\.0\.bytes"),
+        (lambda m: _first(m).update(bytes=1), "bytes of"),
+        (lambda m: _first(m).update(windows=1), "windows of"),
+        (lambda m: _first(m)["shards"][0].pop(), r"recordings\.0\.shards\.0"),
+        (lambda m: _first(m)["shards"].reverse(), "order"),
+        (lambda m: _first(m)["defects"].update({"no-such-fault": 1}), "defects"),
+        (lambda m: _first(m)["kept"].pop("car"), "label counts"),
+        (lambda m: m["recordings"].append(_first(m)), "repeated"),
+        (lambda m: _first(m).update(id="train/../b"), "split/filelist/name"),
+        (lambda m: _first(m).update(id="train/a/.."), "split/filelist/name"),
+        (lambda m: _first(m).update(id="other/a/b"), "split/filelist/name"),
+        (lambda m: m["totals"].update(windows=7), "totals"),
+        (lambda m: m["shard_columns"].reverse(), "shard_columns"),
+    ],
+)
+def test_a_malformed_manifest_is_one_sentence_that_says_where(written, change, says):
+    edit(written, change)
+    with pytest.raises(ManifestError, match=says) as caught:
+        read_manifest(written)
+    assert str(caught.value).startswith(f"{written}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reader_finds_each_shard_on_one_line(written):
+    lines = written.read_text().splitlines()
+    assert (
+        sum('"event_bytes"' not in line and line.strip().startswith("[1,") for line in lines) == 2
+    )
+
+
+def test_a_failed_write_leaves_the_old_manifest(release, written):
+    before = written.read_bytes()
+    broken = Manifest(root=release, recordings=(object(),))  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        write_manifest(broken, written)
+    assert written.read_bytes() == before

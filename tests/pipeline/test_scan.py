@@ -1,0 +1,234 @@
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.defects import Defect
+from pipeline.errors import UsageError
+from pipeline.labels import CLASS_NAMES
+from pipeline.release import EVENT_DTYPE, shard_path, write_shard
+from pipeline.scan import MAX_PLACES, scan_release
+from pipeline.sensor import write_sensor
+from tests.pipeline.releases import boxes, window_events, write_recording
+
+A = "train/trainfilelist00/a"
+
+
+def good_windows(number=1):
+    return [window_events(10 * number + k) for k in range(10)]
+
+
+def good_boxes():
+    return [boxes((100, 100, 80, 60, 2)) for _ in range(10)]
+
+
+def scan_one(root, **kwargs):
+    (row,) = scan_release(root, **kwargs).recordings
+    return row
+
+
+def test_a_sound_recording(tmp_path):
+    write_recording(tmp_path, A, shards=3)
+    row = scan_one(tmp_path)
+    assert (row.id, row.split, row.sensor) == (A, "train", (1280, 720))
+    assert (row.windows, row.events, row.gaps) == (30, 1200, 0)
+    assert row.defects == {}
+    assert row.labels == {name: 30 if name == "car" else 0 for name in CLASS_NAMES}
+    first, last = window_events(10), window_events(39)
+    assert row.time_us == (first["t"][0], last["t"][-1])
+    assert [shard.number for shard in row.shards] == [1, 2, 3]
+
+
+def test_the_golden_shard_agrees_with_a_plain_reading(golden):
+    row = scan_one(golden / "shard")
+    events = np.load(shard_path(golden / "shard", row.id, 1, "events"))
+    labels = np.load(shard_path(golden / "shard", row.id, 1, "labels"))
+    assert row.events == sum(len(events[f"e{k}"]) for k in range(10))
+    classes = np.concatenate([labels[f"l{k}"]["class_id"] for k in range(10)])
+    assert list(row.labels.values()) == np.bincount(classes, minlength=7).tolist()
+    assert sum(row.kept.values()) < sum(row.labels.values())
+
+
+def test_labels_only_needs_no_event_file(tmp_path):
+    write_recording(tmp_path, A)
+    full = scan_one(tmp_path)
+    on_disk = scan_one(tmp_path, labels_only=True)
+    shutil.rmtree(tmp_path / "train/trainfilelist00/events")
+    row = scan_one(tmp_path, labels_only=True)
+    assert row.labels == full.labels
+    assert row.windows == full.windows
+    assert (row.events, row.time_us, row.digest, row.defects) == (None, None, None, {})
+    assert [shard.event_bytes for shard in row.shards] == [None, None]
+    assert on_disk.bytes == full.bytes
+
+
+def test_sensor_size_comes_from_the_release_and_rules_the_labels(tmp_path):
+    write_shard(
+        tmp_path,
+        A,
+        1,
+        [window_events(10 + k, sensor=(640, 480)) for k in range(10)],
+        [boxes((600, 100, 80, 60, 2), (0, 0, 700, 60, 2)) for _ in range(10)],
+    )
+    write_sensor(tmp_path, A, (640, 480))
+    row = scan_one(tmp_path)
+    assert row.sensor == (640, 480)
+    assert row.defects == {Defect.BOX_OUT_OF_FRAME: 10, Defect.BOX_TOO_WIDE: 10}
+    assert row.kept["car"] == 10
+    assert row.labels["car"] == 20
+
+
+def damage(path, name):
+    """Flip the last byte of a member's deflate stream."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(f"{name}.npy")
+    data = bytearray(path.read_bytes())
+    end = data.index(b"PK", info.header_offset + 30 + len(info.filename) + info.compress_size - 4)
+    data[end - 1] ^= 0xFF
+    path.write_bytes(data)
+
+
+def changed(field, value):
+    events = window_events(15)
+    events[field] = value
+    return events
+
+
+@pytest.mark.parametrize(
+    ("window", "defect"),
+    [
+        (np.empty(0, EVENT_DTYPE), Defect.EMPTY_WINDOW),
+        (changed("x", 1280), Defect.EMPTY_WINDOW),
+        (changed("p", 1), Defect.SINGLE_POLARITY),
+        (changed("p", 0), Defect.SINGLE_POLARITY),
+        (changed("p", 2), Defect.BAD_POLARITY),
+        (changed("t", 15 * 50_000), Defect.SINGLE_TIMESTAMP),
+        (window_events(15)[::-1], Defect.UNSORTED_TIME),
+        (window_events(16), Defect.TIME_GAP),
+    ],
+)
+def test_event_defects_are_named_where_they_are(tmp_path, window, defect):
+    windows = good_windows()
+    windows[5] = window
+    write_shard(tmp_path, A, 1, windows, good_boxes())
+    row = scan_one(tmp_path)
+    # A window that is out of place makes the one after it not follow either.
+    places = [(defect, 1, "e5")] + ([(defect, 1, "e6")] if defect is Defect.TIME_GAP else [])
+    assert row.defects == {defect: len(places)}
+    assert list(row.defect_places) == places
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (boxes((-5, 100, 80, 60, 2)), {Defect.BOX_OUT_OF_FRAME: 1}),
+        (boxes((0, 100, 1300, 60, 2)), {Defect.BOX_TOO_WIDE: 1}),
+        (boxes((np.nan, 100, 80, 60, 2)), {Defect.BOX_NOT_FINITE: 1}),
+        (boxes((100, 100, 80, 60, 7)), {Defect.WRONG_CLASS: 1}),
+        (boxes(*[(100, 100, 80, 60, 2)] * 63), {Defect.OVER_60_BOXES: 3}),
+    ],
+)
+def test_label_defects_are_counted_by_box(tmp_path, labels, expected):
+    windows = good_boxes()
+    windows[3] = labels
+    write_shard(tmp_path, A, 1, good_windows(), windows)
+    row = scan_one(tmp_path)
+    assert row.defects == expected
+    assert [place[1:] for place in row.defect_places] == [(1, "l3")]
+
+
+@pytest.mark.parametrize(("kind", "member"), [("events", "e4"), ("labels", "l4")])
+def test_a_bad_crc_costs_one_window_and_is_no_gap(tmp_path, kind, member):
+    write_recording(tmp_path, A)
+    damage(shard_path(tmp_path, A, 1, kind), member)
+    row = scan_one(tmp_path)
+    assert row.defects == {Defect.BAD_CRC: 1}
+    assert row.defect_places == ((Defect.BAD_CRC, 1, member),)
+    assert row.windows == 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "defect"),
+    [("events", Defect.MISSING_EVENT_FILE), ("labels", Defect.MISSING_LABEL_FILE)],
+)
+def test_a_missing_file_is_one_defect(tmp_path, kind, defect):
+    write_recording(tmp_path, A, shards=3)
+    shard_path(tmp_path, A, 2, kind).unlink()
+    row = scan_one(tmp_path)
+    assert row.defects == {defect: 1}
+    assert row.defect_places == ((defect, 2, None),)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip archive", None])
+def test_a_file_that_is_not_npz_or_cut_short_does_not_stop_the_scan(tmp_path, content):
+    write_recording(tmp_path, A, shards=3)
+    path = shard_path(tmp_path, A, 2, "events")
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    row = scan_one(tmp_path)
+    assert row.defects == {Defect.UNREADABLE_FILE: 1}
+    assert row.shards[1].event_bytes == path.stat().st_size
+    assert row.windows == 20
+
+
+def test_missing_members_are_named(tmp_path):
+    write_shard(tmp_path, A, 1, good_windows()[:8], good_boxes())
+    row = scan_one(tmp_path)
+    assert row.defects == {Defect.MISSING_MEMBER: 2}
+    assert [place.member for place in row.defect_places] == ["e8", "e9"]
+    assert row.windows == 8
+
+
+def test_a_pickled_object_array_is_a_defect_and_is_not_loaded(tmp_path):
+    write_recording(tmp_path, A, shards=1)
+    path = shard_path(tmp_path, A, 1, "labels")
+    np.savez_compressed(path, l0=np.array([{"a": 1}], object))
+    assert scan_one(tmp_path).defects == {Defect.WRONG_DTYPE: 1, Defect.MISSING_MEMBER: 9}
+
+
+def test_places_are_bounded_for_each_defect_and_counts_are_not(tmp_path):
+    write_recording(tmp_path, A, shards=3, count=1)
+    damage(shard_path(tmp_path, A, 3, "labels"), "l9")
+    row = scan_one(tmp_path)
+    assert row.defects[Defect.SINGLE_POLARITY] == 30
+    listed = [place.defect for place in row.defect_places]
+    assert listed.count(Defect.SINGLE_POLARITY) == MAX_PLACES
+    assert listed.count(Defect.BAD_CRC) == 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(jumps=st.lists(st.integers(0, 3), min_size=20, max_size=20))
+def test_gaps_are_the_windows_that_do_not_follow_the_clock(tmp_path_factory, jumps):
+    root = tmp_path_factory.mktemp("release")
+    clock = 10 + np.cumsum([1 + jump for jump in jumps])
+    for number in (1, 2):
+        indices = clock[10 * number - 10 : 10 * number]
+        write_shard(root, A, number, [window_events(i, 3) for i in indices], good_boxes())
+    assert scan_one(root).gaps == sum(jump > 0 for jump in jumps[1:])
+    shutil.rmtree(root)
+
+
+def test_recordings_come_in_order_and_progress_counts_shards(tmp_path):
+    names = ["test/testfilelist00/c", "train/trainfilelist01/b", "train/trainfilelist00/z"]
+    for name in names:
+        write_recording(tmp_path, name, shards=2, count=3)
+    seen = []
+    manifest = scan_release(tmp_path, workers=2, progress=lambda *state: seen.append(state))
+    assert [row.id for row in manifest.recordings] == [names[2], names[1], names[0]]
+    assert seen == [(k, 6) for k in range(1, 7)]
+
+
+def test_digest_follows_the_bytes(tmp_path):
+    write_recording(tmp_path, A)
+    before = scan_one(tmp_path).digest
+    assert scan_one(tmp_path, workers=2).digest == before
+    write_shard(tmp_path, A, 2, good_windows(2), [boxes() for _ in range(10)])
+    assert scan_one(tmp_path).digest != before
+
+
+def test_a_folder_without_recordings_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="holds no recording"):
+        scan_release(tmp_path)
