@@ -1,0 +1,128 @@
+"""Which anchor is trained towards which box, and which boxes no anchor is trained towards."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmanet.boxes import box_iou
+from dmanet.config import AnchorSettings
+from dmanet.models.anchors import anchor_shapes, cells_of_level
+
+BACKGROUND = -1
+IGNORED = -2
+_BOXES_AT_ONCE = 64  # bounds the overlap matrix, however many boxes a window has
+
+
+def match_anchors(
+    anchors: Tensor,
+    boxes: Tensor,
+    positive_iou: float = 0.5,
+    negative_iou: float = 0.4,
+    match_low_quality: bool = False,
+) -> Tensor:
+    """Match each anchor ``[A, 4]`` with at most one box ``[N, 4]`` → int64 ``[A]``.
+
+    The index of the box it overlaps most where that overlap is at least ``positive_iou`` (the first
+    such box in a tie), ``BACKGROUND`` where it is below ``negative_iou``, ``IGNORED`` in between.
+
+    With ``match_low_quality`` the anchors that overlap a box more than all other anchors do are
+    positive too, however small that overlap is, so a thin box that no anchor covers is still
+    trained; each such anchor keeps the box that it overlaps most. The release does not do this and
+    trains such boxes as background.
+    """
+    best_iou = anchors.new_zeros(len(anchors))  # [A]
+    best_box = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)  # [A]
+    forced = torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)  # [A]
+    for start in range(0, len(boxes), _BOXES_AT_ONCE):
+        overlap = box_iou(boxes[start : start + _BOXES_AT_ONCE], anchors)  # [n, A]
+        if match_low_quality:
+            largest = overlap.amax(dim=1, keepdim=True)  # [n, 1]
+            forced |= ((overlap == largest) & (largest > 0)).any(dim=0)
+        iou, box = overlap.max(dim=0)
+        better = iou > best_iou
+        best_iou = torch.where(better, iou, best_iou)
+        best_box = torch.where(better, box + start, best_box)
+    match = torch.where(best_iou < negative_iou, BACKGROUND, IGNORED)
+    return torch.where((best_iou >= positive_iou) | forced, best_box, match)
+
+
+@dataclass(frozen=True)
+class AnchorFit:
+    """How well the anchors cover the boxes of one class and size.
+
+    ``size`` is the half-open interval of box sizes, √(width · height) in grid units. ``unmatched``
+    boxes have no anchor at the positive threshold: the release trains them as background.
+    """
+
+    class_index: int
+    size: tuple[float, float]
+    boxes: int
+    unmatched: int
+    mean_best_iou: float
+
+    @property
+    def unmatched_share(self) -> float:
+        """Share of these boxes that have no positive anchor."""
+        return self.unmatched / self.boxes
+
+
+def unmatched_share(
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    grid_size: tuple[int, int],
+    settings: AnchorSettings,
+    positive_iou: float = 0.5,
+    size_edges: tuple[float, ...] = (0, 16, 32, 64, 128, math.inf),
+) -> list[AnchorFit]:
+    """Boxes without a positive anchor, per class and size: one row for each pair that occurs.
+
+    ``boxes``: ``[N, 4]`` in grid units; ``classes``: integers ``[N]``; ``grid_size`` is (height,
+    width). Rows come by class, then size.
+    """
+    best = best_anchor_iou(boxes, grid_size, settings)  # [N]
+    size = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))  # [N]
+    bins = np.digitize(size, size_edges) - 1  # [N]
+    rows = []
+    for class_index in np.unique(classes):
+        for bin_index in np.unique(bins[classes == class_index]):
+            iou = best[(classes == class_index) & (bins == bin_index)]
+            rows.append(
+                AnchorFit(
+                    class_index=int(class_index),
+                    size=(size_edges[bin_index], size_edges[bin_index + 1]),
+                    boxes=len(iou),
+                    unmatched=int(np.count_nonzero(iou < positive_iou)),
+                    mean_best_iou=float(iou.mean()),
+                )
+            )
+    return rows
+
+
+def best_anchor_iou(
+    boxes: np.ndarray, grid_size: tuple[int, int], settings: AnchorSettings
+) -> np.ndarray:
+    """Largest overlap of each box ``[N, 4]`` with any anchor of the frame: float64 ``[N]``.
+
+    Overlap along an axis only shrinks with the distance of the centres, so of all anchors of one
+    shape and level the one nearest to the box overlaps it most: 75 candidates, not 81 840.
+    """
+    boxes = np.asarray(boxes, np.float64)
+    size = boxes[:, 2:] - boxes[:, :2]  # [N, 2]: width, height
+    centre = boxes[:, :2] + size / 2
+    frame = (grid_size[1], grid_size[0])
+    best = np.zeros(len(boxes))
+    for level in settings.levels:
+        stride = 2**level
+        last = np.array([cells_of_level(side, level) - 1 for side in frame])
+        nearest = (np.clip(np.floor(centre / stride), 0, last) + 0.5) * stride
+        distance = np.abs(centre - nearest)[:, None]  # [N, 1, 2]
+        shapes = anchor_shapes(settings, level)  # [R * S, 2]
+        reach = (size[:, None] + shapes) / 2 - distance  # [N, R * S, 2]
+        shared = np.minimum(np.minimum(size[:, None], shapes), reach).clip(0)
+        overlap = shared.prod(axis=2)  # [N, R * S]
+        union = size.prod(axis=1)[:, None] + shapes.prod(axis=1) - overlap
+        best = np.maximum(best, (overlap / union).max(axis=1))
+    return best

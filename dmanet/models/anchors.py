@@ -1,0 +1,60 @@
+"""The grid of anchor boxes the network's outputs are relative to."""
+
+import itertools
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmanet.config import AnchorSettings
+
+
+def anchors_for(
+    grid_size: tuple[int, int],
+    settings: AnchorSettings,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """All anchors of a frame: float32 ``[A, 4]``, ``x1, y1, x2, y2`` in grid units.
+
+    ``grid_size`` is (height, width) in cells. A level of stride ``s`` has ``ceil(size / s)`` rows
+    and columns of cells with centres at ``(i + 0.5) * s``. Order: level, row, column, then the
+    shapes of :func:`anchor_shapes`; a head's outputs are flattened the same way. Anchors reach over
+    the frame's border, as the release's do. The result is cached and shared: do not write into it.
+    """
+    return _anchors(tuple(grid_size), settings, str(device) if device is not None else "cpu")
+
+
+def anchor_shapes(settings: AnchorSettings, level: int) -> np.ndarray:
+    """Widths and heights of the anchors at one cell: float64 ``[R * S, 2]``.
+
+    Ratio-major and scale-minor. All anchors of one scale have the same area,
+    ``(base_scale * stride * scale) ** 2``; a ratio is height over width.
+    """
+    base = settings.base_scale * 2**level
+    sides = [
+        (base * scale / ratio**0.5, base * scale * ratio**0.5)
+        for ratio, scale in itertools.product(settings.ratios, settings.scales)
+    ]
+    return np.array(sides)
+
+
+def cells_of_level(size: int, level: int) -> int:
+    """Cells that a pyramid level has along a side of ``size``: ``ceil(size / 2**level)``."""
+    return -(-size // 2**level)
+
+
+@lru_cache(maxsize=16)
+def _anchors(grid_size: tuple[int, int], settings: AnchorSettings, device: str) -> Tensor:
+    height, width = grid_size
+    levels = []
+    for level in settings.levels:
+        y = (np.arange(cells_of_level(height, level)) + 0.5) * 2**level
+        x = (np.arange(cells_of_level(width, level)) + 0.5) * 2**level
+        centres = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1)  # [h, w, 2]
+        half = anchor_shapes(settings, level) / 2  # [R * S, 2]
+        centres = centres[:, :, None]
+        levels.append(np.concatenate([centres - half, centres + half], axis=-1).reshape(-1, 4))
+    # A tensor born in inference mode could never be used in a training step, and this one is kept.
+    with torch.inference_mode(False):
+        return torch.from_numpy(np.concatenate(levels).astype(np.float32)).to(device)
