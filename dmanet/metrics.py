@@ -1,0 +1,263 @@
+"""Named evaluation protocols, their results, and the `release` protocol's precision, recall and AP."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+
+from dmanet.detections import Detections, Labels
+from pipeline.errors import DataError
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10, dtype=np.float32)
+_CONFIDENCES = np.linspace(0, 1, 1000)
+_RECALLS = np.linspace(0, 1, 101)
+_TINY = 1e-16  # keeps 0 / 0 at 0 and is lost in every other division
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that decides a number besides the network and the data.
+
+    ``max_detections`` is per class and window. The three filters apply to labels and detections
+    alike, in the units of ``boxes``; ``classes`` None scores every class of the data.
+    """
+
+    name: str
+    average_precision: Literal["release", "coco"]
+    score_threshold: float
+    nms_iou: float
+    boxes: Literal["grid", "sensor"]
+    max_detections: int | None = None
+    min_diagonal: float = 0.0
+    min_side: float = 0.0
+    after_us: int | None = None
+    time_tolerance_us: int | None = None
+    classes: tuple[str, ...] | None = None
+
+
+_PROPHESEE = Protocol(
+    name="prophesee",
+    average_precision="coco",
+    score_threshold=0.001,
+    nms_iou=0.5,
+    boxes="sensor",
+    max_detections=100,
+    min_diagonal=60.0,
+    min_side=20.0,
+    after_us=500_000,
+    time_tolerance_us=50_000,
+)
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        "release": Protocol("release", "release", score_threshold=0.1, nms_iou=0.5, boxes="grid"),
+        "prophesee": _PROPHESEE,
+        "rvt": replace(_PROPHESEE, name="rvt", classes=("pedestrian", "two wheeler", "car")),
+    }
+)
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One row of a result. None: the protocol does not define it, or the class has no labels."""
+
+    name: str
+    windows: int
+    labels: int
+    precision: float | None
+    recall: float | None
+    map50: float | None
+    map50_95: float | None
+
+
+@dataclass(frozen=True)
+class ProtocolResult:
+    """A result that cannot be told apart from its protocol.
+
+    ``rows``: "all" (the mean over the classes that have labels), then every class. ``summary``:
+    further numbers of the protocol by name. ``conditions``: what else decides the numbers (sequence
+    length, state and reset policy, how windows were paired, checkpoint), plain JSON values.
+    """
+
+    protocol: Protocol
+    rows: tuple[ClassRow, ...]
+    summary: Mapping[str, float | None] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_conditions(self, **conditions: Any) -> "ProtocolResult":
+        """The same result under further conditions."""
+        return replace(self, conditions={**self.conditions, **conditions})
+
+    def as_table(self) -> str:
+        """The protocol, the conditions and a row for each class, as text."""
+        settings = {k: v for k, v in asdict(self.protocol).items() if v not in (None, 0.0)}
+        lines = ["protocol " + ", ".join(f"{key} {value}" for key, value in settings.items())]
+        if self.conditions:
+            lines.append("with " + ", ".join(f"{k} {v}" for k, v in self.conditions.items()))
+        lines.append(
+            f"{'Class':<15}{'Events':>9}{'Labels':>9}{'Precision':>11}{'Recall':>9}"
+            f"{'mAP@0.5':>9}{'mAP@0.5:0.95':>14}"
+        )
+        lines += [
+            f"{row.name:<15}{row.windows:>9}{row.labels:>9}{_cell(row.precision):>11}"
+            f"{_cell(row.recall):>9}{_cell(row.map50):>9}{_cell(row.map50_95):>14}"
+            for row in self.rows
+        ]
+        if self.summary:
+            lines.append(", ".join(f"{k} {_cell(v)}" for k, v in self.summary.items()))
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The whole result as a JSON object."""
+        return json.dumps(
+            {
+                "protocol": asdict(self.protocol),
+                "conditions": dict(self.conditions),
+                "rows": [asdict(row) for row in self.rows],
+                "summary": dict(self.summary),
+            },
+            indent=2,
+            allow_nan=False,
+        )
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """What :func:`average_precision` finds, for the ``K`` classes that have labels, ascending.
+
+    ``classes`` int64 ``[K]``; ``precision``, ``recall``, ``f1`` ``[K]`` at the confidence where the
+    classes' mean F1 at IoU 0.5 is largest; ``ap`` ``[K, 10]`` per IoU threshold 0.50…0.95.
+    """
+
+    classes: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    ap: np.ndarray
+
+
+def release_result(
+    detections: Sequence[Detections],
+    labels: Sequence[Labels],
+    class_names: Sequence[str],
+    protocol: Protocol = PROTOCOLS["release"],
+) -> ProtocolResult:
+    """Score windows by the release's rules; ``detections[i]`` and ``labels[i]`` are one window.
+
+    Detections that the protocol's score threshold does not let pass are left out.
+
+    Raises:
+        DataError: a score is not a number, or the two sequences differ in length.
+    """
+    if len(detections) != len(labels):
+        raise DataError(f"{len(detections)} windows of detections for {len(labels)} of labels.")
+    for window in detections:
+        if not np.isfinite(window.scores).all():
+            raise DataError("A detection's score is not a finite number; these cannot be ranked.")
+    detections = [window.above(protocol.score_threshold) for window in detections]
+    correct = [match_window(*window) for window in zip(detections, labels, strict=True)]
+    label_classes = np.concatenate([np.zeros(0, np.int64), *(w.classes for w in labels)])
+    found = average_precision(
+        np.concatenate([np.zeros((0, len(IOU_THRESHOLDS)), bool), *correct]),
+        np.concatenate([np.zeros(0, np.float32), *(window.scores for window in detections)]),
+        np.concatenate([np.zeros(0, np.int64), *(window.classes for window in detections)]),
+        label_classes,
+    )
+    windows = len(labels)
+    per_class = {
+        int(c): (found.precision[k], found.recall[k], found.ap[k, 0], found.ap[k].mean())
+        for k, c in enumerate(found.classes)
+    }
+    mean = np.mean(list(per_class.values()), axis=0) if per_class else None
+    rows = [_row("all", windows, len(label_classes), mean)]
+    rows += [
+        _row(name, windows, int(np.count_nonzero(label_classes == c)), per_class.get(c))
+        for c, name in enumerate(class_names)
+    ]
+    return ProtocolResult(protocol, tuple(rows))
+
+
+def _row(name: str, windows: int, labels: int, values: Sequence[float] | None) -> ClassRow:
+    numbers = [None] * 4 if values is None else [float(value) for value in values]
+    return ClassRow(name, windows, labels, *numbers)
+
+
+def match_window(detections: Detections, labels: Labels) -> np.ndarray:
+    """Which detections of a window are right, at each IoU threshold: bool ``[n, 10]``.
+
+    Class by class, best score first: a detection belongs to the label of its class that it overlaps
+    most, if by more than 0.5 and if no better detection has taken that label; it does not turn to
+    its second-best label. It is right at every threshold its overlap exceeds.
+    """
+    correct = np.zeros((len(detections), len(IOU_THRESHOLDS)), bool)
+    for class_index in np.unique(labels.classes):
+        boxes = labels.boxes[labels.classes == class_index]
+        rows = np.flatnonzero(detections.classes == class_index)
+        rows = rows[np.argsort(-detections.scores[rows], kind="stable")]
+        iou = _box_iou(detections.boxes[rows], boxes)  # [n, m]
+        taken = np.zeros(len(boxes), bool)
+        for row, overlaps in zip(rows, iou, strict=True):
+            best = overlaps.argmax()
+            if overlaps[best] > IOU_THRESHOLDS[0] and not taken[best]:
+                taken[best] = True
+                correct[row] = overlaps[best] > IOU_THRESHOLDS
+    return correct
+
+
+def average_precision(
+    correct: np.ndarray, scores: np.ndarray, classes: np.ndarray, label_classes: np.ndarray
+) -> PrecisionRecall:
+    """Precision, recall and AP of all windows' detections together.
+
+    ``correct`` bool ``[N, 10]``, ``scores`` ``[N]``, ``classes`` ``[N]`` of the detections;
+    ``label_classes`` ``[M]``. The curves of precision and recall over the confidence are
+    interpolated at 1000 confidences. AP is the area under the precision envelope: from (0, 1),
+    falling to 0 within 0.01 after the last recall, sampled at 101 recalls, trapezoids between.
+    """
+    order = np.argsort(-scores, kind="stable")
+    correct, scores, classes = correct[order], scores[order], classes[order]
+    present, label_counts = np.unique(label_classes, return_counts=True)
+    precision = np.zeros((len(present), len(_CONFIDENCES)))
+    recall = np.zeros_like(precision)
+    ap = np.zeros((len(present), len(IOU_THRESHOLDS)))
+    for k, (class_index, count) in enumerate(zip(present, label_counts, strict=True)):
+        own = classes == class_index
+        if not own.any():
+            continue
+        right = correct[own].cumsum(axis=0)  # [n, 10]
+        recalls = right / (count + _TINY)
+        precisions = right / np.arange(1, len(right) + 1)[:, None]
+        # np.interp wants ascending positions: the confidences are negated.
+        at = (-_CONFIDENCES, -scores[own])
+        recall[k] = np.interp(*at, recalls[:, 0], left=0)
+        precision[k] = np.interp(*at, precisions[:, 0], left=1)
+        ap[k] = [_area(recalls[:, i], precisions[:, i]) for i in range(ap.shape[1])]
+    f1 = 2 * precision * recall / (precision + recall + _TINY)
+    best = f1.mean(axis=0).argmax() if len(present) else 0
+    return PrecisionRecall(
+        present.astype(np.int64), precision[:, best], recall[:, best], f1[:, best], ap
+    )
+
+
+def _area(recall: np.ndarray, precision: np.ndarray) -> float:
+    recall = np.concatenate([[0.0], recall, [recall[-1] + 0.01]])
+    precision = np.concatenate([[1.0], precision, [0.0]])
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.trapezoid(np.interp(_RECALLS, recall, envelope), _RECALLS))
+
+
+def _box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Overlap of every pair, float32 ``[n, m]``; both hold ``x1, y1, x2, y2``."""
+    first, second = first.astype(np.float32), second.astype(np.float32)
+    corner = np.minimum(first[:, None, 2:], second[:, 2:])
+    sides = (corner - np.maximum(first[:, None, :2], second[:, :2])).clip(0)  # [n, m, 2]
+    overlap = sides[..., 0] * sides[..., 1]
+    union = np.prod(first[:, None, 2:] - first[:, None, :2], axis=2)
+    union = union + np.prod(second[:, 2:] - second[:, :2], axis=1) - overlap
+    return overlap / np.maximum(union, np.float32(1e-12))

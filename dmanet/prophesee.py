@@ -1,0 +1,96 @@
+"""Boxes in the format of Prophesee's `_bbox.npy` files, in sensor pixels."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dmanet.detections import Detections
+from pipeline.errors import RecordingError
+from pipeline.release import as_labels
+
+#: One box: time in µs, top-left corner and size in sensor pixels, class, track, score.
+BOX_DTYPE = np.dtype(
+    [
+        ("t", "<i8"),
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("w", "<f4"),
+        ("h", "<f4"),
+        ("class_id", "<u4"),
+        ("track_id", "<u4"),
+        ("class_confidence", "<f4"),
+    ]
+)
+
+
+def box_records(
+    detections: Detections, t_us: int, grid_size: tuple[int, int], sensor_size: tuple[int, int]
+) -> np.ndarray:
+    """One window's detections as ``BOX_DTYPE [n]``, scaled from grid units to sensor pixels.
+
+    ``grid_size`` is (height, width) in cells, ``sensor_size`` (width, height) in pixels; ``t_us`` is
+    the time all of them get. ``track_id`` is 0: the detector does not track.
+    """
+    grid_height, grid_width = grid_size
+    scale = np.array([sensor_size[0] / grid_width, sensor_size[1] / grid_height] * 2)
+    corners = detections.boxes.astype(np.float64) * scale  # [n, 4]
+    records = np.zeros(len(detections), BOX_DTYPE)
+    records["t"] = t_us
+    records["x"], records["y"] = corners[:, 0], corners[:, 1]
+    records["w"], records["h"] = (corners[:, 2:] - corners[:, :2]).T
+    records["class_id"] = detections.classes
+    records["class_confidence"] = detections.scores
+    return records
+
+
+def as_box_records(array: np.ndarray, source: str) -> np.ndarray:
+    """Any structured array of boxes as ``BOX_DTYPE [n]``, read by field name.
+
+    Accepts ``ts`` for ``t`` and ``confidence`` for ``class_confidence``, and any field order.
+    ``source`` names where they come from. Raises :class:`~pipeline.errors.ShardError` when a field
+    is missing.
+    """
+    labels = as_labels(array, source)
+    records = np.zeros(len(labels), BOX_DTYPE)
+    for field in BOX_DTYPE.names or ():
+        records[field] = labels[field]
+    return records
+
+
+def read_boxes(path: Path) -> np.ndarray:
+    """The boxes of a `_bbox.npy` file, ``BOX_DTYPE [n]``.
+
+    Raises:
+        RecordingError: the file is missing or is not such a file.
+        ShardError: its records lack a field.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RecordingError(
+            f"{path}: cannot be read as a .npy file of boxes ({error})."
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise RecordingError(f"{path}: is an .npz archive; expected one .npy array of boxes.")
+    return as_box_records(array, str(path))
+
+
+def write_boxes(path: Path, windows: Sequence[np.ndarray]) -> None:
+    """Write the boxes of a recording's windows, ``BOX_DTYPE [n]`` each, as one file in time order.
+
+    The file appears complete or not at all.
+    """
+    records = np.concatenate([*windows, np.empty(0, BOX_DTYPE)])
+    records = records[np.argsort(records["t"], kind="stable")]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, records, allow_pickle=False)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
