@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import zarr
 
@@ -99,6 +100,10 @@ class CachedRecording:
                 "delete the recording's folder and run `dmanet-data voxelize` again."
             ) from error
 
+    def array_length(self, name: str) -> int:
+        """Rows of one array, without reading them."""
+        return int(self._array(name).shape[0])
+
     def table(self, name: str) -> np.ndarray:
         """One of the small arrays (``windows``, ``offsets``, ``labels``, …), whole."""
         with self._lock:
@@ -156,11 +161,28 @@ class PillarCache:
     def _root(self) -> zarr.Group:
         try:
             return zarr.open_group(self.location, mode="r", zarr_format=3)
-        except (FileNotFoundError, ValueError, KeyError) as error:
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise CacheError(
                 f"{self.location}: not a pillar cache ({type(error).__name__}); "
                 "make one with `dmanet-data voxelize`."
             ) from None
+
+    def _group(self, recording_id: str) -> zarr.Group:
+        missing = UsageError(
+            f"{self.location}: holds no recording '{recording_id}'; `dmanet-data info` lists them."
+        )
+        try:
+            group = self._root[recording_id]
+        except KeyError:
+            raise missing from None
+        except (ValueError, TypeError) as error:  # a zarr.json that is no longer one
+            raise CacheError(
+                f"{self.location}/{recording_id}: its zarr.json is damaged ({error}); delete the "
+                "folder and run `dmanet-data voxelize` again."
+            ) from None
+        if not isinstance(group, zarr.Group) or "digests" not in group.attrs:
+            raise missing
+        return group
 
     def __getstate__(self) -> dict[str, Any]:
         return {"location": self.location}
@@ -176,12 +198,19 @@ class PillarCache:
     @cached_property
     def recording_ids(self) -> tuple[str, ...]:
         """Every published recording, sorted; those of train first, then val, then test."""
+        filesystem, root = fsspec.core.url_to_fs(self.location)
+
+        def folders(path: str) -> list[str]:
+            entries = filesystem.ls(path, detail=True)
+            names = [e["name"].rstrip("/").split("/")[-1] for e in entries if e["type"] != "file"]
+            return [name for name in names if not name.startswith(".")]
+
+        # Listed as files, not as zarr nodes: one damaged recording must not hide the others.
         found = [
             f"{split}/{filelist}/{name}"
-            for split, split_group in self._root.groups()
-            if split != layout.BUILDING
-            for filelist, filelist_group in split_group.groups()
-            for name in filelist_group.group_keys()
+            for split in folders(root)
+            for filelist in folders(f"{root}/{split}")
+            for name in folders(f"{root}/{split}/{filelist}")
         ]
         order = {"train": 0, "val": 1, "test": 2}
         return tuple(sorted(found, key=lambda key: (order.get(key.split("/")[0], 3), key)))
@@ -198,11 +227,5 @@ class PillarCache:
         """One recording by its id; raises :class:`UsageError` when the cache lacks it."""
         with self._lock:
             if recording_id not in self._open:
-                group = self._root.get(recording_id)
-                if not isinstance(group, zarr.Group) or "digests" not in group.attrs:
-                    raise UsageError(
-                        f"{self.location}: holds no recording '{recording_id}'; "
-                        "`dmanet-data info` lists them."
-                    )
-                self._open[recording_id] = CachedRecording(group, self.settings)
+                self._open[recording_id] = CachedRecording(self._group(recording_id), self.settings)
             return self._open[recording_id]

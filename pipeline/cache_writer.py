@@ -36,7 +36,12 @@ def open_for_writing(root: Path, settings: CacheSettings) -> Iterator[None]:
     """
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root}: is a file; give a folder for the cache.")
-    if root.is_dir() and any(root.iterdir()) and not (root / "zarr.json").exists():
+    known = {layout.BUILDING, "zarr.json"}
+    if (
+        root.is_dir()
+        and any(path.name not in known for path in root.iterdir())
+        and not (root / "zarr.json").exists()
+    ):
         raise UsageError(f"{root}: is not empty and not a cache; give another folder.")
     root.mkdir(parents=True, exist_ok=True)
     handle = os.open(root, os.O_RDONLY)
@@ -47,15 +52,17 @@ def open_for_writing(root: Path, settings: CacheSettings) -> Iterator[None]:
             raise CacheError(
                 f"{root}: another process is writing this cache; wait for it or use another folder."
             ) from None
+        building = root / layout.BUILDING
         if (root / "zarr.json").exists():
             layout.check_identity(root_attributes(root), settings, str(root))
-        else:
-            _write_group_file(root, layout.describe(settings))
-        shutil.rmtree(root / layout.BUILDING, ignore_errors=True)
+        shutil.rmtree(building, ignore_errors=True)
         try:
+            building.mkdir()
+            if not (root / "zarr.json").exists():
+                _write_group_file(root, layout.describe(settings), building)
             yield
         finally:
-            shutil.rmtree(root / layout.BUILDING, ignore_errors=True)
+            shutil.rmtree(building, ignore_errors=True)
     finally:
         os.close(handle)
 
@@ -68,9 +75,10 @@ def root_attributes(root: Path) -> dict[str, Any]:
         raise CacheError(f"{root}: its zarr.json cannot be read; build the cache again.") from None
 
 
-def _write_group_file(folder: Path, attributes: dict[str, Any]) -> None:
+def _write_group_file(folder: Path, attributes: dict[str, Any], scratch: Path) -> None:
+    """Write a group's zarr.json whole or not at all; ``scratch`` is on the same disk."""
     document = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
-    beside = folder / f".zarr.json.{os.getpid()}"
+    beside = scratch / f"group-{os.getpid()}.json"
     beside.write_text(json.dumps(document, indent=2))
     os.replace(beside, folder / "zarr.json")
 
@@ -227,7 +235,11 @@ class RecordingWriter:
             "defects": defects,
             "digests": {name: array_digest(self._building / name) for name in layout.ARRAYS},
         }
-        _write_group_file(self._building, {**attributes, "digest": attributes_digest(attributes)})
+        _write_group_file(
+            self._building,
+            {**attributes, "digest": attributes_digest(attributes)},
+            self._building.parent,
+        )
         _sync_tree(self._building)
         target = self._root / self._id
         parent = self._root
@@ -235,7 +247,7 @@ class RecordingWriter:
             parent = parent / part
             parent.mkdir(exist_ok=True)
             if not (parent / "zarr.json").exists():
-                _write_group_file(parent, {})
+                _write_group_file(parent, {}, self._building.parent)
         os.rename(self._building, target)
         _sync(target.parent)
 

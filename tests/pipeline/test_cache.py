@@ -1,0 +1,220 @@
+"""The cache as readers meet it: exact content, typed refusals, safe publication."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from pipeline import cache_layout as layout
+from pipeline.cache import PillarCache
+from pipeline.cache_layout import CacheSettings
+from pipeline.cache_writer import RecordingWriter, open_for_writing
+from pipeline.errors import CacheError, UsageError
+from pipeline.labels import apply_label_rules
+from pipeline.npz import NpzFile
+from pipeline.pillars import Workspace, decode_points, pack_window
+from pipeline.release import read_events, read_labels, shard_path, walk_release
+from pipeline.verify import verify_cache
+from pipeline.voxelize import voxelize
+from tests.pipeline.releases import write_recording
+
+RECORDING = "train/trainfilelist00/rec_a"
+SENSOR = (1280, 720)
+
+
+def build(root: Path, cache: Path, settings: CacheSettings) -> PillarCache:
+    voxelize(walk_release(root), lambda recording: SENSOR, cache, settings)
+    return PillarCache(cache)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("release")
+    write_recording(root, RECORDING, shards=(1, 2, 4))
+    write_recording(root, "test/testfilelist00/rec_b", shards=(1,), seed=2)
+    return root
+
+
+@pytest.fixture(scope="module", params=["release", "paper"])
+def cache(request, release, tmp_path_factory) -> PillarCache:
+    return build(
+        release, tmp_path_factory.mktemp("cache") / "c", CacheSettings(preset=request.param)
+    )
+
+
+def test_golden_shard_gives_the_golden_sample(golden, tmp_path):
+    # From npz files through the cache to tensors: exact; boxes to 1e-4 grid units.
+    cache = build(golden / "shard", tmp_path / "c", CacheSettings())
+    recording = cache.recordings()[0]
+    sample = recording.read(0, len(recording))
+    with np.load(golden / "shard_getitem.npz") as arrays:
+        for window in range(len(sample)):
+            for polarity, name in ((0, "neg"), (1, "pos")):
+                a, b = arrays[f"{name}_offsets"][window : window + 2]
+                coords = arrays[f"{name}_coors"][a:b]
+                order = np.lexsort(coords.T[::-1])  # the reference's order is not defined
+                found = sample.tensors(window, polarity)
+                np.testing.assert_array_equal(found.points, arrays[f"{name}_voxels"][a:b][order])
+                np.testing.assert_array_equal(found.coords, coords[order])
+            expected = arrays["boxes"][window]
+            expected = expected[expected[:, 4] >= 0]
+            here = sample.box_window == window
+            np.testing.assert_allclose(sample.boxes[here], expected[:, :4], atol=1e-4)
+            np.testing.assert_array_equal(sample.classes[here], expected[:, 4])
+
+
+def test_every_window_is_what_its_shard_holds(cache, release):
+    recording = cache.recording(RECORDING)
+    workspace = Workspace(recording.pillar_settings)
+    rules = cache.settings.label_rules(SENSOR)
+    assert len(recording) == 30
+    for k in range(len(recording)):
+        shard, member = recording.table("windows")[k, :2]
+        files = [
+            NpzFile(shard_path(release, RECORDING, shard, kind)) for kind in ("events", "labels")
+        ]
+        packed = pack_window(read_events(files[0], member), workspace)
+        kept = apply_label_rules(read_labels(files[1], member), rules)
+        sample = recording.read(k, k + 1)
+        for polarity in (0, 1):
+            expected = decode_points(
+                packed.pillars[polarity], packed.points[polarity], packed.span, workspace.settings
+            )
+            np.testing.assert_array_equal(sample.tensors(0, polarity).points, expected.points)
+        np.testing.assert_array_equal(sample.boxes, kept.boxes)
+        np.testing.assert_array_equal(sample.classes, kept.classes)
+
+
+def test_a_range_is_its_windows_one_after_the_other(cache):
+    recording = cache.recording(RECORDING)
+    sample = recording.read(7, 13)
+    for k in range(6):
+        alone = recording.read(7 + k, 8 + k)
+        for polarity in (0, 1):
+            np.testing.assert_array_equal(
+                sample.tensors(k, polarity).points, alone.tensors(0, polarity).points
+            )
+        np.testing.assert_array_equal(sample.boxes[sample.box_window == k], alone.boxes)
+
+
+def test_a_missing_shard_starts_a_new_sequence(cache):
+    recording = cache.recording(RECORDING)  # shards 1, 2 and 4
+    assert np.flatnonzero(recording.window_column("starts")).tolist() == [0, 20]
+
+
+def test_plain_zarr_finds_pillars_with_batch_ids_and_named_columns(cache):
+    group = zarr.open_group(cache.location, mode="r")[RECORDING]
+    assert set(group.array_keys()) == set(layout.ARRAYS)
+    offsets, batch_id = group["offsets"][:], group["batch_id"][:]
+    for window in range(30):
+        a, b = offsets[2 * window, 0], offsets[2 * window + 2, 0]
+        assert (batch_id[a:b] == window).all()
+    assert offsets[-1].tolist() == [len(batch_id), group["points"].shape[0]]
+    columns = group["labels"].attrs["columns"]
+    raw = group["labels_raw"][:]
+    kept = group["labels"][:]
+    rows = kept[:, columns.index("raw_row")].astype(int)
+    np.testing.assert_array_equal(raw[rows, 0], kept[:, 0])
+    assert len(raw) == 90
+
+
+def test_splits_are_listed_in_order(cache):
+    assert [r.split for r in cache.recordings()] == ["train", "test"]
+    assert [r.id for r in cache.recordings("test")] == ["test/testfilelist00/rec_b"]
+
+
+def test_a_pickled_reader_reads_on(cache):
+    again = pickle.loads(pickle.dumps(cache))
+    np.testing.assert_array_equal(
+        again.recording(RECORDING).read(3, 5).pillars, cache.recording(RECORDING).read(3, 5).pillars
+    )
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (5, 5), (28, 31)])
+def test_windows_that_do_not_exist_are_a_usage_error(cache, start, stop):
+    with pytest.raises(UsageError, match="it has 30"):
+        cache.recording(RECORDING).read(start, stop)
+
+
+def test_an_unknown_recording_is_a_usage_error(cache):
+    with pytest.raises(UsageError, match="no recording 'train/x/y'"):
+        cache.recording("train/x/y")
+
+
+def test_what_is_not_a_cache_is_refused(tmp_path, release):
+    with pytest.raises(UsageError, match="no such cache"):
+        PillarCache(tmp_path / "nothing")
+    with pytest.raises(CacheError, match="not a pillar cache"):
+        PillarCache(release)
+    zarr.create_group(tmp_path / "other")
+    with pytest.raises(CacheError, match="not a pillar cache"):
+        PillarCache(tmp_path / "other")
+
+
+def test_other_settings_are_refused_by_name_with_both_values(cache, release):
+    other = CacheSettings(preset=cache.settings.preset, grid=(256, 256))
+    with pytest.raises(CacheError, match=r"grid = \[512, 512\], this run asks for \[256, 256\]"):
+        build(release, Path(cache.location), other)
+
+
+@pytest.mark.parametrize("key", ["version", "kernel_version", "settings"])
+def test_edited_root_attributes_are_refused(release, tmp_path, key):
+    build(release, tmp_path / "c", CacheSettings())
+    path = tmp_path / "c" / "zarr.json"
+    document = json.loads(path.read_text())
+    if key == "settings":
+        document["attributes"]["settings"]["max_points"] = 3
+    else:
+        document["attributes"][key] += 1
+    path.write_text(json.dumps(document))
+    with pytest.raises(CacheError, match=r"version|fingerprint"):
+        PillarCache(tmp_path / "c")
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    with (
+        open_for_writing(tmp_path / "c", CacheSettings()),
+        pytest.raises(CacheError, match="another process"),
+        open_for_writing(tmp_path / "c", CacheSettings()),
+    ):
+        pass
+
+
+def test_a_folder_with_other_content_is_not_written_to(tmp_path):
+    (tmp_path / "thesis.txt").write_text("dear reader")
+    with (
+        pytest.raises(UsageError, match="not empty and not a cache"),
+        open_for_writing(tmp_path, CacheSettings()),
+    ):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_unpublished_recording_is_invisible_and_leaves_nothing(tmp_path):
+    settings = CacheSettings()
+    with (
+        open_for_writing(tmp_path / "c", settings),
+        RecordingWriter(tmp_path / "c", RECORDING, SENSOR, settings),
+    ):
+        assert PillarCache(tmp_path / "c").recording_ids == ()
+    assert [p.name for p in (tmp_path / "c").iterdir()] == ["zarr.json"]
+
+
+def test_verify_finds_one_flipped_byte_in_any_file(release, tmp_path):
+    cache = build(release, tmp_path / "c", CacheSettings())
+    assert verify_cache(tmp_path / "c") == []
+    rng = np.random.default_rng(3)
+    folder = Path(cache.location) / RECORDING
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        sound = path.read_bytes()
+        damaged = bytearray(sound)
+        damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        findings = verify_cache(tmp_path / "c")
+        assert findings, path
+        assert all(f.recording == RECORDING for f in findings), path
+        path.write_bytes(sound)
+    assert verify_cache(tmp_path / "c") == []
