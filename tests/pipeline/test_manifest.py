@@ -10,7 +10,7 @@ from pipeline.errors import ManifestError
 from pipeline.manifest import Manifest, read_manifest, write_manifest
 from pipeline.release import walk_release
 from pipeline.scan import scan_release
-from tests.pipeline.releases import write_recording
+from tests.pipeline.sound_recordings import write_recording
 
 A = "train/trainfilelist00/a"
 B = "test/testfilelist01/b"

@@ -11,7 +11,8 @@ from pipeline.labels import CLASS_NAMES
 from pipeline.release import EVENT_DTYPE, shard_path, write_shard
 from pipeline.scan import MAX_PLACES, scan_release
 from pipeline.sensor import write_sensor
-from tests.pipeline.releases import boxes, window_events, write_recording
+from tests.pipeline.releases import damage_member
+from tests.pipeline.sound_recordings import boxes, window_events, write_recording
 
 A = "train/trainfilelist00/a"
 
@@ -80,18 +81,6 @@ def test_sensor_size_comes_from_the_release_and_rules_the_labels(tmp_path):
     assert row.labels["car"] == 20
 
 
-def damage(path, name):
-    """Flip the last byte of a member's deflate stream."""
-    import zipfile
-
-    with zipfile.ZipFile(path) as archive:
-        info = archive.getinfo(f"{name}.npy")
-    data = bytearray(path.read_bytes())
-    end = data.index(b"PK", info.header_offset + 30 + len(info.filename) + info.compress_size - 4)
-    data[end - 1] ^= 0xFF
-    path.write_bytes(data)
-
-
 def changed(field, value):
     events = window_events(15)
     events[field] = value
@@ -144,7 +133,7 @@ def test_label_defects_are_counted_by_box(tmp_path, labels, expected):
 @pytest.mark.parametrize(("kind", "member"), [("events", "e4"), ("labels", "l4")])
 def test_a_bad_crc_costs_one_window_and_is_no_gap(tmp_path, kind, member):
     write_recording(tmp_path, A)
-    damage(shard_path(tmp_path, A, 1, kind), member)
+    damage_member(shard_path(tmp_path, A, 1, kind), member)
     row = scan_one(tmp_path)
     assert row.defects == {Defect.BAD_CRC: 1}
     assert row.defect_places == ((Defect.BAD_CRC, 1, member),)
@@ -191,7 +180,7 @@ def test_a_pickled_object_array_is_a_defect_and_is_not_loaded(tmp_path):
 
 def test_places_are_bounded_for_each_defect_and_counts_are_not(tmp_path):
     write_recording(tmp_path, A, shards=3, count=1)
-    damage(shard_path(tmp_path, A, 3, "labels"), "l9")
+    damage_member(shard_path(tmp_path, A, 3, "labels"), "l9")
     row = scan_one(tmp_path)
     assert row.defects[Defect.SINGLE_POLARITY] == 30
     listed = [place.defect for place in row.defect_places]

@@ -1,0 +1,61 @@
+"""Make the release tree of a manifest's recordings in another folder, by link or by copy."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.errors import DataError, UsageError
+from pipeline.manifest import Manifest
+from pipeline.sensor import write_sensors
+
+
+def assemble_tree(
+    manifest: Manifest,
+    dest: Path,
+    mode: str = "link",
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Put every file of the manifest under ``dest``; returns how many.
+
+    ``link`` makes symbolic links relative to ``dest``, ``copy`` copies. The tree is built beside
+    ``dest`` and renamed, so that it appears whole or not at all. ``progress`` gets files done and
+    files in all. Raises :class:`UsageError` where ``dest`` exists and is not empty, and
+    :class:`ManifestError` for a listed file that is missing or has another size.
+    """
+    if mode not in ("link", "copy"):
+        raise UsageError(f"'{mode}' is not a way to make a tree; choose link or copy.")
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise UsageError(f"{dest}: exists and is not empty; name a new folder.")
+    files = [
+        path
+        for recording in manifest.recording_files()
+        for shard in recording.shards
+        for path in (shard.events, shard.labels)
+        if path is not None
+    ]
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{dest.name}.", dir=dest.parent) as beside:
+        tree = Path(beside) / dest.name
+        try:
+            for done, source in enumerate(files, start=1):
+                relative = source.relative_to(manifest.root)
+                target = tree / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if mode == "copy":
+                    shutil.copyfile(source, target)
+                else:  # relative to where the link will be once the tree is in place
+                    final = dest.resolve() / relative
+                    target.symlink_to(os.path.relpath(source.resolve(), final.parent))
+                if progress is not None:
+                    progress(done, len(files))
+            write_sensors(tree, {row.id: row.sensor for row in manifest.recordings})
+            os.replace(tree, dest)
+        except OSError as error:
+            raise DataError(
+                f"{dest}: the tree cannot be made ({error.strerror}: {error.filename}); "
+                "check the free space and the permissions."
+            ) from None
+    return len(files)

@@ -1,0 +1,304 @@
+"""Choose whole recordings of a manifest within a budget of bytes.
+
+Each split gets its share of the budget, and at least one recording where the budget allows that.
+Inside a split a strategy decides; every one of them is seeded, deterministic and never above the
+budget.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline.drift import Drift, class_drift, class_shares, total_variation
+from pipeline.errors import UsageError
+from pipeline.labels import CLASS_NAMES
+from pipeline.manifest import Manifest, RecordingEntry, SubsetProvenance
+from pipeline.release import SENSOR_SIZE, SPLITS, shard_path
+from pipeline.sensor import SENSOR_FILE
+
+STRATEGIES = ("stratified", "balanced", "uniform", "first")
+
+#: 268 GB in 29 000 shards: the release's mean, where an event file is not on disk to be asked.
+ESTIMATED_EVENT_BYTES = 9_200_000
+
+_UNITS = {"": 1, "B": 1} | {
+    f"{prefix}{infix}B": base**power
+    for infix, base in (("", 1000), ("i", 1024))
+    for power, prefix in enumerate("KMGT", start=1)
+}
+_UNITS_FOLDED = {name.lower(): size for name, size in _UNITS.items()}
+
+_UNFILLED_WEIGHT = 0.25  # an unused share u of the budget costs as much as a drift of 0.25·u
+_MAX_MOVES = 400
+_RESTARTS = 15
+_MAX_TRIED = 96  # recordings on either side of the exchanges tried in one round
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The chosen recordings as a manifest, and how the class shares drift from the source's."""
+
+    manifest: Manifest
+    drift: Drift
+
+
+def parse_size(text: str) -> int:
+    """Bytes from ``40GB`` (decimal), ``40GiB`` (binary), ``500MB``, ``123``.
+
+    Raises :class:`UsageError` for anything else and for less than one byte.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)\s*", text, re.ASCII)
+    unit = _UNITS_FOLDED.get(match[2].lower()) if match else None
+    if match is None or unit is None or int(float(match[1]) * unit) < 1:
+        raise UsageError(f"'{text}' is not a size; write for example 40GB, 40GiB or 500MB.")
+    return int(float(match[1]) * unit)
+
+
+def choose_subset(
+    manifest: Manifest,
+    budget_bytes: int,
+    strategy: str = "stratified",
+    *,
+    classes: Iterable[str] | None = None,
+    exclude_classes: Iterable[str] | None = None,
+    seed: int = 0,
+) -> Subset:
+    """Choose whole recordings of at most ``budget_bytes`` in all.
+
+    Strategies: ``stratified`` keeps the source's class shares in each split; ``balanced`` seeks
+    equal shares, which raises rare classes; ``uniform`` draws recordings at random; ``first`` takes
+    them in order. With ``classes`` or ``exclude_classes`` (names) only recordings with a box of
+    the remaining classes are chosen, and shares are over those classes. Boxes count as far as the
+    label rules keep them. The same arguments give the same subset.
+
+    Raises :class:`UsageError` for an unknown strategy or class, and for a budget below the smallest
+    recording.
+    """
+    if strategy not in STRATEGIES:
+        raise UsageError(f"'{strategy}' is not a strategy; choose one of {', '.join(STRATEGIES)}.")
+    wanted = _wanted_classes(classes, exclude_classes)
+    candidates = [row for row in manifest.recordings if recording_size(row)]
+    if len(wanted) < len(CLASS_NAMES):
+        candidates = [row for row in candidates if row.kept_counts[list(wanted)].any()]
+    names = [CLASS_NAMES[k] for k in wanted]
+    if not candidates:
+        raise UsageError(f"no recording holds a box of the classes {', '.join(names)}.")
+    _require_one_fits(candidates, budget_bytes)
+    by_split = {s: [r for r in candidates if r.split == s] for s in SPLITS}
+    budgets = _split_budgets(
+        {s: [recording_size(r) for r in by_split[s]] for s in SPLITS}, budget_bytes
+    )
+    chosen = set()
+    unspent = 0
+    for number, split in reversed(list(enumerate(SPLITS))):  # train, the finest grained, ends it
+        rng = np.random.default_rng([seed, number])
+        problem = _Problem.of(by_split[split], budgets[split] + unspent, wanted)
+        taken = _choose(problem, strategy, rng)
+        unspent = problem.budget - int(problem.sizes[taken].sum())
+        chosen |= {by_split[split][k].id for k in taken}
+    rows = tuple(row for row in manifest.recordings if row.id in chosen)
+    provenance = SubsetProvenance(
+        source_digest=manifest.digest,
+        source_recordings=len(manifest.recordings),
+        source_bytes=manifest.totals.bytes,
+        strategy=strategy,
+        budget=budget_bytes,
+        seed=seed,
+        classes=tuple(names),
+        estimated=any(_event_bytes_unknown(row) for row in rows),
+    )
+    subset = replace(manifest, recordings=rows, subset=provenance)
+    return Subset(subset, class_drift(manifest, subset, wanted))
+
+
+def files_from(manifest: Manifest) -> list[str]:
+    """Every file of the manifest relative to the release's root, for a downloader's list."""
+    root = manifest.root
+    files = []
+    for row in manifest.recordings:
+        for shard in row.shards:
+            if shard.event_bytes is not None or manifest.labels_only:
+                files.append(shard_path(root, row.id, shard.number, "events"))
+            if shard.label_bytes is not None:
+                files.append(shard_path(root, row.id, shard.number, "labels"))
+    listed = [path.relative_to(root).as_posix() for path in files]
+    if any(row.sensor != SENSOR_SIZE for row in manifest.recordings):
+        listed.append(SENSOR_FILE)
+    return listed
+
+
+def recording_size(row: RecordingEntry) -> int:
+    """Bytes of a recording's files; event files that are not on disk at the release's mean."""
+    unknown = sum(s.event_bytes is None for s in row.shards) if _event_bytes_unknown(row) else 0
+    return row.bytes + unknown * ESTIMATED_EVENT_BYTES
+
+
+def _event_bytes_unknown(row: RecordingEntry) -> bool:
+    """Only labels were scanned, so that a missing size means "not here yet", not "does not exist"."""
+    return row.digest is None and any(shard.event_bytes is None for shard in row.shards)
+
+
+def _wanted_classes(
+    classes: Iterable[str] | None, exclude: Iterable[str] | None
+) -> tuple[int, ...]:
+    excluded = {_class_number(name) for name in exclude or ()}
+    included = range(len(CLASS_NAMES)) if classes is None else map(_class_number, classes)
+    wanted = tuple(sorted(set(included) - excluded))
+    if not wanted:
+        raise UsageError("no class is left to choose for; exclude fewer classes.")
+    return wanted
+
+
+def _class_number(name: str) -> int:
+    try:
+        return CLASS_NAMES.index(name.strip().lower().replace("_", " "))
+    except ValueError:
+        raise UsageError(
+            f"'{name}' is not a class; choose among {', '.join(CLASS_NAMES)}."
+        ) from None
+
+
+def _require_one_fits(candidates: Sequence[RecordingEntry], budget: int) -> None:
+    smallest = min(candidates, key=lambda row: (recording_size(row), row.id))
+    size = recording_size(smallest)
+    if size > budget:
+        raise UsageError(
+            f"a budget of {budget} bytes is too small: the smallest recording, {smallest.id}, "
+            f"has {size} bytes; give at least that."
+        )
+
+
+def _split_budgets(sizes: dict[str, list[int]], budget: int) -> dict[str, int]:
+    """Each split's part: its smallest recording first, then its share of what is left.
+
+    A split whose smallest recording no longer fits, in the order train, val, test, gets nothing.
+    """
+    floors = dict.fromkeys(sizes, 0)
+    for split, of_split in sizes.items():
+        smallest = min(of_split, default=0)
+        if sum(floors.values()) + smallest <= budget:
+            floors[split] = smallest
+    left = budget - sum(floors.values())
+    rest = {s: sum(of_split) - floors[s] if floors[s] else 0 for s, of_split in sizes.items()}
+    total = sum(rest.values())
+    if total <= left:
+        return {s: floors[s] + rest[s] for s in sizes}
+    return {s: floors[s] + left * rest[s] // total for s in sizes}
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One split: sizes int64 ``[R]``, box counts float64 ``[R, C]``, and its part of the budget."""
+
+    sizes: np.ndarray
+    counts: np.ndarray
+    budget: int
+
+    @classmethod
+    def of(cls, rows: Sequence[RecordingEntry], budget: int, wanted: tuple[int, ...]) -> "_Problem":
+        counts = [row.kept_counts[list(wanted)] for row in rows]
+        return cls(
+            np.array([recording_size(row) for row in rows], np.int64),
+            np.array(counts, np.float64).reshape(len(rows), len(wanted)),
+            budget,
+        )
+
+
+def _choose(problem: _Problem, strategy: str, rng: np.random.Generator) -> list[int]:
+    order = np.arange(len(problem.sizes))
+    if strategy == "first":
+        return _take_in_order(problem, order)
+    start = _take_in_order(problem, rng.permutation(order))
+    if strategy == "uniform":
+        return start
+    present = problem.counts.sum(axis=0)
+    target = class_shares(present if strategy == "stratified" else (present > 0).astype(np.float64))
+    return _nearest(problem, start, target, rng)
+
+
+def _take_in_order(problem: _Problem, order: np.ndarray) -> list[int]:
+    left = problem.budget
+    taken = []
+    for k in order:
+        if problem.sizes[k] <= left:
+            left -= int(problem.sizes[k])
+            taken.append(int(k))
+    return taken
+
+
+def _nearest(
+    problem: _Problem, first: list[int], target: np.ndarray, rng: np.random.Generator
+) -> list[int]:
+    """The cheapest of several improved draws, none further from ``target`` than the ``first`` draw.
+
+    A single climb ends in the nearest hollow; with few recordings that is often a poor one.
+    """
+    drawn = [first] + [
+        _take_in_order(problem, rng.permutation(len(problem.sizes))) for _ in range(_RESTARTS)
+    ]
+    found = [first] + [_improve(problem, start, target, rng) for start in drawn if start]
+    states = [_cost(problem, taken, target) for taken in found]
+    allowed = [k for k, (_, drift) in enumerate(states) if drift <= states[0][1]]
+    return found[min(allowed, key=lambda k: states[k][0])]
+
+
+def _cost(problem: _Problem, taken: list[int], target: np.ndarray) -> tuple[float, float]:
+    """Cost of a choice, and its drift alone; see :data:`_UNFILLED_WEIGHT`."""
+    drift = float(total_variation(class_shares(problem.counts[taken].sum(axis=0)), target))
+    unfilled = 1 - problem.sizes[taken].sum() / problem.budget if problem.budget else 0.0
+    return drift + _UNFILLED_WEIGHT * float(unfilled), drift
+
+
+def _improve(
+    problem: _Problem, start: list[int], target: np.ndarray, rng: np.random.Generator
+) -> list[int]:
+    """Exchange and add recordings, the best move first, until none lowers the cost."""
+    inside = np.zeros(len(problem.sizes), bool)
+    inside[start] = True
+    for _ in range(_MAX_MOVES):
+        best = _best_move(problem, inside, target, rng)
+        if best is None:
+            break
+        out, into = best
+        if out is not None:
+            inside[out] = False
+        inside[into] = True
+    return np.flatnonzero(inside).tolist()
+
+
+def _best_move(
+    problem: _Problem,
+    inside: np.ndarray,
+    target: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[int | None, int] | None:
+    """The move that lowers the cost most; ``None`` where none does.
+
+    A move takes one recording out (or none, the first row of the tables) and one in.
+    """
+    outs = _sample(np.flatnonzero(inside), rng)
+    ins = _sample(np.flatnonzero(~inside), rng)
+    if not len(ins):
+        return None
+    counts = problem.counts[inside].sum(axis=0)
+    used = int(problem.sizes[inside].sum())
+    lost = np.vstack([np.zeros_like(counts)[None], problem.counts[outs]])  # [1+O, C]
+    freed = np.concatenate([[0], problem.sizes[outs]])  # [1+O]
+    new_counts = counts - lost[:, None] + problem.counts[ins][None]  # [1+O, I, C]
+    new_used = used - freed[:, None] + problem.sizes[ins][None]  # [1+O, I]
+    cost = total_variation(class_shares(new_counts), target)  # [1+O, I]
+    cost += _UNFILLED_WEIGHT * (1 - new_used / problem.budget)
+    cost[new_used > problem.budget] = np.inf
+    now, _ = _cost(problem, np.flatnonzero(inside).tolist(), target)
+    row, column = np.unravel_index(np.argmin(cost), cost.shape)
+    if cost[row, column] > now - 1e-9:
+        return None
+    return (None if row == 0 else int(outs[row - 1])), int(ins[column])
+
+
+def _sample(indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if len(indices) <= _MAX_TRIED:
+        return indices
+    return np.sort(rng.choice(indices, _MAX_TRIED, replace=False))
