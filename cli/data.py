@@ -1,0 +1,406 @@
+"""`dmanet-data`: from raw recordings or the DLUT release to a verified pillar cache.
+
+Commands parse, call and print; the work is in `pipeline`, imported inside each command so that
+``--help`` answers at once.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.errors import OneLineErrors
+from cli.options import (
+    ClassNames,
+    Counts,
+    Size,
+    class_numbers,
+    example,
+    json_option,
+    progress_bar,
+    quiet_option,
+)
+
+if TYPE_CHECKING:
+    from pipeline.cache import PillarCache
+    from pipeline.manifest import Manifest
+
+LEFT_OUT_EXIT_CODE = 3
+_PATH = click.Path(path_type=Path)
+_SPLIT = click.Choice(["train", "val", "test"])
+_STRATEGIES = click.Choice(["stratified", "balanced", "uniform", "first"])
+
+
+@click.group(cls=OneLineErrors)
+@click.version_option(package_name="dmanet-events")
+def main() -> None:
+    """Event-camera data for DMANet: choose it, look at it, turn it into a pillar cache.
+
+    The usual way: scan a release, choose a subset, voxelize it, look at the statistics. Every
+    command has an example in its help.
+    """
+
+
+@main.command()
+@click.argument("out", type=_PATH)
+@click.option("--seed", default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--size", type=Size(), default="1280x720", show_default=True, help="Sensor, pixels.")
+@click.option("--rate", default=200_000, show_default=True, help="Mean events a 50 ms window.")
+@click.option("--seconds", default=5.0, show_default=True, help="Length of a recording.")
+@click.option(
+    "--recordings",
+    type=Counts(),
+    default="train=4,val=1,test=1",
+    show_default=True,
+    help="How many in each split.",
+)
+@click.option("--objects", default=12, show_default=True, help="Tracks in a recording.")
+@click.option("--classes", type=ClassNames(), help="Classes to show; all seven if not given.")
+@click.option("--defects", default="", help="Faults to plant, by name with commas, or `all`.")
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+@quiet_option
+@example("dmanet-data simulate sim --size 640x360 --rate 30000 --recordings train=8,test=2")
+def simulate(
+    out: Path,
+    seed: int,
+    size: tuple[int, int],
+    rate: int,
+    seconds: float,
+    recordings: dict[str, int],
+    objects: int,
+    classes: tuple[str, ...] | None,
+    defects: str,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Write a simulated release to OUT, in the real format.
+
+    Textured objects of seven classes move over a textured ground in front of a moving event camera;
+    boxes come from their true positions.
+    """
+    from pipeline.info import format_bytes
+    from pipeline.simulation import SimulationSettings, simulate_release
+
+    settings = SimulationSettings(
+        seed=seed,
+        sensor=size,
+        recordings=recordings,
+        seconds=seconds,
+        rate=rate,
+        classes=class_numbers(classes),
+        objects=objects,
+        defects=_defects(defects),
+    )
+    total = sum(recordings.values()) * settings.shards * 10
+    with progress_bar(total, "window", quiet) as bar:
+        summary = simulate_release(out, settings, bar.update, workers)
+    windows = sum(r.windows for r in summary.recordings)
+    events = sum(r.events for r in summary.recordings)
+    size_on_disk = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
+    click.echo(
+        f"{out}: {len(summary.recordings)} recordings, {windows} windows, "
+        f"{events / windows:,.0f} events a window, {format_bytes(size_on_disk)}."
+    )
+    for planted in summary.defects:
+        click.echo(f"planted {planted}")
+
+
+def _defects(text: str) -> tuple[Any, ...]:
+    from pipeline.defects import Defect
+    from pipeline.errors import UsageError
+
+    if text == "all":
+        return tuple(Defect)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in list(Defect):
+            raise UsageError(f"'{name}' is no defect; choose from {', '.join(Defect)}, or all.")
+    return tuple(Defect(name) for name in names)
+
+
+@main.command()
+@click.argument("raw", type=_PATH, nargs=-1, required=True)
+@click.argument("out", type=_PATH)
+@click.option("--split", type=_SPLIT, default="train", show_default=True, help="Where they go.")
+@click.option(
+    "--skip", default=0.5, show_default=True, help="Seconds left out at a recording's begin."
+)
+@quiet_option
+@example("dmanet-data ingest recordings/*_td.dat release --split test")
+def ingest(raw: tuple[Path, ...], out: Path, split: str, skip: float, quiet: bool) -> None:
+    """Turn raw recordings (DAT or HDF5) into release shards under OUT.
+
+    Boxes are read from `<name>_bbox.npy` beside a recording where there is one.
+    """
+    from pipeline.recordings import ingest_recording
+
+    for path in raw:
+        with progress_bar(None, "window", quiet, desc=path.name) as bar:
+            summary = ingest_recording(
+                path, out, split, skip_us=round(skip * 1e6), progress=bar.update
+            )
+        for line in summary.lines():
+            click.echo(line)
+
+
+@main.command()
+@click.argument("root", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="Manifest to write.")
+@click.option("--labels-only", is_flag=True, help="Read label files only (events not on disk).")
+@click.option("--workers", default=1, show_default=True, help="Threads.")
+@json_option
+@quiet_option
+@example("dmanet-data scan prophesee_dlut -o manifest.json")
+def scan(
+    root: Path, output: Path, labels_only: bool, workers: int, as_json: bool, quiet: bool
+) -> None:
+    """Walk the release at ROOT and write down what every recording holds."""
+    from pipeline.info import manifest_info
+    from pipeline.manifest import write_manifest
+    from pipeline.scan import scan_release
+
+    with progress_bar(None, "shard", quiet) as bar:
+        manifest = scan_release(root, labels_only=labels_only, workers=workers, progress=_bar(bar))
+    write_manifest(manifest, output)
+    _print_info(manifest_info(manifest), as_json)
+
+
+def _bar(bar: Any) -> Any:
+    def move(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return move
+
+
+@main.command()
+@click.argument("manifest", type=_PATH)
+@click.option("--budget", required=True, help="Bytes at most, such as 40GB or 500MB.")
+@click.option("-o", "--output", type=_PATH, required=True, help="Manifest of the subset to write.")
+@click.option("--strategy", type=_STRATEGIES, default="stratified", show_default=True)
+@click.option("--classes", type=ClassNames(), help="Choose for these classes only.")
+@click.option("--exclude-classes", type=ClassNames(), help="Choose without these classes.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same choice.")
+@click.option("--files-from", type=_PATH, help="Write the list of files for a downloader.")
+@click.option("--link", type=_PATH, help="Make the release tree here with symbolic links.")
+@click.option("--copy", "copy_to", type=_PATH, help="Make the release tree here with copies.")
+@quiet_option
+@example("dmanet-data subset manifest.json --budget 40GB -o subset.json --files-from files.txt")
+def subset(
+    manifest: Path,
+    budget: str,
+    output: Path,
+    strategy: str,
+    classes: tuple[str, ...] | None,
+    exclude_classes: tuple[str, ...] | None,
+    seed: int,
+    files_from: Path | None,
+    link: Path | None,
+    copy_to: Path | None,
+    quiet: bool,
+) -> None:
+    """Choose whole recordings of MANIFEST within a budget of bytes.
+
+    Strategies: stratified keeps the class shares, balanced raises rare classes, uniform draws at
+    random, first takes them in order. Prints how the class shares drift.
+    """
+    from pipeline import subset as choosing
+    from pipeline.assemble import assemble_tree
+    from pipeline.info import format_bytes
+    from pipeline.manifest import read_manifest, write_manifest
+
+    chosen = choosing.choose_subset(
+        read_manifest(manifest),
+        choosing.parse_size(budget),
+        strategy,
+        classes=classes,
+        exclude_classes=exclude_classes,
+        seed=seed,
+    )
+    write_manifest(chosen.manifest, output)
+    if files_from:
+        files_from.write_text("\n".join(choosing.files_from(chosen.manifest)) + "\n")
+    for folder, mode in ((link, "link"), (copy_to, "copy")):
+        if folder:
+            with progress_bar(None, "file", quiet) as bar:
+                assemble_tree(chosen.manifest, folder, mode, progress=_bar(bar))
+    click.echo(chosen.drift.table())
+    rows = chosen.manifest.recordings
+    size = sum(choosing.recording_size(row) for row in rows)
+    click.echo(f"{output}: {len(rows)} recordings, {format_bytes(size)} of a budget of {budget}.")
+
+
+@main.command()
+@click.argument("source", type=_PATH)
+@click.argument("cache", type=_PATH)
+@click.option("--root", type=_PATH, help="The release's folder, if the manifest names another.")
+@click.option(
+    "--preset", type=click.Choice(["release", "paper"]), default="release", show_default=True
+)
+@click.option("--grid", type=Size(), default="512x512", show_default=True, help="Cells.")
+@click.option("--time-cells", default=1, show_default=True, help="Cells along time.")
+@click.option("--max-points", default=5, show_default=True, help="Points a pillar.")
+@click.option("--max-pillars", default=100_000, show_default=True, help="Pillars a polarity.")
+@click.option("--dedup", type=click.Choice(["pixel", "none"]), default="pixel", show_default=True)
+@click.option("--overflow", type=click.Choice(["skip", "stop"]), default="skip", show_default=True)
+@click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
+@click.option("--min-diagonal", default=60.0, show_default=True, help="Of a box, sensor pixels.")
+@click.option("--min-side", default=20.0, show_default=True, help="Of a box, sensor pixels.")
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+@click.option(
+    "--on-corrupt",
+    type=click.Choice(["quarantine", "fail", "repeat"]),
+    default="quarantine",
+    show_default=True,
+    help="Leave a broken window out, stop, or repeat the one before it as the release does.",
+)
+@json_option
+@quiet_option
+@example("dmanet-data voxelize subset.json cache --workers 2")
+def voxelize(
+    source: Path,
+    cache: Path,
+    root: Path | None,
+    preset: str,
+    grid: tuple[int, int],
+    time_cells: int,
+    max_points: int,
+    max_pillars: int,
+    dedup: str,
+    overflow: str,
+    classes: tuple[str, ...] | None,
+    min_diagonal: float,
+    min_side: float,
+    workers: int,
+    on_corrupt: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Build or continue the pillar cache CACHE from a manifest or a release's folder.
+
+    Run it again after an interruption or with more recordings: what is complete stays. Ends with
+    exit code 3 when windows had to be left out or repeated.
+    """
+    from pipeline import voxelize as voxelizing
+    from pipeline.cache import PillarCache
+    from pipeline.cache_layout import CacheSettings
+    from pipeline.info import cache_info
+    from pipeline.manifest import read_manifest
+    from pipeline.release import SENSOR_SIZE, walk_release
+    from pipeline.sensor import read_sensors
+
+    settings = CacheSettings(
+        preset=preset,
+        grid=grid,
+        time_cells=time_cells,
+        max_points=max_points,
+        max_pillars=max_pillars,
+        dedup=dedup,
+        overflow=overflow,
+        min_diagonal=min_diagonal,
+        min_side=min_side,
+        classes=class_numbers(classes),
+    )
+    if source.is_dir():
+        recordings, sensors = walk_release(source), read_sensors(source)
+    else:
+        manifest = read_manifest(source)
+        recordings = manifest.recording_files(root)
+        sensors = {row.id: row.sensor for row in manifest.recordings}
+    with progress_bar(len(recordings), "recording", quiet) as bar:
+        report = voxelizing.voxelize(
+            recordings,
+            lambda recording: sensors.get(recording, SENSOR_SIZE),
+            cache,
+            settings,
+            workers=workers,
+            on_corrupt=on_corrupt,
+            on_done=lambda made: bar.update(),
+        )
+    _print_info(cache_info(PillarCache(cache)), as_json)
+    left_out = [(made.recording, window) for made in report.made for window in made.left_out]
+    for recording, window in left_out:
+        what = "repeated" if window.repeated else "left out"
+        click.echo(
+            f"{what}: {recording} shard {window.shard:03d} window {window.member}: "
+            f"{window.defect.value}",
+            err=True,
+        )
+    if left_out:
+        raise click.exceptions.Exit(LEFT_OUT_EXIT_CODE)
+
+
+@main.command()
+@click.argument("cache", type=_PATH)
+@quiet_option
+@example("dmanet-data verify cache")
+def verify(cache: Path, quiet: bool) -> None:
+    """Recompute every digest of CACHE; exit code 1 when something does not match."""
+    from pipeline.cache import PillarCache
+    from pipeline.verify import verify_cache
+
+    count = len(PillarCache(cache).recording_ids)
+    with progress_bar(count, "recording", quiet) as bar:
+        findings = verify_cache(cache, lambda recording: bar.update())
+    for finding in findings:
+        click.echo(f"{finding.recording}: {finding.message}", err=True)
+    if findings:
+        click.echo(
+            f"{cache}: {len(findings)} faults; delete the recordings named above and run "
+            "`dmanet-data voxelize` again.",
+            err=True,
+        )
+        raise click.exceptions.Exit(1)
+    click.echo(f"{cache}: {count} recordings, every digest matches.")
+
+
+@main.command()
+@click.argument("source", type=_PATH)
+@json_option
+@example("dmanet-data info cache")
+def info(source: Path, as_json: bool) -> None:
+    """Say what a cache or a manifest is: contents, sizes, settings, what was left out."""
+    from pipeline.info import cache_info, manifest_info
+
+    opened = _open_cache_or_manifest(source)
+    is_cache = hasattr(opened, "recording_ids")
+    _print_info(cache_info(opened) if is_cache else manifest_info(opened), as_json)  # type: ignore[arg-type]
+
+
+@main.command()
+@click.argument("source", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="HTML report to write.")
+@click.option("--json", "json_output", type=_PATH, help="Write the numbers here as JSON.")
+@quiet_option
+@example("dmanet-data stats cache -o report.html --json report.json")
+def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> None:
+    """Write a report on a cache or a manifest: labels, event rates, pillars, defects.
+
+    The HTML file stands alone and opens without a network.
+    """
+    from pipeline.report import write_report
+    from pipeline.statistics import collect_statistics
+
+    opened = _open_cache_or_manifest(source)
+    statistics = collect_statistics(opened)
+    write_report(statistics, output)
+    if json_output:
+        json_output.write_text(json.dumps(statistics.to_json(), indent=2) + "\n")
+    click.echo(f"{output}: report on {source}.")
+
+
+def _open_cache_or_manifest(source: Path) -> "PillarCache | Manifest":
+    from pipeline.cache import PillarCache
+    from pipeline.errors import UsageError
+    from pipeline.manifest import read_manifest
+
+    if not source.exists():
+        raise UsageError(f"{source}: no such cache or manifest.")
+    return PillarCache(source) if source.is_dir() else read_manifest(source)
+
+
+def _print_info(facts: dict[str, Any], as_json: bool) -> None:
+    from pipeline.info import info_lines
+
+    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(info_lines(facts)))

@@ -1,0 +1,95 @@
+"""Option types and helpers that several commands share."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+class Size(click.ParamType):
+    """``640x480`` as (width, height)."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, cross, height = str(value).lower().partition("x")
+        if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
+            self.fail(f"'{value}' is not a size; write for example 1280x720.", param, ctx)
+        return int(width), int(height)
+
+
+class Counts(click.ParamType):
+    """``train=4,val=1,test=1`` as a mapping of splits to numbers."""
+
+    name = "SPLIT=N,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, int]:
+        if isinstance(value, dict):
+            return value
+        counts = {}
+        for item in str(value).split(","):
+            split, equals, number = item.partition("=")
+            if split not in ("train", "val", "test") or not equals or not number.isdigit():
+                self.fail(f"'{item}' is not like train=4; splits are train, val, test.", param, ctx)
+            counts[split] = int(number)
+        return counts
+
+
+class ClassNames(click.ParamType):
+    """``car,pedestrian`` as a tuple of the release's class names."""
+
+    name = "NAME,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        from pipeline.labels import CLASS_NAMES
+
+        names = tuple(name.strip() for name in str(value).split(","))
+        for name in names:
+            if name not in CLASS_NAMES:
+                self.fail(
+                    f"'{name}' is no class; choose from {', '.join(CLASS_NAMES)}.", param, ctx
+                )
+        if len(set(names)) < len(names):
+            self.fail("a class is named twice.", param, ctx)
+        return names
+
+
+def class_numbers(names: tuple[str, ...] | None) -> tuple[int, ...]:
+    """Class numbers of the release for names, all of them for ``None``."""
+    from pipeline.labels import CLASS_NAMES
+
+    return tuple(CLASS_NAMES.index(name) for name in names or CLASS_NAMES)
+
+
+quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def progress_bar(total: int | None, unit: str, quiet: bool, **options: Any) -> Any:
+    """A tqdm bar on stderr; silent with ``--quiet`` and where nobody watches."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, unit=unit, disable=quiet or not sys.stderr.isatty(), leave=False, **options
+    )
+
+
+def example(text: str) -> Callable[[Any], Any]:
+    """Put an example under a command's help; every command has one."""
+
+    def decorate(command: Any) -> Any:
+        command.__doc__ = f"{command.__doc__}\n\n\b\nExample:\n  {text}\n"
+        return command
+
+    return decorate
