@@ -218,3 +218,20 @@ def test_verify_finds_one_flipped_byte_in_any_file(release, tmp_path):
         assert all(f.recording == RECORDING for f in findings), path
         path.write_bytes(sound)
     assert verify_cache(tmp_path / "c") == []
+
+
+def test_the_documented_lines_decode_a_window_with_zarr_alone(cache):
+    text = (Path(__file__).parents[2] / "docs" / "cache.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    recording = cache.recording(RECORDING)
+    expected = recording.read(17, 18).tensors(0, 1)
+    names = {
+        "location": cache.location,
+        "recording_id": RECORDING,
+        "window": 17,
+        "polarity": 1,
+        "columns": cache.settings.grid[0],
+    }
+    exec(code, names)
+    np.testing.assert_array_equal(np.stack([names["y"], names["x"]], 1), expected.coords[:, 1:])
+    np.testing.assert_array_equal(names["num_points"], expected.num_points)
