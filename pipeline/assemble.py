@@ -36,10 +36,10 @@ def assemble_tree(
         for path in (shard.events, shard.labels)
         if path is not None
     ]
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{dest.name}.", dir=dest.parent) as beside:
-        tree = Path(beside) / dest.name
-        try:
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{dest.name}.", dir=dest.parent) as beside:
+            tree = Path(beside) / dest.name
             for done, source in enumerate(files, start=1):
                 relative = source.relative_to(manifest.root)
                 target = tree / relative
@@ -53,9 +53,9 @@ def assemble_tree(
                     progress(done, len(files))
             write_sensors(tree, {row.id: row.sensor for row in manifest.recordings})
             os.replace(tree, dest)
-        except OSError as error:
-            raise DataError(
-                f"{dest}: the tree cannot be made ({error.strerror}: {error.filename}); "
-                "check the free space and the permissions."
-            ) from None
+    except OSError as error:
+        raise DataError(
+            f"{dest}: the tree cannot be made ({error.strerror}: {error.filename}); "
+            "check the free space and the permissions."
+        ) from None
     return len(files)
