@@ -108,14 +108,14 @@ class ModelSettings(Settings):
 MODEL_PRESETS: dict[str, ModelSettings] = {
     "dmanet18": ModelSettings(),
     "dmanet34": ModelSettings(depth=34),
-    # The same network, small enough to train on two CPU cores. Anchors of 12 to 76 cells suit
+    # The same network, small enough to train on two CPU cores. Anchors of 16 to 102 cells suit
     # the 128 x 128 grid as the release's 32 to 812 suit its 512 x 512.
     "tiny": ModelSettings(
         grid_size=(128, 128),
         stem_width=16,
         feature_size=64,
         head_convs=2,
-        anchors=AnchorSettings(levels=(3, 4, 5), base_scale=1.5),
+        anchors=AnchorSettings(levels=(3, 4, 5), base_scale=2.0),
     ),
 }
 

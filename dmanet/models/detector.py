@@ -135,15 +135,22 @@ class DMANet(nn.Module):
         )
 
     def canvas(self, positive: Pillars, negative: Pillars, frames: int) -> Tensor:
-        """Both polarities' pillar features, ``[frames, 2 * pillar_channels, H, W]``."""
+        """Both polarities' pillar features, ``[frames, 2 * pillar_channels, H, W]``.
+
+        In channels-last memory if the network's weights are.
+        """
         polarities = (positive, negative)
-        return torch.cat(
+        canvas = torch.cat(
             [
                 scatter_to_canvas(features, pillars.coords, frames, self.settings.grid_size)
                 for features, pillars in zip(self.pillar_net(*polarities), polarities, strict=True)
             ],
             dim=1,
         )
+        stem = self.backbone.stem_conv.weight
+        if stem.is_contiguous(memory_format=torch.channels_last):
+            return canvas
+        return canvas.contiguous()
 
     def _short_path(
         self, features: Sequence[Tensor], steps: int, state: State | None, reset: Tensor | None

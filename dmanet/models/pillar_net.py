@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dmanet.models.normalization import BatchNorm, autocast_dtype
 
@@ -39,13 +38,13 @@ def point_features(pillars: Pillars) -> Tensor:
     """Features of every slot: the point, and the point relative to its pillar's mean.
 
     Returns:
-        ``[P, max_points, 6]``: x, y, t, x - mean x, y - mean y, t - mean t; 0 in unused slots.
+        ``[6, max_points, P]``: x, y, t, x - mean x, y - mean y, t - mean t; 0 in unused slots.
     """
-    points = pillars.points
-    count = pillars.num_points[:, None]
-    mean = points.sum(dim=1) / count  # [P, 3]; unused slots are 0 and add nothing
-    used = torch.arange(points.shape[1], device=points.device) < count  # [P, max_points]
-    return torch.cat([points, points - mean[:, None]], dim=2) * used[..., None]
+    points = pillars.points.permute(2, 1, 0)  # [3, max_points, P]
+    # Unused slots are 0 and add nothing to the mean.
+    relative = points - points.sum(dim=1, keepdim=True) / pillars.num_points
+    slot = torch.arange(points.shape[1], device=points.device)[:, None]
+    return torch.cat([points, relative]) * (slot < pillars.num_points)
 
 
 class PillarNet(nn.Module):
@@ -60,8 +59,8 @@ class PillarNet(nn.Module):
         super().__init__()
         self.slots_read = min(SLOTS_READ, max_points)
         self.per_sample = batch_norm == "sample"
-        # Convolutions by their parameters (and so by initialisation and published shapes); each
-        # is applied as the matrix product it amounts to on the [P, slot, channel] layout.
+        # Convolutions by their parameters, and so by initialisation and published shapes. Each is
+        # applied as the matrix product it amounts to on [channel, slot, pillar].
         self.point_conv = nn.Conv2d(POINT_FEATURES, channels, 1)
         self.norm = BatchNorm(channels, eps=1e-3, momentum=0.01)
         self.slot_conv = nn.Conv2d(channels, channels, (1, self.slots_read))
@@ -72,40 +71,43 @@ class PillarNet(nn.Module):
         In training, one set of statistics covers both polarities and all frames, or, with
         ``batch_norm="sample"``, each frame and polarity has its own, as in the release.
         """
-        counts = [len(positive.points), len(negative.points)]
+        # Coordinates up to the grid's width do not fit a 16-bit float.
         with torch.autocast(positive.points.device.type, enabled=False):
-            # Coordinates up to the grid's width do not fit a 16-bit float.
-            features = torch.cat([point_features(positive), point_features(negative)])
-            features = self._features(features, positive.coords, negative.coords)
-        first, second = features.split(counts)
-        return first, second
+            slots = torch.cat([point_features(positive), point_features(negative)], dim=2)
+            _, max_points, total = slots.shape
+            hidden = _linear(self.point_conv, slots.flatten(1))
+            hidden = hidden.unflatten(1, (max_points, total))  # [C, slot, P]
+            if self.training and self.per_sample:
+                hidden = self._norm_per_sample(hidden, positive.coords, negative.coords)
+            elif total:
+                hidden = self._norm(hidden)
+            read = hidden[:, : self.slots_read].relu().flatten(0, 1)  # [C * slot, P]
+            features = _linear(self.slot_conv, read).T  # [P, C]
+        of_positive, of_negative = features.split([len(positive.points), len(negative.points)])
+        return of_positive, of_negative
 
-    def _features(self, slots: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        total, max_points, _ = slots.shape
-        channels = self.norm.num_features
-        hidden = F.linear(
-            slots.flatten(0, 1), self.point_conv.weight.flatten(1), self.point_conv.bias
-        )
-        hidden = hidden.unflatten(0, (total, max_points))  # [P, slot, C]
-        if self.training and self.per_sample:
-            hidden = self._norm_per_sample(hidden, positive[:, 0], negative[:, 0])
-        elif total:
-            hidden = self.norm(hidden.flatten(0, 1)).unflatten(0, (total, max_points))
-        read = hidden[:, : self.slots_read].relu().flatten(1)  # [P, slot * C]
-        weight = self.slot_conv.weight.squeeze(2).transpose(1, 2).reshape(channels, -1)
-        return F.linear(read, weight, self.slot_conv.bias)  # [P, C]
+    def _norm(self, hidden: Tensor) -> Tensor:
+        # Rows of one channel in a single long dimension: summed pairwise also on a CPU, where the
+        # channels-last kernel adds up millions of slots one after the other in float32.
+        normed: Tensor = self.norm(hidden.flatten(1)[None])[0]
+        return normed.view_as(hidden)
 
     def _norm_per_sample(self, hidden: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        # Running statistics depend on the order of updates: by polarity, then by frame.
-        frame = torch.cat([positive, negative])
-        polarity = torch.cat([torch.zeros_like(positive), torch.ones_like(negative)])
-        group = torch.stack([polarity, frame])
+        # By frame, then polarity: running statistics depend on the order of the updates.
+        frame = torch.cat([positive[:, 0], negative[:, 0]])
+        polarity = torch.arange(len(frame), device=frame.device) >= len(positive)
+        sample = 2 * frame + polarity
         normed = torch.empty_like(hidden)
-        for one in group.unique(dim=1).T:
-            rows = (group == one[:, None]).all(dim=0).nonzero().squeeze(1)
-            values = self.norm(hidden[rows].flatten(0, 1)).unflatten(0, (-1, hidden.shape[1]))
-            normed = normed.index_copy(0, rows, values)
+        for one in sample.unique():
+            pillars = (sample == one).nonzero().squeeze(1)
+            normed = normed.index_copy(2, pillars, self._norm(hidden[:, :, pillars]))
         return normed
+
+
+def _linear(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Weights and bias of a convolution applied to ``[inputs, n]``: ``[outputs, n]``."""
+    assert conv.bias is not None
+    return torch.addmm(conv.bias[:, None], conv.weight.flatten(1), x)
 
 
 def scatter_to_canvas(
