@@ -38,7 +38,8 @@ def coco_result(
     not scored. Network outputs pair by their window; separate files through :func:`pair_by_time`.
 
     Raises:
-        DataError: a score or a box is not a finite number, or the sequences differ in length.
+        DataError: a detection has a value that is not a finite number, or the sequences differ in
+            length.
         UsageError: a class of the protocol is not among ``class_names``.
     """
     if len(detections) != len(labels):
@@ -50,6 +51,7 @@ def coco_result(
             f"have (it has {', '.join(class_names)}); choose another protocol."
         )
     class_ids = [list(class_names).index(name) for name in names]
+    _require_numbers(detections)
     scored = []
     for found, truth in zip(detections, labels, strict=True):
         truth = truth[_passes(truth, protocol, class_ids)]
@@ -101,9 +103,7 @@ def coco_average_precision(
     ``detections[i]`` and ``labels[i]`` are records of window ``i`` as in :func:`coco_result`; boxes
     of other classes than ``class_ids`` are left out. ``ap`` has a row for each of ``class_ids``.
     """
-    for records in detections:
-        if not np.isfinite(records["class_confidence"]).all():
-            raise DataError("A detection's score is not a finite number; these cannot be ranked.")
+    _require_numbers(detections)
     truth, found = _annotations(labels, class_ids), _annotations(detections, class_ids)
     if not truth:
         return CocoPrecision(np.full(len(_STATS), -1.0), np.full((len(class_ids), 10), np.nan))
@@ -122,12 +122,19 @@ def coco_average_precision(
     return CocoPrecision(np.asarray(evaluation.stats[: len(_STATS)]), ap[position])
 
 
+def _require_numbers(detections: Sequence[np.ndarray]) -> None:
+    for records in detections:
+        for name in ("x", "y", "w", "h", "class_confidence"):
+            if not np.isfinite(records[name]).all():
+                raise DataError(
+                    f"A detection's {name} is not a finite number; it cannot be scored."
+                )
+
+
 def _annotations(windows: Sequence[np.ndarray], class_ids: Sequence[int]) -> list[dict]:
     annotations: list[dict] = []
     for window, records in enumerate(windows, 1):
         boxes = np.stack([records[name] for name in "xywh"], axis=1).astype(np.float64)
-        if not np.isfinite(boxes).all():
-            raise DataError("A box has a coordinate that is not a finite number.")
         for row in np.flatnonzero(np.isin(records["class_id"], class_ids)):
             annotations.append(
                 {
@@ -147,6 +154,7 @@ def _passes(records: np.ndarray, protocol: Protocol, class_ids: Sequence[int]) -
     """Which boxes the protocol scores: bool ``[n]``."""
     width, height = records["w"].astype(np.float64), records["h"].astype(np.float64)
     passes = np.isin(records["class_id"], class_ids)
+    passes &= np.isfinite(records["x"]) & np.isfinite(records["y"])
     passes &= width**2 + height**2 >= protocol.min_diagonal**2
     passes &= (width >= protocol.min_side) & (height >= protocol.min_side)
     if protocol.after_us is not None:

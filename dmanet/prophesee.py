@@ -1,7 +1,6 @@
 """Boxes in the format of Prophesee's `_bbox.npy` files, in sensor pixels."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,11 +85,11 @@ def write_boxes(path: Path, windows: Sequence[np.ndarray]) -> None:
     records = np.concatenate([*windows, np.empty(0, BOX_DTYPE)])
     records = records[np.argsort(records["t"], kind="stable")]
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with beside.open("wb") as file:
             np.save(file, records, allow_pickle=False)
         os.replace(beside, path)
     except BaseException:
-        os.unlink(beside)
+        beside.unlink(missing_ok=True)
         raise

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmanet.boxes import MAX_GROWTH, box_iou, clip_boxes, decode_boxes, encode_boxes
@@ -56,6 +56,7 @@ def test_boxes_thinner_than_a_cell_are_encoded_as_one_cell():
     torch.testing.assert_close(thin, one, atol=1e-5, rtol=1e-5)
 
 
+@settings(deadline=None)
 @given(boxes, st.data())
 def test_decoding_inverts_encoding(truth, data):
     # Anchors of about the box's size, as matching guarantees; growth is clipped far beyond.
@@ -67,6 +68,7 @@ def test_decoding_inverts_encoding(truth, data):
     )
 
 
+@settings(deadline=None)
 @given(boxes, boxes)
 def test_overlap_agrees_with_scalar_arithmetic(first, second):
     found = box_iou(first, second)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmanet.boxes import box_iou
@@ -42,6 +42,7 @@ def match_by_search(anchors, boxes, low_quality):
     return match
 
 
+@settings(deadline=None)
 @given(box_lists.filter(len), box_lists, st.booleans())
 def test_match_agrees_with_a_plain_search(anchors, boxes, low_quality):
     found = match_anchors(anchors, boxes, match_low_quality=low_quality)
@@ -103,6 +104,7 @@ def test_released_anchors_fit_as_measured(width, height, mean_iou, matched):
     assert 1 - share == pytest.approx(matched, abs=0.02)
 
 
+@settings(deadline=None)
 @given(
     box_lists,
     st.sampled_from([(64, 96), (100, 36)]),
