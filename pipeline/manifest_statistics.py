@@ -1,0 +1,87 @@
+"""Statistics from a manifest: sums and counts, without what only the windows themselves tell."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from pipeline.labels import CLASS_NAMES
+from pipeline.manifest import Manifest, RecordingEntry
+from pipeline.release import SPLITS
+from pipeline.statistics_schema import (
+    DefectStatistics,
+    RecordingStatistics,
+    Source,
+    SplitStatistics,
+    Statistics,
+    StorageStatistics,
+)
+from pipeline.summaries import hours
+
+
+def collect_from_manifest(manifest: Manifest) -> Statistics:
+    """Statistics of the recordings that ``manifest`` lists."""
+    rows = manifest.recordings
+    shards = [shard for row in rows for shard in row.shards]
+    return Statistics(
+        source=Source(
+            kind="manifest",
+            name=manifest.root.name,
+            digest=manifest.digest,
+            labels_only=manifest.labels_only,
+            subset=None if manifest.subset is None else asdict(manifest.subset),
+        ),
+        classes=CLASS_NAMES,
+        splits={split: _split(manifest.split(split)) for split in SPLITS},
+        recordings=tuple(_recording(row) for row in rows),
+        defects={
+            defect.value: DefectStatistics(
+                count=count,
+                recordings=sum(defect in row.defects for row in rows),
+                windows_left_out=None,
+            )
+            for defect, count in manifest.totals.defects.items()
+        },
+        storage=StorageStatistics(
+            events=sum(shard.event_bytes or 0 for shard in shards),
+            labels=sum(shard.label_bytes or 0 for shard in shards),
+            arrays_stored=None,
+            arrays_decoded=None,
+        ),
+    )
+
+
+def _split(rows: Iterable[RecordingEntry]) -> SplitStatistics:
+    rows = list(rows)
+    windows = sum(row.windows for row in rows)
+    events = [row.events for row in rows]
+    return SplitStatistics(
+        recordings=len(rows),
+        windows=windows,
+        hours=hours(windows),
+        events=None if None in events else sum(n for n in events if n is not None),
+        labels={name: sum(row.labels[name] for row in rows) for name in CLASS_NAMES},
+        kept={name: sum(row.kept[name] for row in rows) for name in CLASS_NAMES},
+        labelled_windows=None,
+        source_bytes=sum(row.bytes for row in rows),
+        cache_bytes=None,
+    )
+
+
+def _recording(row: RecordingEntry) -> RecordingStatistics:
+    return RecordingStatistics(
+        id=row.id,
+        split=row.split,
+        sensor=row.sensor,
+        windows=row.windows,
+        left_out=None,
+        repeated=None,
+        sequences=None,
+        gaps=row.gaps,
+        events=row.events,
+        events_per_window=None,
+        positive_share=None,
+        labels=dict(row.labels),
+        kept=dict(row.kept),
+        defects={defect.value: count for defect, count in row.defects.items()},
+        source_bytes=row.bytes,
+        cache_bytes=None,
+    )

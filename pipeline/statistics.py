@@ -1,0 +1,33 @@
+"""Statistics of a dataset, from its pillar cache or from its manifest alone."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.cache import PillarCache
+from pipeline.cache_statistics import collect_from_cache
+from pipeline.manifest import Manifest
+from pipeline.manifest_statistics import collect_from_manifest
+from pipeline.statistics_schema import Statistics
+
+
+def collect_statistics(
+    source: PillarCache | Manifest, progress: Callable[[int, int], None] | None = None
+) -> Statistics:
+    """Statistics of a pillar cache, or of a manifest with what that holds.
+
+    A cache is read recording by recording: its tables, and the pillars of a fixed number of windows.
+    ``progress`` is called after each recording with the number done and the number of all. Raises
+    :class:`CacheError` when an array of the cache cannot be read.
+    """
+    if isinstance(source, Manifest):
+        return collect_from_manifest(source)
+    return collect_from_cache(source, progress)
+
+
+def write_statistics(statistics: Statistics, path: Path) -> None:
+    """Write the JSON file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.write_text(statistics.to_json(), encoding="utf-8")
+    os.replace(beside, path)

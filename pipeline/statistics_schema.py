@@ -1,0 +1,233 @@
+"""What a dataset holds, in numbers: the dataclasses and the JSON they become.
+
+``docs/statistics.md`` describes the JSON. The same cache or manifest gives the same bytes: no time
+of day, no absolute path, a fixed seed for the one thing that is sampled.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+STATISTICS_FORMAT = "dmanet-statistics"
+STATISTICS_VERSION = 1
+CLIP_WINDOWS = 10  # consecutive windows of one training sample in the paper, and of one shard
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Summary of ``count`` values; pNN is the NN-th percentile (linear interpolation)."""
+
+    count: int
+    mean: float
+    minimum: float
+    p05: float
+    p25: float
+    median: float
+    p75: float
+    p95: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of values in ``edges[i] <= value < edges[i + 1]``, by the name of a series."""
+
+    edges: tuple[float, ...]
+    counts: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the numbers describe.
+
+    ``kind`` is ``cache`` or ``manifest``; ``name`` the last part of its path, or of the release's
+    root for a manifest. ``digest`` covers the content, ``fingerprint`` and ``settings`` are the
+    cache's. ``subset`` tells how a manifest's recordings were chosen.
+    """
+
+    kind: str
+    name: str
+    digest: str
+    fingerprint: str | None = None
+    settings: dict[str, Any] | None = None
+    labels_only: bool = False
+    subset: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """Sums over the recordings of one split.
+
+    ``events``: as read, before any step. ``labels``: boxes by class name as the release has them;
+    ``kept``: those that the label rules and the choice of classes keep. ``labelled_windows`` hold at
+    least one kept box. Bytes are files on disk. ``None``: the source does not tell.
+    """
+
+    recordings: int
+    windows: int
+    hours: float
+    events: int | None
+    labels: dict[str, int]
+    kept: dict[str, int]
+    labelled_windows: int | None
+    source_bytes: int
+    cache_bytes: int | None
+
+
+@dataclass(frozen=True)
+class RecordingStatistics:
+    """One recording. ``sensor`` is (width, height) in pixels.
+
+    ``left_out`` and ``repeated`` count windows that the corruption policy left out or replaced by the
+    one before; ``sequences`` runs of windows without a gap, ``gaps`` the breaks between them;
+    ``events_per_window`` are events inside the sensor; ``positive_share`` is of those.
+    """
+
+    id: str
+    split: str
+    sensor: tuple[int, int]
+    windows: int
+    left_out: int | None
+    repeated: int | None
+    sequences: int | None
+    gaps: int
+    events: int | None
+    events_per_window: Quantiles | None
+    positive_share: float | None
+    labels: dict[str, int]
+    kept: dict[str, int]
+    defects: dict[str, int]
+    source_bytes: int
+    cache_bytes: int | None
+
+
+@dataclass(frozen=True)
+class DefectStatistics:
+    """How often a defect occurs, in how many recordings, and how many windows it left out."""
+
+    count: int
+    recordings: int
+    windows_left_out: int | None
+
+
+@dataclass(frozen=True)
+class EventStatistics:
+    """Events inside the sensor, window by window; series are splits.
+
+    ``positive_share`` leaves out windows without events.
+    """
+
+    per_window: dict[str, Quantiles | None]
+    per_window_histogram: Histogram
+    positive_share: dict[str, Quantiles | None]
+    positive_share_histogram: Histogram
+
+
+@dataclass(frozen=True)
+class PillarStatistics:
+    """Pillars, window by window; series are the polarities ``negative`` and ``positive``.
+
+    ``steps``: by split, events as read, in range, after deduplication, and points stored in pillars.
+    ``cells``: of one polarity's grid; ``occupied``: mean share of them. ``points_per_pillar[n]``
+    counts pillars of n points and ``map`` (rows by columns over the frame) gives the mean pillars of
+    a grid cell and window, both polarities together: these two come from ``sampled_windows`` windows
+    drawn with ``sample_seed``; everything else from all windows.
+    """
+
+    steps: dict[str, dict[str, int]]
+    cells: int
+    per_window: dict[str, Quantiles | None]
+    per_window_histogram: Histogram
+    occupied: dict[str, float]
+    empty_windows: dict[str, int]
+    sampled_windows: int
+    sample_seed: int
+    points_per_pillar: tuple[int, ...]
+    map: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class BoxStatistics:
+    """Kept boxes; series are class names unless said otherwise.
+
+    ``per_window[split][n]`` counts windows of n kept boxes. Sizes are in sensor pixels after cropping
+    (``*_pixels``) and in grid units, which the network sees (``*_grid``). ``sizes[class][i][j]``
+    counts boxes in height bin i and width bin j of ``size_edges``, grid units. ``places[class]``:
+    box centres, rows by columns over the frame. ``track_windows``: windows that hold a track's box.
+    """
+
+    per_window: dict[str, tuple[int, ...]]
+    width_pixels: dict[str, Quantiles | None]
+    height_pixels: dict[str, Quantiles | None]
+    width_grid: dict[str, Quantiles | None]
+    height_grid: dict[str, Quantiles | None]
+    size_edges: tuple[float, ...]
+    sizes: dict[str, tuple[tuple[int, ...], ...]]
+    places: dict[str, tuple[tuple[int, ...], ...]]
+    track_windows: dict[str, Quantiles | None]
+
+
+@dataclass(frozen=True)
+class SequenceStatistics:
+    """Runs of windows that follow one another without a gap; series are splits.
+
+    ``windows``: their lengths; ``clips``: how many disjoint runs of ten windows fit. ``gap_ms``: time
+    between two windows that should have met, over all splits; ``backwards`` counts clocks that jump
+    back, which are not in ``gap_ms``.
+    """
+
+    windows: dict[str, Quantiles | None]
+    clips: dict[str, int]
+    gap_ms: Quantiles | None
+    backwards: int
+
+
+@dataclass(frozen=True)
+class StorageStatistics:
+    """Bytes on disk: the source's files by kind, and the cache's arrays stored and decoded."""
+
+    events: int
+    labels: int
+    arrays_stored: dict[str, int] | None
+    arrays_decoded: dict[str, int] | None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Everything a report shows. Parts that a manifest alone cannot tell are ``None``.
+
+    ``classes`` are the names of the classes that are kept, in the cache's output order; the keys of
+    every ``kept``. ``defects`` lists those that occur, by the names of :mod:`pipeline.defects`.
+    """
+
+    source: Source
+    classes: tuple[str, ...]
+    splits: dict[str, SplitStatistics]
+    recordings: tuple[RecordingStatistics, ...]
+    defects: dict[str, DefectStatistics]
+    storage: StorageStatistics
+    events: EventStatistics | None = None
+    pillars: PillarStatistics | None = None
+    boxes: BoxStatistics | None = None
+    sequences: SequenceStatistics | None = None
+
+    def to_json(self) -> str:
+        """The JSON text, one line a field and one a recording; ``format`` and ``version`` first."""
+        content = {
+            "format": STATISTICS_FORMAT,
+            "version": STATISTICS_VERSION,
+            "created_with": f"dmanet-events {version('dmanet-events')}",
+            **asdict(self),
+        }
+        rows = ",\n".join(f"  {_json(row)}" for row in content["recordings"])
+        lines = [
+            f" {_json(key)}: "
+            + (f"[\n{rows}\n ]" if key == "recordings" and rows else _json(value))
+            for key, value in content.items()
+        ]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
