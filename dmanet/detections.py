@@ -1,6 +1,7 @@
 """From the network's outputs to boxes with a class and a score."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import Tensor
 from dmanet.boxes import clip_boxes, decode_boxes
 from dmanet.nms import grouped_nms
 from pipeline.errors import DataError
+
+_CANDIDATES_PER_DETECTION = 16
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,37 @@ def select_detections(
             "The network's outputs are not numbers (NaN): its weights or its input are damaged; "
             "use an earlier checkpoint."
         )
+    passing = scores > score_threshold  # [F, A, C]
+    decode = partial(_suppress, scores, deltas, anchors, grid_size, nms_iou, max_detections)
+    if max_detections is None:
+        return decode(passing)
+    # At a low threshold nearly every anchor passes, while few are needed to fill the limit. Unless
+    # a class that was cut short stays under the limit, the strongest give the exact result.
+    reach = min(scores.shape[1], _CANDIDATES_PER_DETECTION * max_detections)
+    weakest = scores.transpose(1, 2).topk(reach, sorted=False).values.amin(dim=2)  # [F, C]
+    strongest = passing & (scores >= weakest[:, None])
+    detections = decode(strongest)
+    cut = (strongest.sum(dim=1) < passing.sum(dim=1)).cpu().numpy()  # [F, C]
+    found = np.zeros_like(cut, np.int64)  # [F, C]
+    for frame, window in enumerate(detections):
+        np.add.at(found[frame], window.classes, 1)
+    if (found[cut] < max_detections).any():
+        return decode(passing)
+    return detections
+
+
+def _suppress(
+    scores: Tensor,
+    deltas: Tensor,
+    anchors: Tensor,
+    grid_size: tuple[int, int],
+    nms_iou: float,
+    max_detections: int | None,
+    candidates: Tensor,
+) -> list[Detections]:
+    """Detections of each frame among the ``candidates``, bool ``[F, A, C]``."""
     frames, _, classes = scores.shape
-    frame, anchor, found = torch.nonzero(scores > score_threshold, as_tuple=True)  # [N] each
+    frame, anchor, found = torch.nonzero(candidates, as_tuple=True)  # [N] each
     boxes = clip_boxes(decode_boxes(deltas[frame, anchor], anchors[anchor]), grid_size)  # [N, 4]
     inside = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
     box, score, group = (

@@ -60,15 +60,6 @@ class Targets:
     classes: Tensor
     frame: Tensor
 
-    def to(self, device: torch.device | str) -> "Targets":
-        """The same targets on another device."""
-        return Targets(
-            *(
-                tensor.to(device, non_blocking=True)
-                for tensor in (self.boxes, self.classes, self.frame)
-            )
-        )
-
 
 def detection_loss(
     logits: Tensor,
@@ -139,8 +130,10 @@ def _match_frames(frames: int, anchors: Tensor, targets: Targets, settings: Loss
 
 
 class _FocalLoss(torch.autograd.Function):
-    """Sigmoid focal loss summed over each frame, from logits, with its gradient kept instead of its
-    five intermediate tensors: a fifth of the memory and a quarter of the time.
+    """Sigmoid focal loss summed over each frame, from logits.
+
+    Keeps its gradient instead of its five intermediate tensors: a fifth of the memory and a quarter
+    of the time.
 
     One element is ``w · σ(z)**γ · softplus(z)``, where ``z`` is the logit of a wrong decision (the
     logit itself for background, its negative for the target class) and ``w`` is ``1 − α`` or ``α``.

@@ -1,4 +1,4 @@
-"""Named evaluation protocols, their results, and the `release` protocol's precision, recall and AP."""
+"""Named evaluation protocols, their results, and the `release` protocol's own measures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
+from dmanet.boxes import box_iou
 from dmanet.detections import Detections, Labels
 from pipeline.errors import DataError
 
@@ -200,7 +202,7 @@ def match_window(detections: Detections, labels: Labels) -> np.ndarray:
         boxes = labels.boxes[labels.classes == class_index]
         rows = np.flatnonzero(detections.classes == class_index)
         rows = rows[np.argsort(-detections.scores[rows], kind="stable")]
-        iou = _box_iou(detections.boxes[rows], boxes)  # [n, m]
+        iou = _overlaps(detections.boxes[rows], boxes)  # [n, m]
         taken = np.zeros(len(boxes), bool)
         for row, overlaps in zip(rows, iou, strict=True):
             best = overlaps.argmax()
@@ -252,12 +254,6 @@ def _area(recall: np.ndarray, precision: np.ndarray) -> float:
     return float(np.trapezoid(np.interp(_RECALLS, recall, envelope), _RECALLS))
 
 
-def _box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Overlap of every pair, float32 ``[n, m]``; both hold ``x1, y1, x2, y2``."""
-    first, second = first.astype(np.float32), second.astype(np.float32)
-    corner = np.minimum(first[:, None, 2:], second[:, 2:])
-    sides = (corner - np.maximum(first[:, None, :2], second[:, :2])).clip(0)  # [n, m, 2]
-    overlap = sides[..., 0] * sides[..., 1]
-    union = np.prod(first[:, None, 2:] - first[:, None, :2], axis=2)
-    union = union + np.prod(second[:, 2:] - second[:, :2], axis=1) - overlap
-    return overlap / np.maximum(union, np.float32(1e-12))
+def _overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of every pair, in float32: ``[n, 4]``, ``[m, 4]`` → ``[n, m]``."""
+    return box_iou(*(torch.from_numpy(b.astype(np.float32)) for b in (first, second))).numpy()

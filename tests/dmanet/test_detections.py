@@ -145,3 +145,37 @@ def test_an_untrained_network_at_a_low_threshold_is_bounded_by_the_limit():
         logits, torch.zeros(1, len(anchors), 4), anchors, (256, 256), 0.001, max_detections=100
     )
     np.testing.assert_array_equal(np.bincount(found.classes), [100] * 7)
+
+
+def first_of_each_class(found, limit):
+    rows = [np.flatnonzero(found.classes == c)[:limit] for c in np.unique(found.classes)]
+    return np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int64)
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_limited_detections_are_the_first_of_the_unlimited_ones(limit, crowded):
+    """Also where the strongest candidates all suppress each other and weaker ones must fill up."""
+    generator = torch.Generator().manual_seed(limit)
+    anchors = anchors_for((128, 128), AnchorSettings())
+    scores = torch.rand(2, len(anchors), 3, generator=generator)
+    if crowded:
+        scores[0, 3000:3300, 1] = 2 + torch.arange(300) / 300
+    deltas = torch.randn(2, len(anchors), 4, generator=generator)
+    if crowded:
+        anchors = anchors.clone()
+        anchors[3000:3300] = anchors[3000]
+        deltas[0, 3000:3300] = 0
+    every = select_detections(scores, deltas, anchors, (128, 128), 0.05)
+    limited = select_detections(scores, deltas, anchors, (128, 128), 0.05, max_detections=limit)
+    for all_of_it, part in zip(every, limited, strict=True):
+        rows = first_of_each_class(all_of_it, limit)
+        np.testing.assert_array_equal(part.boxes, all_of_it.boxes[rows])
+        np.testing.assert_array_equal(part.scores, all_of_it.scores[rows])
+        np.testing.assert_array_equal(part.classes, all_of_it.classes[rows])
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_no_frames(limit):
+    none = torch.zeros(0, 4, 2), torch.zeros(0, 4, 4)
+    assert select_detections(*none, ANCHORS, GRID, 0.1, max_detections=limit) == []
