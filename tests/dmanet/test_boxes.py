@@ -77,7 +77,9 @@ def test_overlap_agrees_with_scalar_arithmetic(first, second):
             width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
             height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
             union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-            assert abs(found[i, j].item() - width * height / (union - width * height)) < 1e-4
+            assert (
+                abs(found[i, j].item() - width * height / (union - width * height)) < 1e-3
+            )  # float32 corners
 
 
 def test_overlap_of_empty_lists_and_empty_boxes():
