@@ -15,6 +15,7 @@ from cli.options import (
     ClassNames,
     Counts,
     Size,
+    box_size_options,
     class_numbers,
     example,
     json_option,
@@ -148,20 +149,35 @@ def ingest(raw: tuple[Path, ...], out: Path, split: str, skip: float, quiet: boo
 @click.argument("root", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="Manifest to write.")
 @click.option("--labels-only", is_flag=True, help="Read label files only (events not on disk).")
+@box_size_options
 @click.option("--workers", default=1, show_default=True, help="Threads.")
 @json_option
 @quiet_option
 @example("dmanet-data scan prophesee_dlut -o manifest.json")
 def scan(
-    root: Path, output: Path, labels_only: bool, workers: int, as_json: bool, quiet: bool
+    root: Path,
+    output: Path,
+    labels_only: bool,
+    min_diagonal: float,
+    min_side: float,
+    workers: int,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Walk the release at ROOT and write down what every recording holds."""
     from pipeline.info import manifest_info
+    from pipeline.labels import LabelRules
     from pipeline.manifest import write_manifest
     from pipeline.scan import scan_release
 
     with progress_bar(None, "shard", quiet) as bar:
-        manifest = scan_release(root, labels_only=labels_only, workers=workers, progress=_bar(bar))
+        manifest = scan_release(
+            root,
+            labels_only=labels_only,
+            rules=LabelRules(min_diagonal=min_diagonal, min_side=min_side),
+            workers=workers,
+            progress=_bar(bar),
+        )
     write_manifest(manifest, output)
     _print_info(manifest_info(manifest), as_json)
 
@@ -228,7 +244,14 @@ def subset(
     click.echo(chosen.drift.table())
     rows = chosen.manifest.recordings
     size = sum(choosing.recording_size(row) for row in rows)
-    click.echo(f"{output}: {len(rows)} recordings, {format_bytes(size)} of a budget of {budget}.")
+    guess = (
+        ", with event files that are not here guessed at the release's mean size"
+        if chosen.manifest.subset and chosen.manifest.subset.estimated
+        else ""
+    )
+    click.echo(
+        f"{output}: {len(rows)} recordings, {format_bytes(size)} of a budget of {budget}{guess}."
+    )
 
 
 @main.command()
@@ -245,8 +268,7 @@ def subset(
 @click.option("--dedup", type=click.Choice(["pixel", "none"]), default="pixel", show_default=True)
 @click.option("--overflow", type=click.Choice(["skip", "stop"]), default="skip", show_default=True)
 @click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
-@click.option("--min-diagonal", default=60.0, show_default=True, help="Of a box, sensor pixels.")
-@click.option("--min-side", default=20.0, show_default=True, help="Of a box, sensor pixels.")
+@box_size_options
 @click.option("--workers", default=1, show_default=True, help="Processes.")
 @click.option(
     "--on-corrupt",

@@ -72,6 +72,15 @@ def class_numbers(names: tuple[str, ...] | None) -> tuple[int, ...]:
     return tuple(CLASS_NAMES.index(name) for name in names or CLASS_NAMES)
 
 
+def box_size_options(command: Any) -> Any:
+    """The smallest box the label rules keep, in sensor pixels."""
+    for name, default in (("--min-side", 20.0), ("--min-diagonal", 60.0)):
+        command = click.option(
+            name, default=default, show_default=True, help="Of a kept box, sensor pixels."
+        )(command)
+    return command
+
+
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 

@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,10 +74,14 @@ def scan_release(
     root: Path,
     *,
     labels_only: bool = False,
+    rules: LabelRules | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Manifest:
     """Scan every recording below ``root``.
+
+    ``rules`` (default: the release's) decide which boxes count as kept; each recording's own sensor
+    takes the place of theirs.
 
     ``labels_only`` reads no event file, so that it works when only the small label files are there;
     sizes of event files that are present are still recorded. ``workers`` threads read shards side
@@ -87,12 +91,12 @@ def scan_release(
     recordings = walk_release(root)
     sensors = read_sensors(root)
     jobs = [
-        (shard, sensors.get(recording.id, SENSOR_SIZE))
+        (shard, replace(rules or LabelRules(), sensor=sensors.get(recording.id, SENSOR_SIZE)))
         for recording in recordings
         for shard in recording.shards
     ]
 
-    def scan(job: tuple[ShardFiles, tuple[int, int]]) -> ShardScan:
+    def scan(job: tuple[ShardFiles, LabelRules]) -> ShardScan:
         return scan_shard(job[0], job[1], labels_only=labels_only)
 
     rows = []
@@ -118,16 +122,16 @@ def _counted(
         yield result
 
 
-def scan_shard(files: ShardFiles, sensor: tuple[int, int], *, labels_only: bool) -> ShardScan:
+def scan_shard(files: ShardFiles, rules: LabelRules, *, labels_only: bool) -> ShardScan:
     """Read one shard's two files; whatever is wrong becomes a named defect."""
     scan = ShardScan(files.number)
     events = _open(files.events, "events", scan, read=not labels_only)
     labels = _open(files.labels, "labels", scan, read=True)
     for k in range(WINDOWS_PER_SHARD):
         if events is not None:
-            _scan_events(events, k, sensor, scan)
+            _scan_events(events, k, rules.sensor, scan)
         if labels is not None:
-            _scan_labels(labels, k, sensor, scan)
+            _scan_labels(labels, k, rules, scan)
     if events is None and not labels_only:  # the windows are lost, but their time has passed
         scan.times = [WindowTime(f"e{k}", None, None) for k in range(WINDOWS_PER_SHARD)]
     return scan
@@ -195,7 +199,7 @@ def _scan_events(shard: NpzFile, k: int, sensor: tuple[int, int], scan: ShardSca
         scan.times.append(WindowTime(member, int(t.min()), int(t.max())))
 
 
-def _scan_labels(shard: NpzFile, k: int, sensor: tuple[int, int], scan: ShardScan) -> None:
+def _scan_labels(shard: NpzFile, k: int, rules: LabelRules, scan: ShardScan) -> None:
     member = f"l{k}"
     try:
         labels = read_labels(shard, k)
@@ -204,9 +208,9 @@ def _scan_labels(shard: NpzFile, k: int, sensor: tuple[int, int], scan: ShardSca
         return
     known = len(CLASS_NAMES)
     scan.labels += np.bincount(labels["class_id"], minlength=known)[:known]
-    kept = apply_label_rules(labels, LabelRules(sensor=sensor))
+    kept = apply_label_rules(labels, rules)
     scan.kept += np.bincount(kept.classes, minlength=known)
-    for defect, count in label_defects(labels, sensor).items():
+    for defect, count in label_defects(labels, rules.sensor).items():
         scan.note(defect, member, count)
 
 
