@@ -147,6 +147,9 @@ def load_model_settings(
 def _problem(kind: type[Settings], detail: Any) -> str:
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"'{name}' is not a setting (there are {', '.join(kind.model_fields)})"
+        group: Any = kind
+        for part in detail["loc"][:-1]:
+            group = group.model_fields[part].annotation
+        return f"'{name}' is not a setting (there are {', '.join(group.model_fields)})"
     message = detail["msg"].removeprefix("Value error, ")
     return f"{name}: {message}, not {detail['input']!r}" if name else message

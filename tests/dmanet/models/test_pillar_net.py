@@ -1,0 +1,159 @@
+"""Pillar features, the shared net and the scatter."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmanet.config import ModelSettings
+from dmanet.models.pillar_net import PillarNet, Pillars, point_features, scatter_to_canvas
+
+SMALL = ModelSettings(grid_size=(32, 40))
+
+
+def none_like(pillars):
+    return Pillars(pillars.points[:0], pillars.num_points[:0], pillars.coords[:0])
+
+
+def golden_net(file, group):
+    """The reference net, its pillars, and the running statistics it was evaluated with."""
+    prefix = f"{group}/sd/pfn_layers.0."
+    state = {
+        name.removeprefix(prefix).replace("conv1", "point_conv").replace("conv3", "slot_conv"): (
+            torch.from_numpy(np.array(file[name]))
+        )
+        for name in file.files
+        if name.startswith(prefix) and "linear" not in name
+    }
+    points = torch.from_numpy(file[f"{group}/voxels"])
+    coords = torch.from_numpy(file[f"{group}/coors"]).long()
+    pillars = Pillars(
+        points,
+        torch.from_numpy(file[f"{group}/num_points"]).long(),
+        torch.nn.functional.pad(coords, (1, 0)),
+    )
+    net = PillarNet(len(state["norm.weight"]), points.shape[1])
+    net.load_state_dict(state)
+    if np.array_equal(file[f"{group}/train_running_var"], state["norm.running_var"]):
+        # The file's buffers are those AFTER the training call. Those before it follow from the
+        # update rule: after = (1 - m) * before + m * batch.
+        for buffer in (net.norm.running_mean, net.norm.running_var):
+            buffer.zero_()
+        net.train()(pillars, none_like(pillars))
+        for name in ("running_mean", "running_var"):
+            share_of_batch = getattr(net.norm, name)
+            before = (state[f"norm.{name}"] - share_of_batch) / (1 - net.norm.momentum)
+            getattr(net.norm, name).copy_(before)
+    return net, pillars
+
+
+@pytest.mark.parametrize("group", ["released", "multi"])
+def test_golden_features_and_canvas_in_evaluation_mode(golden, group, close):
+    # Tolerance 1e-5 of the largest magnitude.
+    file = np.load(golden / "pillar_net.npz")
+    net, pillars = golden_net(file, group)
+    features, _ = net.eval()(pillars, none_like(pillars))
+    close(features.T, file[f"{group}/eval_features"][0, :, :, 0], 1e-5)
+    canvas = scatter_to_canvas(features, pillars.coords, 1, (512, 512))
+    close(canvas[0, :, :64, :64], file[f"{group}/eval_canvas_crop_0_64"], 1e-5)
+    close(canvas.double().sum(), file[f"{group}/eval_canvas_sum"], 1e-5)
+    assert (canvas != 0).any(dim=1).sum() == file[f"{group}/eval_canvas_nonzero_cells"]
+
+
+@pytest.mark.parametrize("group", ["released", "multi"])
+def test_golden_features_statistics_and_gradients_in_training_mode(golden, group, close):
+    # Tolerance 1e-5 of the largest magnitude; gradients 1e-5 of the largest of all. (The point
+    # convolution's bias stands before a batch normalisation: its true gradient is 0.)
+    file = np.load(golden / "pillar_net.npz")
+    net, pillars = golden_net(file, group)
+    features, _ = net.train()(pillars, none_like(pillars))
+    close(features.T, file[f"{group}/train_features"][0, :, :, 0], 1e-5)
+    close(net.norm.running_mean, file[f"{group}/train_running_mean"], 1e-5)
+    close(net.norm.running_var, file[f"{group}/train_running_var"], 1e-5)
+    (features.T * torch.from_numpy(file[f"{group}/G"][0, :, :, 0])).sum().backward()
+    for name, parameter in net.named_parameters():
+        released = name.replace("point_conv", "conv1").replace("slot_conv", "conv3")
+        close(parameter.grad, file[f"{group}/grad/pfn_layers.0.{released}"], 1e-4)
+
+
+def test_features_are_the_point_and_its_distance_from_the_mean_of_used_slots():
+    points = torch.zeros(1, 5, 3)
+    points[0, :2] = torch.tensor([[10.0, 4.0, 1.0], [11.0, 6.0, 3.0]])
+    features = point_features(Pillars(points, torch.tensor([2]), torch.zeros(1, 4).long()))
+    assert features[:, 0, 0].tolist() == [10.0, 4.0, 1.0, -0.5, -1.0, -1.0]
+    assert features[:, 1, 0].tolist() == [11.0, 6.0, 3.0, 0.5, 1.0, 1.0]
+    assert not features[:, 2:].any()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 40), st.integers(1, 3), st.integers(0, 2**20))
+def test_scatter_keeps_the_last_pillar_of_a_cell_like_a_plain_loop(pillars, frames, seed):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = torch.tensor([frames, 4, 3, 5])  # few cells, so that many pillars share one
+    coords = (torch.rand(pillars, 4, generator=generator) * sizes).long()
+    features = torch.randn(pillars, 2, generator=generator, requires_grad=True)
+    canvas = scatter_to_canvas(features, coords, frames, (3, 5))
+    expected = torch.zeros(frames, 2, 3, 5)
+    keeper = {}
+    for row, (frame, _, y, x) in enumerate(coords.tolist()):
+        expected[frame, :, y, x] = features[row].detach()
+        keeper[frame, y, x] = row
+    assert torch.equal(canvas, expected)
+    canvas.sum().backward()  # only the kept pillars learn
+    kept = [row for row in range(pillars) if row in keeper.values()]
+    assert features.grad.abs().sum(dim=1).nonzero().flatten().tolist() == kept
+
+
+def test_both_polarities_go_through_one_net(random_pillars):
+    first, second = random_pillars([50], SMALL, 1), random_pillars([30], SMALL, 2)
+    net = PillarNet(8, 5).eval()
+    a, b = net(first, second)
+    c, d = net(second, first)
+    torch.testing.assert_close((a, b), (d, c))
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "sample"])
+@pytest.mark.parametrize("counts", [(0, 0), (0, 7), (7, 0), (1, 0), (1, 1)])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("max_points", [1, 5])
+def test_few_or_no_pillars_give_finite_features_gradients_and_statistics(
+    random_pillars, batch_norm, counts, training, max_points
+):
+    small = SMALL.model_copy(update={"max_points": max_points})
+    net = PillarNet(8, max_points, batch_norm).train(training)
+    features = torch.cat(net(*(random_pillars([n], small, i) for i, n in enumerate(counts))))
+    assert features.shape == (sum(counts), 8)
+    features.square().sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
+    assert features.isfinite().all()
+    assert net.norm.running_mean.isfinite().all()
+    assert net.norm.running_var.isfinite().all()
+
+
+def test_sample_statistics_are_those_of_one_call_for_each_frame_and_polarity(random_pillars):
+    positive, negative = (
+        random_pillars([40, 0, 25], SMALL, 3),
+        random_pillars([10, 30, 5], SMALL, 4),
+    )
+    together, alone = PillarNet(8, 5, "sample").train(), PillarNet(8, 5, "batch").train()
+    alone.load_state_dict(together.state_dict())
+    got = together(positive, negative)
+    for frame in range(3):
+        for features, pillars in zip(got, (positive, negative), strict=True):
+            rows = pillars.coords[:, 0] == frame
+            one = Pillars(pillars.points[rows], pillars.num_points[rows], pillars.coords[rows])
+            torch.testing.assert_close(features[rows], alone(one, none_like(one))[0])
+    torch.testing.assert_close(together.norm.running_var, alone.norm.running_var)
+    assert together.norm.num_batches_tracked == 5  # a frame without pillars has no statistics
+
+
+def test_coordinates_keep_float32_under_autocast(random_pillars):
+    pillars = random_pillars([60], ModelSettings(), 5)
+    net = PillarNet(8, 5).eval()
+    expected, _ = net(pillars, none_like(pillars))
+    with torch.autocast("cpu", torch.bfloat16):
+        features, _ = net(pillars, none_like(pillars))
+        canvas = scatter_to_canvas(features, pillars.coords, 1, (512, 512))
+    assert torch.equal(features, expected)
+    assert canvas.dtype == torch.bfloat16
