@@ -11,9 +11,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, SettingsError
 from pipeline.labels import LabelRules
 from pipeline.pillars import KERNEL_VERSION, PillarSettings
+from pipeline.release import SENSOR_SIZE
 
 FORMAT = "dmanet-pillar-cache"
 FORMAT_VERSION = 1
@@ -83,6 +84,11 @@ class CacheSettings:
     min_side: float = 20.0
     classes: tuple[int, ...] = field(default=(0, 1, 2, 3, 4, 5, 6))
 
+    def __post_init__(self) -> None:
+        self.pillar_settings(SENSOR_SIZE)  # refuses what no sensor could satisfy
+        if not self.classes or min(self.min_diagonal, self.min_side) < 0:
+            raise SettingsError("at least one class is needed, and box sizes from 0 up.")
+
     def pillar_settings(self, sensor: tuple[int, int]) -> PillarSettings:
         """Settings of the pillar encoder for one sensor size (width, height)."""
         return PillarSettings(
@@ -151,7 +157,7 @@ def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
             for key, value in attributes["settings"].items()
         }
         settings = CacheSettings(**values)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, SettingsError) as error:
         raise CacheError(
             f"{where}: the cache's settings cannot be read ({error}); build it again."
         ) from None
