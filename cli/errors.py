@@ -25,15 +25,11 @@ class OneLineErrors(click.Group):
         try:
             return super().invoke(ctx)
         except PipelineError as error:
-            raise _Sentence(str(error), error.exit_code) from None
+            message, exit_code = str(error), error.exit_code
         except OSError as error:
             if error.errno not in _MACHINE:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            raise _Sentence(f"{where}{error.strerror}.", exit_code=1) from None
-
-
-class _Sentence(click.ClickException):
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(" ".join(message.split()))
-        self.exit_code = exit_code
+            message, exit_code = f"{where}{error.strerror}.", 1
+        click.echo(f"Error: {' '.join(message.split())}", err=True)
+        raise click.exceptions.Exit(exit_code)

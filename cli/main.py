@@ -1,0 +1,303 @@
+"""`dmanet`: train, evaluate and use the detector, from a pillar cache.
+
+Commands parse, call and print; the work is in `dmanet`, imported inside each command so that
+``--help`` answers at once.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.errors import OneLineErrors
+from cli.options import example, progress_bar, quiet_option
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from dmanet.run_log import StepReport
+    from dmanet.samplers import WindowRange
+    from pipeline.cache import PillarCache
+
+_PATH = click.Path(path_type=Path)
+_SPLIT = click.Choice(["train", "val", "test"])
+
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto takes a GPU."
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="auto is bf16 where the device computes in it.",
+)
+workers_option = click.option(
+    "--workers", default=0, show_default=True, help="Processes that read ahead; 0 for none."
+)
+steps_option = click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Windows computed at a time; memory is carried over all of them.",
+)
+
+
+@click.group(cls=OneLineErrors)
+@click.version_option(package_name="dmanet-events")
+def main() -> None:
+    """DMANet on a pillar cache: train it, score it, look at what it finds.
+
+    `dmanet-data` makes the cache. Every command has an example in its help.
+    """
+
+
+@main.command()
+@click.argument("cache", type=_PATH)
+@click.option("--run-dir", type=_PATH, required=True, help="Folder of this run's results.")
+@click.option("--preset", help="tiny (two CPU cores, minutes) or default (the published recipe).")
+@click.option("--config", type=_PATH, help="YAML file of settings that differ from the preset.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A single setting; repeatable."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir, as it was set.")
+@device_option
+@workers_option
+@quiet_option
+@example("dmanet train cache --run-dir runs/one --preset tiny --set training.epochs=5")
+def train(
+    cache: Path,
+    run_dir: Path,
+    preset: str | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    resume: bool,
+    device: str,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Train a network on the recordings of CACHE's split `train`.
+
+    RUN_DIR gets settings.yaml (everything as resolved), metrics.jsonl (one line a step), tensorboard/
+    and last.pt, the checkpoint of the last whole epoch. The bar shows the time spent waiting for data
+    apart from the time of the step.
+    """
+    from dmanet.checkpoint import load_checkpoint
+    from dmanet.device import choose_device
+    from dmanet.training import CHECKPOINT_NAME, train
+    from dmanet.training_settings import resolve_settings
+    from pipeline.cache import PillarCache
+
+    opened = PillarCache(cache)
+    chosen = choose_device(device)
+    if resume and preset is None and config is None and not overrides:
+        if not (run_dir / CHECKPOINT_NAME).is_file():
+            raise UsageError(f"{run_dir}: holds no run to resume; train without --resume.")
+        settings = load_checkpoint(run_dir / CHECKPOINT_NAME).settings
+    else:
+        settings = resolve_settings(preset or "default", config, overrides)
+    with progress_bar(None, "step", quiet) as bar:
+
+        def show(report: "StepReport", total: int) -> None:
+            bar.total = total
+            bar.n = report.step
+            bar.set_postfix_str(
+                f"epoch {report.epoch + 1} loss {report.loss:.3f} "
+                f"data {1000 * report.data_s:.0f} ms step {1000 * report.step_s:.0f} ms",
+                refresh=False,
+            )
+            bar.update()
+
+        checkpoint = train(
+            opened,
+            settings,
+            run_dir,
+            device=chosen,
+            workers=workers,
+            resume=resume,
+            on_step=show,
+        )
+    click.echo(f"trained {settings.training.epochs} epochs: {checkpoint}")
+
+
+@main.command()
+@click.argument("cache", type=_PATH)
+@click.option("--checkpoint", type=_PATH, required=True, help="last.pt of a run, or weights.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["release", "prophesee", "rvt"]),
+    default="release",
+    show_default=True,
+    help="Rules of matching and scoring.",
+)
+@click.option("--split", type=_SPLIT, default="test", show_default=True, help="What to score.")
+@click.option("--json", "json_output", type=_PATH, help="Write the result here as JSON.")
+@steps_option
+@device_option
+@precision_option
+@workers_option
+@quiet_option
+@example("dmanet evaluate cache --checkpoint runs/one/last.pt --split test --json result.json")
+def evaluate(
+    cache: Path,
+    checkpoint: Path,
+    protocol: str,
+    split: str,
+    json_output: Path | None,
+    steps: int,
+    device: str,
+    precision: str,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Score a network on every window of a split of CACHE, and print the table of its classes.
+
+    Recordings are read in order; memory is carried over contiguous windows and reset where a recording
+    begins and at time gaps.
+    """
+    from dmanet.atomic import written_whole
+    from dmanet.checkpoint import load_weights
+    from dmanet.data import recordings_of
+    from dmanet.evaluation import evaluate
+    from pipeline.cache import PillarCache
+
+    opened = PillarCache(cache)
+    weights = load_weights(checkpoint)
+    stream = _stream(device, precision, steps, workers)
+    windows = sum(len(recording) for recording in recordings_of(opened, split))
+    with progress_bar(windows, "window", quiet) as bar:
+        result = evaluate(weights, opened, protocol, split, stream, bar.update)
+    if json_output:
+        with written_whole(json_output) as unfinished:
+            unfinished.write_text(result.to_json() + "\n", encoding="utf-8")
+    click.echo(result.as_table())
+
+
+@main.command()
+@click.argument("cache", type=_PATH)
+@click.option("--checkpoint", type=_PATH, required=True, help="last.pt of a run, or weights.")
+@click.option("--split", type=_SPLIT, help="All recordings of a split; test if nothing is chosen.")
+@click.option("--recording", help="One recording by its id, as `dmanet-data info` lists them.")
+@click.option("--windows", metavar="A:B", help="Windows A to B (exclusive) of --recording.")
+@click.option("-o", "--output", type=_PATH, required=True, help="A new folder.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Least score of a box.",
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=0),
+    default=8,
+    show_default=True,
+    help="Pictures of each recording, evenly spread.",
+)
+@steps_option
+@device_option
+@precision_option
+@workers_option
+@quiet_option
+@example("dmanet predict cache --checkpoint runs/one/last.pt --split test -o predictions")
+def predict(
+    cache: Path,
+    checkpoint: Path,
+    split: str | None,
+    recording: str | None,
+    windows: str | None,
+    output: Path,
+    score: float,
+    pictures: int,
+    steps: int,
+    device: str,
+    precision: str,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Write what a network finds: a Prophesee `_bbox.npy` for each recording, and pictures.
+
+    Boxes are in sensor pixels, with the time their window begins. In the pictures detections have
+    their class's colour and score, labels are dashed.
+    """
+    from dmanet.checkpoint import load_weights
+    from dmanet.prediction import PredictionSettings, predict
+    from pipeline.cache import PillarCache
+
+    opened = PillarCache(cache)
+    spans = _spans(opened, split, recording, windows)
+    weights = load_weights(checkpoint)
+    stream = _stream(device, precision, steps, workers)
+    settings = PredictionSettings(score_threshold=score, pictures=pictures)
+    with progress_bar(sum(s.stop - s.start for s in spans), "window", quiet) as bar:
+        predictions = predict(weights, opened, spans, output, stream, settings, bar.update)
+    for made in predictions:
+        click.echo(
+            f"{made.box_file}: {made.boxes} boxes in {made.windows} windows, "
+            f"{len(made.pictures)} pictures"
+        )
+
+
+@main.command("import-weights")
+@click.argument("checkpoint", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option(
+    "--preset", default="dmanet18", show_default=True, help="The network: dmanet18 or dmanet34."
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A single setting of the network, such as num_classes=1; repeatable.",
+)
+@example("dmanet import-weights released.pth dmanet18.safetensors")
+def import_weights(checkpoint: Path, out: Path, preset: str, overrides: tuple[str, ...]) -> None:
+    """Convert a CHECKPOINT of the released code to OUT, a safetensors file with its settings.
+
+    Every name must have its place and shape; otherwise all that do not fit are listed and nothing is
+    written. Python objects in the checkpoint are never loaded.
+    """
+    from dmanet.checkpoint import Weights, load_released, save_weights
+    from dmanet.training_settings import resolve_model_settings
+    from dmanet.weights import from_released
+
+    settings = resolve_model_settings(preset, overrides)
+    tensors = from_released(load_released(checkpoint), settings, str(checkpoint))
+    weights = Weights(settings, tensors, classes=None, source=str(out))
+    save_weights(out, weights)
+    click.echo(f"{out}: {len(tensors)} tensors, fingerprint {weights.fingerprint()}")
+
+
+def _stream(device: str, precision: str, steps: int, workers: int) -> Any:
+    from dmanet.device import choose_device, choose_precision
+    from dmanet.streaming import StreamSettings
+
+    chosen = choose_device(device)
+    return StreamSettings(chosen, choose_precision(precision, chosen), steps, workers)
+
+
+def _spans(
+    cache: "PillarCache", split: str | None, recording: str | None, windows: str | None
+) -> "list[WindowRange]":
+    """The windows that the options of `predict` choose."""
+    from dmanet.data import recordings_of
+    from dmanet.samplers import WindowRange
+
+    if recording is None:
+        if windows is not None:
+            raise UsageError("--windows needs --recording; name the recording they are of.")
+        return [WindowRange(r.id, 0, len(r)) for r in recordings_of(cache, split or "test")]
+    if split is not None:
+        raise UsageError("--split and --recording exclude each other; give one of them.")
+    length = len(cache.recording(recording))
+    first, colon, last = (windows or f"0:{length}").partition(":")
+    if not (colon and first.isdigit() and last.isdigit() and int(first) < int(last) <= length):
+        raise UsageError(
+            f"--windows {windows}: give a range within 0:{length}, such as 0:{min(10, length)}."
+        )
+    return [WindowRange(recording, int(first), int(last))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Packed batches to pillars, on whatever device the batch is.
+
+The counterpart of :func:`pipeline.pillars.decode_points` for many windows at once: same numbers, to
+the bit.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmanet.data import PackedBatch
+from dmanet.models.pillar_net import Pillars
+from pipeline.pillars import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
+
+_UINT32 = 0xFFFFFFFF
+
+
+def decode_batch(batch: PackedBatch) -> tuple[Pillars, Pillars]:
+    """The positive and the negative pillars of all frames of a batch, on the batch's device."""
+    settings = batch.settings[0]
+    columns, rows = settings.grid
+    device = batch.pillars.device
+    packed = batch.pillars.long() & _UINT32  # [P]
+    num_points = packed & MAX_POINTS_LIMIT  # [P]
+    first_pillar = batch.offsets[:, 0]  # [2 * T * B + 1]
+    segment = torch.repeat_interleave(
+        torch.arange(len(first_pillar) - 1, device=device),
+        first_pillar.diff(),
+        output_size=len(packed),
+    )  # [P]
+    # Cells are sums of steps within a segment: one running sum over all, less the segment's own base.
+    running = torch.nn.functional.pad((packed >> COUNT_BITS).cumsum(0), (1, 0))  # [P + 1]
+    cell = running[1:] - running[first_pillar[segment]]
+    frame = segment % batch.frames
+    coords = torch.stack(
+        [frame, cell // (rows * columns), cell // columns % rows, cell % columns], dim=1
+    )  # [P, 4]
+
+    pillar = torch.repeat_interleave(
+        torch.arange(len(packed), device=device), num_points, output_size=len(batch.points)
+    )  # [Q]
+    first_point = num_points.cumsum(0) - num_points  # [P]
+    slot = torch.arange(len(batch.points), device=device) - first_point[pillar]
+    decode = _points_of_release if settings.preset == "release" else _points_of_paper
+    points = torch.zeros((len(packed), settings.max_points, 3), device=device)
+    points[pillar, slot] = decode(batch, coords[pillar])
+    negative, positive = slice(None, batch.positive), slice(batch.positive, None)
+    return (
+        Pillars(points[positive], num_points[positive], coords[positive]),
+        Pillars(points[negative], num_points[negative], coords[negative]),
+    )
+
+
+def _points_of_release(batch: PackedBatch, coords: Tensor) -> Tensor:
+    """``[Q, 3]``: the cell's own column and row, and the time bin. ``coords``: ``[Q, 4]``."""
+    return torch.stack([coords[:, 3], coords[:, 2], batch.points], dim=1).float()
+
+
+def _points_of_paper(batch: PackedBatch, coords: Tensor) -> Tensor:
+    """``[Q, 3]``: the sensor pixel in grid units, and the time. ``coords``: ``[Q, 4]``."""
+    tables = _tables(batch.settings, str(batch.points.device))
+    frame = coords[:, 0]
+    sensor = batch.sensor[frame]  # [Q]
+    bits_x, bits_y = tables.sub_bits[sensor].unbind(1)
+    packed = batch.points.long() & _UINT32
+    sub_x = packed & ((1 << bits_x) - 1)
+    sub_y = packed >> bits_x & ((1 << bits_y) - 1)
+    dt = packed >> (bits_x + bits_y)
+    x = tables.x[sensor, tables.first_x[sensor, coords[:, 3]] + sub_x]
+    y = tables.y[sensor, tables.first_y[sensor, coords[:, 2]] + sub_y]
+    # Exact in float64 and rounded once: the numbers that voxelizing in floats gives.
+    last_bin = batch.settings[0].num_bins - 1
+    t = (last_bin * dt.double() / batch.spans[frame].clamp(min=1)).float()
+    return torch.stack([x, y, t], dim=1)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Pixels of S sensors: ``sub_bits`` ``[S, 2]``; ``first_x`` and ``first_y``, the first sensor
+    column or row of each cell, ``[S, columns]`` and ``[S, rows]``; ``x`` and ``y``, the grid
+    coordinate of each sensor column and row, ``[S, widest]`` and ``[S, highest]``.
+    """
+
+    sub_bits: Tensor
+    first_x: Tensor
+    first_y: Tensor
+    x: Tensor
+    y: Tensor
+
+
+@lru_cache(maxsize=16)
+def _tables(settings: tuple[PillarSettings, ...], device: str) -> _Tables:
+    def padded(rows: list[np.ndarray]) -> Tensor:
+        length = max(len(row) for row in rows)
+        return torch.from_numpy(np.stack([np.pad(r, (0, length - len(r))) for r in rows])).to(
+            device
+        )
+
+    with torch.inference_mode(False):  # kept beyond the call, perhaps for a training step
+        return _Tables(
+            sub_bits=torch.tensor([s.sub_bits for s in settings], device=device),
+            first_x=padded([s.first_pixel_of_column for s in settings]).long(),
+            first_y=padded([s.first_pixel_of_row for s in settings]).long(),
+            x=padded([s.x_of_pixel for s in settings]),
+            y=padded([s.y_of_pixel for s in settings]),
+        )

@@ -1,0 +1,62 @@
+"""Where to compute and in which precision."""
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from dmanet.models.detector import DMANet
+from pipeline.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``cpu``, ``cuda`` (also ``cuda:1``), or with ``auto`` the GPU where there is one.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"device '{name}' is unknown; choose auto, cpu, cuda or cuda:1.") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device '{name}' is not there ({torch.cuda.device_count()} CUDA devices are visible); "
+            "choose cpu, or check the driver and the CUDA build of torch."
+        )
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device has instructions for it.
+
+    Raises:
+        UsageError: the precision is unknown.
+    """
+    if name not in PRECISIONS:
+        raise UsageError(f"precision '{name}' is unknown; choose {', '.join(PRECISIONS)}.")
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    # Without such instructions bf16 on a CPU is emulated, and slower than float32.
+    # torch 2.9 tells of them through this name alone.
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+def place(model: DMANet, device: torch.device) -> DMANet:
+    """The network on ``device``, its convolutions in the memory layout that is fastest there."""
+    placed: DMANet = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Convolutions and matrix products in ``precision`` (``fp32`` or ``bf16``)."""
+    context: AbstractContextManager[None] = torch.autocast(
+        device.type, torch.bfloat16, enabled=precision == "bf16"
+    )
+    return context

@@ -1,0 +1,129 @@
+"""Scoring a network on a split of a cache, by a named protocol."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dmanet.checkpoint import Weights
+from dmanet.coco_metrics import coco_result
+from dmanet.data import check_fit, recordings_of
+from dmanet.detections import Detections, Labels
+from dmanet.metrics import PROTOCOLS, ProtocolResult, release_result
+from dmanet.prophesee import BOX_DTYPE, box_records
+from dmanet.samplers import WindowRange
+from dmanet.streaming import STATE_POLICY, StreamSettings, stream_detections
+from pipeline.cache import CachedRecording, PillarCache
+from pipeline.cache_layout import RAW_LABEL_COLUMNS
+from pipeline.errors import CacheError, UsageError
+from pipeline.labels import CLASS_NAMES, LabelRules, apply_label_rules
+from pipeline.release import LABEL_DTYPE
+
+
+def evaluate(
+    weights: Weights,
+    cache: PillarCache,
+    protocol_name: str,
+    split: str,
+    stream: StreamSettings,
+    on_windows: Callable[[int], None] = lambda count: None,
+) -> ProtocolResult:
+    """Score every window of ``split``; ``on_windows`` is called with the number just finished.
+
+    Raises:
+        UsageError: the protocol is unknown, or the cache has no such split.
+        CacheError: the cache's settings or classes are not those of the network.
+        CheckpointError: the weights do not fit their own settings.
+    """
+    if protocol_name not in PROTOCOLS:
+        raise UsageError(
+            f"protocol '{protocol_name}' is unknown; choose one of {', '.join(PROTOCOLS)}."
+        )
+    protocol = PROTOCOLS[protocol_name]
+    recordings = recordings_of(cache, split)
+    check_weights_fit(weights, cache)
+    spans = [WindowRange(recording.id, 0, len(recording)) for recording in recordings]
+    detections: list[Detections] = []
+    labels: list[Labels] = []
+    for windows in stream_detections(
+        weights.build(),
+        cache,
+        spans,
+        stream,
+        score_threshold=protocol.score_threshold,
+        nms_iou=protocol.nms_iou,
+        max_detections=protocol.max_detections,
+    ):
+        detections += windows.detections
+        labels += windows.labels
+        on_windows(len(windows.detections))
+    class_names = [CLASS_NAMES[number] for number in cache.settings.classes]
+    if protocol.boxes == "grid":
+        result = release_result(detections, labels, class_names, protocol)
+    else:
+        result = coco_result(
+            _in_sensor_pixels(detections, recordings, weights.settings.grid_size),
+            [window for recording in recordings for window in sensor_labels(recording, cache)],
+            class_names,
+            protocol,
+        )
+    return result.with_conditions(
+        split=split,
+        recordings=len(recordings),
+        sequence_length="whole recordings",
+        state=STATE_POLICY,
+        classes=class_names,
+        precision=stream.precision,
+        weights=weights.fingerprint(),
+        cache=cache.attributes["fingerprint"][:16],
+    )
+
+
+def check_weights_fit(weights: Weights, cache: PillarCache) -> None:
+    """Check that a network takes a cache's pillars and knows its classes by the same numbers.
+
+    Raises:
+        CacheError: it does not.
+    """
+    check_fit(cache, weights.settings, f"that of {weights.source}")
+    if weights.classes is not None and weights.classes != cache.settings.classes:
+        raise CacheError(
+            f"{cache.location}: the cache has the classes {cache.settings.classes}, "
+            f"{weights.source} was trained on {weights.classes}; use a cache with the same."
+        )
+
+
+def sensor_labels(recording: CachedRecording, cache: PillarCache) -> list[np.ndarray]:
+    """Ground truth of each window of a recording, ``BOX_DTYPE`` in sensor pixels.
+
+    All boxes of the cache's classes, cropped to the sensor, whatever their size; ``class_id`` is the
+    place of the class among the cache's classes.
+    """
+    raw = recording.table("labels_raw")
+    records = np.zeros(len(raw), LABEL_DTYPE)
+    for column, name in enumerate(RAW_LABEL_COLUMNS):
+        if name in (LABEL_DTYPE.names or ()):
+            records[name] = raw[:, column]
+    rules = LabelRules(recording.sensor, recording.sensor, 0, 0, cache.settings.classes)
+    kept = apply_label_rules(records, rules)
+    boxes = np.zeros(len(kept.rows), BOX_DTYPE)
+    boxes["t"] = records["t"][kept.rows]
+    boxes["x"], boxes["y"] = kept.boxes[:, 0], kept.boxes[:, 1]
+    boxes["w"], boxes["h"] = (kept.boxes[:, 2:] - kept.boxes[:, :2]).T
+    boxes["class_id"] = kept.classes
+    boxes["track_id"] = records["track_id"][kept.rows]
+    boxes["class_confidence"] = 1
+    window = raw[kept.rows, RAW_LABEL_COLUMNS.index("batch_id")]
+    edges = np.searchsorted(window, np.arange(len(recording) + 1))
+    return [boxes[edges[k] : edges[k + 1]] for k in range(len(recording))]
+
+
+def _in_sensor_pixels(
+    detections: list[Detections], recordings: list[CachedRecording], grid_size: tuple[int, int]
+) -> list[np.ndarray]:
+    places = [
+        (recording, int(t)) for recording in recordings for t in recording.window_column("t_start")
+    ]
+    return [
+        box_records(found, t, grid_size, recording.sensor)
+        for found, (recording, t) in zip(detections, places, strict=True)
+    ]

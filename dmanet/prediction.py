@@ -1,0 +1,166 @@
+"""Detections as files: a Prophesee `_bbox.npy` for each recording, and pictures of its windows."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dmanet.checkpoint import Weights
+from dmanet.evaluation import check_weights_fit
+from dmanet.prophesee import box_records, write_boxes
+from dmanet.samplers import WindowRange
+from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
+from dmanet.visualization import WindowCells, draw_window
+from pipeline.cache import PillarCache
+from pipeline.errors import UsageError
+from pipeline.labels import CLASS_NAMES
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """What is written. ``score_threshold`` in 0…1; ``pictures``: at most so many of each span of
+    windows, evenly spread over it.
+    """
+
+    score_threshold: float = 0.3
+    nms_iou: float = 0.5
+    pictures: int = 8
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was written for one recording. ``pictures`` in the order of the windows."""
+
+    recording: str
+    windows: int
+    boxes: int
+    box_file: Path
+    pictures: tuple[Path, ...]
+
+
+def predict(
+    weights: Weights,
+    cache: PillarCache,
+    spans: Sequence[WindowRange],
+    out: Path,
+    stream: StreamSettings,
+    settings: PredictionSettings = PredictionSettings(),
+    on_windows: Callable[[int], None] = lambda count: None,
+) -> list[Prediction]:
+    """Detect in ``spans``, at most one of each recording, and write ``out``, whole or not at all.
+
+    A recording ``split/filelist/name`` gets ``split/filelist/name_bbox.npy``: boxes in sensor pixels,
+    classes by the release's numbers, each with the time its window begins (the release's labels are
+    the first of each track in a window). Pictures are ``split/filelist/name/window_00012.png``.
+    ``on_windows`` is called with the number of windows just finished.
+
+    Raises:
+        UsageError: ``out`` exists and is not an empty folder.
+        CacheError: the cache's settings or classes are not those of the network.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out}: exists and is not empty; give a new folder, or remove it first.")
+    check_weights_fit(weights, cache)
+    chosen = {span.recording: _evenly(span, settings.pictures) for span in spans}
+    boxes: dict[str, list[np.ndarray]] = {span.recording: [] for span in spans}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        for windows in stream_detections(
+            weights.build(),
+            cache,
+            spans,
+            stream,
+            score_threshold=settings.score_threshold,
+            nms_iou=settings.nms_iou,
+        ):
+            boxes[windows.windows.recording] += _records(windows, cache)
+            _draw(windows, cache, chosen[windows.windows.recording], beside)
+            on_windows(len(windows.detections))
+        for recording, records in boxes.items():
+            write_boxes(beside / f"{recording}_bbox.npy", records)
+        if out.exists():
+            out.rmdir()
+        beside.chmod(0o755)
+        os.replace(beside, out)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return [
+        Prediction(
+            span.recording,
+            span.stop - span.start,
+            sum(map(len, boxes[span.recording])),
+            out / f"{span.recording}_bbox.npy",
+            tuple(
+                _picture(out, span.recording, window) for window in sorted(chosen[span.recording])
+            ),
+        )
+        for span in spans
+    ]
+
+
+def _evenly(span: WindowRange, count: int) -> set[int]:
+    """At most ``count`` windows of the span, from the middles of as many equal parts."""
+    length = span.stop - span.start
+    count = min(count, length)
+    return {span.start + (2 * k + 1) * length // (2 * count) for k in range(count)}
+
+
+def _picture(out: Path, recording: str, window: int) -> Path:
+    return out / recording / f"window_{window:05d}.png"
+
+
+def _records(windows: DetectedWindows, cache: PillarCache) -> list[np.ndarray]:
+    """Boxes of each window as Prophesee records, classes by the release's numbers."""
+    recording = cache.recording(windows.windows.recording)
+    starts = recording.window_column("t_start")[windows.windows.start : windows.windows.stop]
+    width, height = cache.settings.grid
+    numbers = np.array(cache.settings.classes)
+    return [
+        box_records(
+            replace(found, classes=numbers[found.classes]),
+            int(t),
+            (height, width),
+            recording.sensor,
+        )
+        for found, t in zip(windows.detections, starts, strict=True)
+    ]
+
+
+def _draw(windows: DetectedWindows, cache: PillarCache, chosen: set[int], out: Path) -> None:
+    recording = cache.recording(windows.windows.recording)
+    class_names = [CLASS_NAMES[number] for number in cache.settings.classes]
+    for frame, labels in enumerate(windows.labels):
+        window = windows.windows.start + frame
+        if window not in chosen:
+            continue
+        picture = draw_window(
+            _cells(windows, frame, cache, recording.sensor),
+            class_names,
+            windows.detections[frame],
+            labels,
+            caption=f"{recording.id} window {window}",
+        )
+        path = _picture(out, recording.id, window)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+
+
+def _cells(
+    windows: DetectedWindows, frame: int, cache: PillarCache, sensor: tuple[int, int]
+) -> WindowCells:
+    def of(coords: np.ndarray) -> np.ndarray:
+        return coords[coords[:, 0] == frame][:, [3, 2]]
+
+    width, height = cache.settings.grid
+    return WindowCells(
+        positive=of(windows.positive.coords.cpu().numpy()),
+        negative=of(windows.negative.coords.cpu().numpy()),
+        grid_size=(height, width),
+        sensor_size=sensor,
+    )
