@@ -13,6 +13,8 @@ from torch import Tensor
 from dmanet.config import ModelSettings
 from dmanet.models.detector import DMANet
 from dmanet.models.pillar_net import Pillars
+from pipeline.cache import PillarCache
+from tests.dmanet.caches import make_cache
 
 
 @pytest.fixture(scope="session")
@@ -86,3 +88,15 @@ def lively_model() -> Callable[..., DMANet]:
         return model
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> PillarCache:
+    """A small cache of preset `release`; no test writes into it."""
+    return make_cache(tmp_path_factory.mktemp("release_cache"))
+
+
+@pytest.fixture(scope="session")
+def paper_cache(tmp_path_factory: pytest.TempPathFactory) -> PillarCache:
+    """The same recordings in preset `paper`, with two cells along time."""
+    return make_cache(tmp_path_factory.mktemp("paper_cache"), "paper", time_cells=2)
