@@ -1,6 +1,5 @@
 """Statistics from a manifest: sums and counts, without what only the windows themselves tell."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 
 from pipeline.labels import CLASS_NAMES
@@ -30,7 +29,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             subset=None if manifest.subset is None else asdict(manifest.subset),
         ),
         classes=CLASS_NAMES,
-        splits={split: _split(manifest.split(split)) for split in SPLITS},
+        splits={split: _split(manifest, split) for split in SPLITS},
         recordings=tuple(_recording(row) for row in rows),
         defects={
             defect.value: DefectStatistics(
@@ -49,15 +48,14 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
     )
 
 
-def _split(rows: Iterable[RecordingEntry]) -> SplitStatistics:
-    rows = list(rows)
+def _split(manifest: Manifest, split: str) -> SplitStatistics:
+    rows = manifest.split(split)
     windows = sum(row.windows for row in rows)
-    events = [row.events for row in rows]
     return SplitStatistics(
         recordings=len(rows),
         windows=windows,
         hours=hours(windows),
-        events=None if None in events else sum(n for n in events if n is not None),
+        events=None if manifest.labels_only else sum(row.events or 0 for row in rows),
         labels={name: sum(row.labels[name] for row in rows) for name in CLASS_NAMES},
         kept={name: sum(row.kept[name] for row in rows) for name in CLASS_NAMES},
         labelled_windows=None,

@@ -1,8 +1,10 @@
 """Statistics of a dataset, from its pillar cache or from its manifest alone."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pipeline.cache import PillarCache
 from pipeline.cache_statistics import collect_from_cache
@@ -26,8 +28,21 @@ def collect_statistics(
 
 
 def write_statistics(statistics: Statistics, path: Path) -> None:
-    """Write the JSON file whole or not at all."""
+    """Write the JSON file whole or not at all: a line for each field, and for each recording."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(statistics.to_json(), encoding="utf-8")
+    beside.write_text(_json_text(statistics), encoding="utf-8")
     os.replace(beside, path)
+
+
+def _json_text(statistics: Statistics) -> str:
+    content = statistics.to_json()
+    lines = [f" {_json(key)}: {_json(value)}" for key, value in content.items()]
+    if statistics.recordings:
+        rows = ",\n".join(f"  {_json(row)}" for row in content["recordings"])
+        lines[list(content).index("recordings")] = f' "recordings": [\n{rows}\n ]'
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

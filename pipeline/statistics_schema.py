@@ -4,7 +4,6 @@
 of day, no absolute path, a fixed seed for the one thing that is sampled.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -212,22 +211,11 @@ class Statistics:
     boxes: BoxStatistics | None = None
     sequences: SequenceStatistics | None = None
 
-    def to_json(self) -> str:
-        """The JSON text, one line a field and one a recording; ``format`` and ``version`` first."""
-        content = {
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: ``format`` and ``version`` first, then the fields in their order."""
+        return {
             "format": STATISTICS_FORMAT,
             "version": STATISTICS_VERSION,
             "created_with": f"dmanet-events {version('dmanet-events')}",
             **asdict(self),
         }
-        rows = ",\n".join(f"  {_json(row)}" for row in content["recordings"])
-        lines = [
-            f" {_json(key)}: "
-            + (f"[\n{rows}\n ]" if key == "recordings" and rows else _json(value))
-            for key, value in content.items()
-        ]
-        return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,231 @@
+"""Sections of the report on splits, labels and boxes."""
+
+from collections.abc import Sequence
+
+from pipeline import charts
+from pipeline.labels import CLASS_NAMES
+from pipeline.number_format import duration, grouped, share, short, size
+from pipeline.release import SPLITS
+from pipeline.report_layout import (
+    WINDOW_SECONDS,
+    Figure,
+    Gallery,
+    Section,
+    Table,
+    main_sensor,
+    median,
+    used_splits,
+)
+from pipeline.statistics_schema import Quantiles, Statistics
+
+
+def splits_section(statistics: Statistics) -> Section:
+    is_cache = statistics.source.kind == "cache"
+    columns = ["split", "recordings", "windows", "time", "events", "kept boxes"]
+    columns += ["labelled windows", "release files", "cache"] if is_cache else ["release files"]
+    rows = []
+    for split in SPLITS:
+        row = statistics.splits[split]
+        cells = [split, grouped(row.recordings), grouped(row.windows)]
+        cells += [
+            duration(row.windows * WINDOW_SECONDS),
+            short(row.events),
+            grouped(sum(row.kept.values())),
+        ]
+        if is_cache:
+            cells.append(share(row.labelled_windows or 0, row.windows))
+        cells.append(size(row.source_bytes))
+        if is_cache:
+            cells.append(size(row.cache_bytes))
+        rows.append(tuple(cells))
+    caption = "Size of each split. Windows are 50 ms"
+    caption += "; a window is labelled when it holds at least one kept box." if is_cache else "."
+    return Section("splits", "Splits", tables=[Table(caption, tuple(columns), rows)])
+
+
+def labels_section(statistics: Statistics) -> Section | None:
+    used = used_splits(statistics)
+    if not used:
+        return None
+    splits = {split: statistics.splits[split] for split in used}
+    columns = ["class"]
+    for _ in used:
+        columns += ["in the release", "kept", "share of kept"]
+    rows = []
+    for name in CLASS_NAMES:
+        cells = [name]
+        for row in splits.values():
+            kept = row.kept.get(name)
+            total = sum(row.kept.values())
+            cells += [grouped(row.labels[name]), grouped(kept)]
+            cells.append("–" if kept is None else share(kept, total))
+        rows.append(tuple(cells))
+    cells = ["all"]
+    for row in splits.values():
+        cells += [grouped(sum(row.labels.values())), grouped(sum(row.kept.values())), ""]
+    rows.append(tuple(cells))
+    figures = []
+    if any(sum(row.kept.values()) for row in splits.values()):
+        absent = any(not n for row in splits.values() for n in row.kept.values())
+        figures.append(
+            Figure(
+                charts.boxes_by_class(
+                    {split: row.kept for split, row in splits.items()},
+                    "Kept boxes of each class and split, logarithmic; the numbers are in the "
+                    "table below.",
+                ),
+                "Boxes of each class",
+                "Splits of the same make-up keep the same distance from each other in every row. "
+                "A step of the axis is a factor of ten."
+                + (" Hollow marks at the left edge: none." if absent else ""),
+            )
+        )
+    if statistics.boxes is not None and any(any(statistics.boxes.per_window[s][1:]) for s in used):
+        figures.append(
+            Figure(
+                charts.boxes_per_window(
+                    {split: statistics.boxes.per_window[split] for split in used},
+                    "Share of windows by their number of kept boxes.",
+                ),
+                "Boxes in a window",
+                _boxes_per_window_caption(statistics, used),
+            )
+        )
+    return Section(
+        "labels",
+        "Labels",
+        figures=figures,
+        tables=[
+            Table(
+                "Boxes as the release has them, and those that the label rules keep: inside the "
+                "frame after cropping, of a class that was chosen, large enough.",
+                tuple(columns),
+                rows,
+                groups=[(split, 3) for split in used],
+            )
+        ],
+    )
+
+
+def _boxes_per_window_caption(statistics: Statistics, used: Sequence[str]) -> str:
+    assert statistics.boxes is not None
+    parts = []
+    for split in used:
+        counts = statistics.boxes.per_window[split]
+        boxes = sum(n * windows for n, windows in enumerate(counts))
+        windows = sum(counts)
+        if windows:
+            parts.append(
+                f"{split} holds {boxes / windows:.1f} boxes in a mean window, "
+                f"at most {len(counts) - 1}, none in {share(counts[0], windows)}"
+            )
+    return "; ".join(parts) + "."
+
+
+def boxes_section(statistics: Statistics) -> Section | None:
+    boxes = statistics.boxes
+    found = [] if boxes is None else [c for c in statistics.classes if boxes.width_grid[c]]
+    if boxes is None or not found:
+        return None
+
+    def pick(by_class: dict[str, Quantiles | None]) -> dict[str, Quantiles | None]:
+        return {name: by_class[name] for name in found}
+
+    assert statistics.source.settings is not None
+    columns, lines = statistics.source.settings["grid"]
+    width, height = main_sensor(statistics)
+    return Section(
+        "boxes",
+        "Boxes",
+        figures=[
+            Figure(
+                charts.ranges_by_class(
+                    {"width": pick(boxes.width_grid), "height": pick(boxes.height_grid)},
+                    "grid units",
+                    "Widths and heights of kept boxes by class, in grid units; the medians are in "
+                    "the table below.",
+                ),
+                "Box sizes as the network sees them",
+                "Dot: median. Thick line: the middle half. Thin line: the middle 90 %. On a sensor "
+                f"of {width} × {height} pixels a grid unit is {width / columns:.2f} pixels wide and "
+                f"{height / lines:.2f} high.",
+            ),
+            Figure(
+                charts.ranges_by_class(
+                    {"track": pick(boxes.track_windows)},
+                    "seconds with a box",
+                    "Lengths of tracks by class.",
+                    scale=WINDOW_SECONDS,
+                ),
+                "How long a track is labelled",
+                "Time for which the same object holds a kept box, all splits together; "
+                "breaks are not counted. Lines as in the figure of sizes.",
+            ),
+        ],
+        galleries=[
+            Gallery(
+                "Width by height",
+                "Kept boxes by width (across) and height (up) in grid units, both axes "
+                "logarithmic; the diagonal marks squares on the grid. Stronger colour: more "
+                "boxes, each panel on its own scale.",
+                [
+                    Figure(
+                        charts.size_map(
+                            boxes.sizes[name],
+                            boxes.size_edges,
+                            f"Widths and heights of {name} boxes.",
+                        ),
+                        name,
+                    )
+                    for name in found
+                ],
+            ),
+            Gallery(
+                "Where boxes are",
+                "Centres of kept boxes over the sensor's frame, in 32 × 18 fields. Stronger "
+                "colour: more boxes, each panel on its own scale.",
+                [
+                    Figure(
+                        charts.place_map(
+                            boxes.places[name], width / height, f"Places of {name} boxes."
+                        ),
+                        name,
+                    )
+                    for name in found
+                ],
+            ),
+        ],
+        tables=[
+            Table(
+                "Median sizes of kept boxes after cropping, and tracks.",
+                (
+                    *("class", "boxes", "width, pixels", "height, pixels"),
+                    *("width, grid", "height, grid", "tracks", "median track"),
+                ),
+                [
+                    (
+                        name,
+                        grouped(_count(boxes.width_grid[name])),
+                        *(
+                            median(by_class[name])
+                            for by_class in (
+                                boxes.width_pixels,
+                                boxes.height_pixels,
+                                boxes.width_grid,
+                                boxes.height_grid,
+                            )
+                        ),
+                        grouped(_count(boxes.track_windows[name])),
+                        duration(q.median * WINDOW_SECONDS)
+                        if (q := boxes.track_windows[name])
+                        else "–",
+                    )
+                    for name in found
+                ],
+            )
+        ],
+    )
+
+
+def _count(q: Quantiles | None) -> int:
+    return 0 if q is None else q.count

@@ -1,0 +1,243 @@
+"""Sections of the report on defects, bytes, recordings, and what the numbers describe."""
+
+from pipeline.defects import FATAL, Defect
+from pipeline.number_format import counted, grouped, share, short, size
+from pipeline.report_layout import Section, Table, median
+from pipeline.statistics_schema import Statistics
+
+_MEANING = {
+    Defect.BAD_CRC: "bytes do not match their CRC-32",
+    Defect.UNREADABLE_FILE: "not an npz file, or cut short",
+    Defect.MISSING_EVENT_FILE: "labels without their event file",
+    Defect.MISSING_LABEL_FILE: "events without their label file",
+    Defect.MISSING_MEMBER: "a shard of fewer than ten windows",
+    Defect.WRONG_DTYPE: "fields that are not those of events or boxes",
+    Defect.BAD_POLARITY: "a polarity other than 0 and 1",
+    Defect.UNSORTED_TIME: "events not in order of time; sorted",
+    Defect.EMPTY_WINDOW: "no event inside the sensor",
+    Defect.SINGLE_TIMESTAMP: "all events at the same time",
+    Defect.SINGLE_POLARITY: "all events of the same polarity",
+    Defect.TIME_GAP: "a window does not follow the one before it",
+    Defect.BOX_OUT_OF_FRAME: "cropped to the frame, or dropped",
+    Defect.BOX_TOO_WIDE: "wider than the sensor; dropped",
+    Defect.BOX_NOT_FINITE: "a coordinate that is no number; dropped",
+    Defect.WRONG_CLASS: "a class number that does not exist; dropped",
+    Defect.OVER_60_BOXES: "beyond the 60th of a window, where the release's loader fails; kept",
+}
+_BOX_DEFECTS = frozenset(
+    {
+        Defect.BOX_OUT_OF_FRAME,
+        Defect.BOX_TOO_WIDE,
+        Defect.BOX_NOT_FINITE,
+        Defect.WRONG_CLASS,
+        Defect.OVER_60_BOXES,
+    }
+)
+_FILE_DEFECTS = frozenset(
+    {Defect.UNREADABLE_FILE, Defect.MISSING_EVENT_FILE, Defect.MISSING_LABEL_FILE}
+)
+
+
+def _unit(defect: Defect, kind: str) -> tuple[str, ...]:
+    """What a defect's count counts, singular and plural where that is not regular.
+
+    A cache loses windows; a scan sees files and their members.
+    """
+    if defect in _BOX_DEFECTS:
+        return "box", "boxes"
+    if defect in FATAL and kind == "manifest":
+        return ("file",) if defect in _FILE_DEFECTS else ("member",)
+    return ("gap",) if defect is Defect.TIME_GAP else ("window",)
+
+
+def defects_section(statistics: Statistics) -> Section | None:
+    if not statistics.recordings:
+        return None
+    kind = statistics.source.kind
+    if not statistics.defects:
+        return Section("defects", "Defects", text=["None of the known defects was found."])
+    rows = []
+    for defect in Defect:
+        found = statistics.defects.get(defect.value)
+        if found is None:
+            continue
+        row = [
+            defect.value,
+            _MEANING[defect],
+            counted(found.count, *_unit(defect, kind)),
+            f"{grouped(found.recordings)} of {grouped(len(statistics.recordings))}",
+        ]
+        if kind == "cache":
+            row.append(grouped(found.windows_left_out))
+        rows.append(tuple(row))
+    columns = ("defect", "what it is", "count", "recordings")
+    return Section(
+        "defects",
+        "Defects",
+        text=["The table of recordings tells where they are."],
+        tables=[
+            Table(
+                "Known defects that occur in the source. The others that are looked for do not.",
+                (*columns, "windows left out") if kind == "cache" else columns,
+                rows,
+                text=2,
+            )
+        ],
+    )
+
+
+def storage_section(statistics: Statistics) -> Section | None:
+    if not statistics.recordings:
+        return None
+    storage = statistics.storage
+    source = storage.events + storage.labels
+    windows = sum(row.windows for row in statistics.splits.values())
+
+    def each(count: int) -> str:
+        return size(round(count / windows)) if windows else "–"
+
+    rows = [
+        ("release: event files", size(storage.events), each(storage.events), "", ""),
+        ("release: label files", size(storage.labels), each(storage.labels), "", ""),
+    ]
+    if storage.arrays_stored is not None and storage.arrays_decoded is not None:
+        for name, stored in storage.arrays_stored.items():
+            decoded = storage.arrays_decoded[name]
+            rows.append(
+                (
+                    f"cache: {name}",
+                    *(size(stored), each(stored), size(decoded), share(stored, source)),
+                )
+            )
+        stored = sum(storage.arrays_stored.values())
+        decoded = sum(storage.arrays_decoded.values())
+        rows.append(
+            ("cache: all", size(stored), each(stored), size(decoded), share(stored, source))
+        )
+        return Section(
+            "storage",
+            "Bytes",
+            tables=[
+                Table(
+                    "Bytes on disk, for a mean window, and decoded in memory. The release's files "
+                    "include windows that were left out.",
+                    ("what", "on disk", "a window", "decoded", "share of the release"),
+                    rows,
+                )
+            ],
+        )
+    return Section(
+        "storage",
+        "Bytes",
+        tables=[
+            Table(
+                "Bytes on disk, and for a mean window.",
+                ("what", "on disk", "a window"),
+                [row[:3] for row in rows],
+            )
+        ],
+    )
+
+
+def recordings_section(statistics: Statistics) -> Section | None:
+    if not statistics.recordings:
+        return None
+    is_cache = statistics.source.kind == "cache"
+    several = len({row.sensor for row in statistics.recordings}) > 1
+    columns = ["recording", *(["sensor"] if several else []), "windows", "gaps"]
+    columns += ["left out", "median events", "positive"] if is_cache else ["events"]
+    columns += ["kept boxes", "release files", *(["cache"] if is_cache else []), "defects"]
+    rows = []
+    for row in statistics.recordings:
+        cells = [row.id]
+        if several:
+            cells.append(f"{row.sensor[0]} × {row.sensor[1]}")
+        cells += [grouped(row.windows), grouped(row.gaps)]
+        if is_cache:
+            cells.append(grouped(row.left_out))
+            cells.append(median(row.events_per_window))
+            cells.append("–" if row.positive_share is None else share(row.positive_share))
+        else:
+            cells.append(short(row.events))
+        cells += [grouped(sum(row.kept.values())), size(row.source_bytes)]
+        if is_cache:
+            cells.append(size(row.cache_bytes))
+        cells.append(", ".join(f"{name} {grouped(n)}" for name, n in row.defects.items()) or "none")
+        rows.append(tuple(cells))
+    return Section(
+        "recordings",
+        "Recordings",
+        tables=[
+            Table(
+                "Every recording, by split. Label counts by class are in the JSON file of the same "
+                "statistics.",
+                tuple(columns),
+                rows,
+            )
+        ],
+    )
+
+
+_SETTING_MEANING = {
+    "preset": "how a window becomes pillars",
+    "grid": "columns and rows",
+    "num_bins": "time is scaled to 0 … this − 1",
+    "time_cells": "cells along time",
+    "max_points": "points a pillar holds at most",
+    "max_pillars": "pillars of a polarity in a window at most",
+    "dedup": "preset paper: earliest event of each pixel, or all",
+    "overflow": "preset paper: what happens beyond max_pillars",
+    "min_diagonal": "smallest kept box, sensor pixels",
+    "min_side": "shortest kept side, sensor pixels",
+    "classes": "class numbers of the release, in output order",
+}
+
+
+def method_section(statistics: Statistics) -> Section:
+    source = statistics.source
+    text = []
+    if source.kind == "cache":
+        text.append(
+            "All numbers are of the recordings published in this cache when the report was made; "
+            "windows that were left out or recordings not yet voxelized are not among them. "
+            "Counts come from every window."
+        )
+        pillars = statistics.pillars
+        if pillars is not None and pillars.sampled_windows:
+            every = sum(row.windows for row in statistics.splits.values())
+            drawn = (
+                "all of them"
+                if pillars.sampled_windows == every
+                else f"of {grouped(every)}, drawn with seed {pillars.sample_seed}"
+            )
+            text.append(
+                "Only points in a pillar and the map of pillars were measured on a sample: "
+                f"{counted(pillars.sampled_windows, 'window')}, {drawn}."
+            )
+    else:
+        text.append(
+            "All numbers are sums over the recordings that the manifest lists, as the scan found "
+            "them. Windows count whether or not they can be read; kept boxes follow the "
+            "release's own label rules. What only windows and pillars "
+            "tell (event rates, box sizes, pillars) needs a pillar cache."
+        )
+    if source.subset is not None:
+        subset = source.subset
+        text.append(
+            f"The recordings are a subset of {grouped(subset['source_recordings'])}, chosen with "
+            f"strategy “{subset['strategy']}”, seed {subset['seed']} and a budget of "
+            f"{size(subset['budget'])}."
+        )
+    rows = [("source", f"{source.kind} “{source.name}”", "")]
+    rows.append(("digest", source.digest, "of the content: equal digests, equal data"))
+    if source.fingerprint is not None:
+        rows.append(("fingerprint", source.fingerprint, "of the settings below"))
+    for key, value in (source.settings or {}).items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        rows.append((key, shown, _SETTING_MEANING.get(key, "")))
+    return Section(
+        "method",
+        "What this describes",
+        text=text,
+        tables=[Table("Source and settings.", ("name", "value", "meaning"), rows, text=3)],
+    )
