@@ -1,0 +1,234 @@
+"""The usual event-camera model: log intensity in, events out.
+
+Each pixel remembers a reference level. When the log intensity, taken as linear in time between two
+rendered frames, has moved from the reference by the pixel's contrast threshold, the pixel reports
+an event and the reference moves by that threshold, so one large step gives several events.
+Thresholds differ a little between pixels (mismatch), a pixel that has just reported stays silent
+for its refractory time, and events without a cause (background noise) fall anywhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from pipeline.release import EVENT_DTYPE
+
+_LONG_AGO = -(1 << 40)  # µs: no refractory time reaches back this far
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """``threshold``: contrast threshold in log intensity. ``mismatch``: its relative standard
+    deviation between pixels and polarities. ``refractory_us``: shortest time between two events of
+    a pixel. ``noise_hz``: events without a cause, over the whole sensor, a second."""
+
+    threshold: float
+    mismatch: float = 0.05
+    refractory_us: int = 500
+    noise_hz: float = 0.0
+
+
+@njit(cache=True)
+def count_crossings(
+    level: np.ndarray, reference: np.ndarray, on: np.ndarray, off: np.ndarray
+) -> np.ndarray:
+    """Threshold crossings of each row, int64 ``[H]``, when the levels become ``level``.
+
+    All arguments are float32 ``[H, W]``; ``on`` and ``off`` are the pixels' thresholds.
+    """
+    height, width = level.shape
+    crossings = np.zeros(height, np.int64)
+    for y in range(height):
+        total = 0
+        for x in range(width):
+            change = level[y, x] - reference[y, x]
+            if change >= on[y, x]:
+                total += np.int64(change / on[y, x])
+            elif -change >= off[y, x]:
+                total += np.int64(-change / off[y, x])
+        crossings[y] = total
+    return crossings
+
+
+@njit(cache=True)
+def trace_crossings(
+    before: np.ndarray,
+    level: np.ndarray,
+    reference: np.ndarray,
+    on: np.ndarray,
+    off: np.ndarray,
+    duration: int,
+    offsets: np.ndarray,
+    pixels: np.ndarray,
+    polarities: np.ndarray,
+) -> int:
+    """Write every crossing between the frames ``before`` and ``level``; move ``reference``.
+
+    ``duration`` is the time between the frames in µs. Writes µs after ``before`` (int32), pixel
+    index ``y * W + x`` (int32) and polarity (uint8), pixel by pixel; returns how many.
+    """
+    height, width = level.shape
+    n = 0
+    for y in range(height):
+        for x in range(width):
+            change = level[y, x] - reference[y, x]
+            if change >= on[y, x]:
+                step, polarity = on[y, x], 1
+            elif -change >= off[y, x]:
+                step, polarity = -off[y, x], 0
+            else:
+                continue
+            crossings = np.int64(change / step)
+            start = np.float64(reference[y, x])
+            slope = np.float64(level[y, x]) - before[y, x]
+            for k in range(1, crossings + 1):
+                share = (start + k * np.float64(step) - before[y, x]) / slope if slope != 0 else 1.0
+                offsets[n] = min(max(np.int64(share * duration), 0), duration - 1)
+                pixels[n] = y * width + x
+                polarities[n] = polarity
+                n += 1
+            reference[y, x] = start + crossings * np.float64(step)
+    return n
+
+
+@njit(cache=True)
+def order_and_hold(
+    offsets: np.ndarray,
+    pixels: np.ndarray,
+    polarities: np.ndarray,
+    start: int,
+    duration: int,
+    refractory: int,
+    last: np.ndarray,
+    kept: np.ndarray,
+) -> int:
+    """Put crossings in time order (stable) and leave out those in a pixel's refractory time.
+
+    ``start``: time of offset 0 in µs. ``last``: int64 ``[H * W]``, each pixel's last event in µs,
+    updated. ``kept``: int64 ``[N]``, receives the indices of the events that remain; returns how
+    many.
+    """
+    slots = np.zeros(duration + 1, np.int64)
+    for i in range(len(offsets)):
+        slots[offsets[i] + 1] += 1
+    for k in range(duration):
+        slots[k + 1] += slots[k]
+    order = np.empty(len(offsets), np.int64)
+    for i in range(len(offsets)):
+        order[slots[offsets[i]]] = i
+        slots[offsets[i]] += 1
+    n = 0
+    for i in order:
+        t = start + offsets[i]
+        if t - last[pixels[i]] >= refractory:
+            last[pixels[i]] = t
+            kept[n] = i
+            n += 1
+    return n
+
+
+@njit(cache=True)
+def count_events(
+    frames: np.ndarray, duration: int, thresholds: np.ndarray, phases: np.ndarray, refractory: int
+) -> np.ndarray:
+    """Events that pixels give over a run of frames, for each candidate threshold, int64 ``[K]``.
+
+    ``frames``: float32 ``[F, N]``, N pixels, ``duration`` µs apart. ``phases``: float32 ``[N]``,
+    where in -1…1 thresholds each pixel's reference starts. Neither mismatch nor noise.
+    """
+    totals = np.zeros(len(thresholds), np.int64)
+    for k in range(len(thresholds)):
+        step = thresholds[k]
+        for i in range(frames.shape[1]):
+            reference = frames[0, i] + phases[i] * step
+            last = -1e18
+            for f in range(1, frames.shape[0]):
+                slope = frames[f, i] - frames[f - 1, i]
+                sign = 1.0 if slope > 0 else -1.0
+                while sign * (frames[f, i] - reference) >= step:
+                    reference += sign * step
+                    t = (f - 1 + (reference - frames[f - 1, i]) / slope) * duration
+                    if t - last >= refractory:
+                        last = t
+                        totals[k] += 1
+    return totals
+
+
+class EventCamera:
+    """A camera that is shown frames and gives the events between them.
+
+    ``first``: the log intensity at ``t_us`` (µs), float32 ``[H, W]``; references start within one
+    threshold of it, at random, as those of a camera that has been running. ``rng`` draws
+    thresholds, references and noise.
+    """
+
+    def __init__(
+        self, settings: CameraSettings, first: np.ndarray, t_us: int, rng: np.random.Generator
+    ) -> None:
+        self._settings = settings
+        self._rng = rng
+        self._level = first.astype(np.float32)
+        self._t = t_us
+        shape = first.shape
+        spread = [1 + settings.mismatch * rng.standard_normal(shape) for _ in range(2)]
+        self.on, self.off = (  # float32 [H, W] each
+            (settings.threshold * np.clip(s, 0.5, 1.5)).astype(np.float32) for s in spread
+        )
+        phase = rng.uniform(-1, 1, shape).astype(np.float32)
+        self.reference = self._level + phase * np.minimum(self.on, self.off)  # float32 [H, W]
+        self._last = np.full(first.size, _LONG_AGO, np.int64)
+
+    def show(self, level: np.ndarray, t_us: int) -> np.ndarray:
+        """Events in ``[time of the frame before, t_us)``, ``EVENT_DTYPE [N]``, sorted by time.
+
+        ``level``: log intensity at ``t_us``, float32 ``[H, W]``.
+        """
+        duration, width = t_us - self._t, level.shape[1]
+        crossings = int(count_crossings(level, self.reference, self.on, self.off).sum())
+        noise = int(self._rng.poisson(self._settings.noise_hz * duration * 1e-6))
+        offsets = np.empty(crossings + noise, np.int32)
+        pixels = np.empty(crossings + noise, np.int32)
+        polarities = np.empty(crossings + noise, np.uint8)
+        trace_crossings(
+            *(self._level, level, self.reference, self.on, self.off, duration),
+            *(offsets, pixels, polarities),
+        )
+        offsets[crossings:] = self._rng.integers(0, duration, noise)
+        pixels[crossings:] = self._rng.integers(0, level.size, noise)
+        polarities[crossings:] = self._rng.integers(0, 2, noise)
+        kept = np.empty(crossings + noise, np.int64)
+        count = order_and_hold(
+            *(offsets, pixels, polarities, self._t, duration),
+            *(self._settings.refractory_us, self._last, kept),
+        )
+        kept = kept[:count]
+        events = np.empty(count, EVENT_DTYPE)
+        events["t"] = self._t + offsets[kept]
+        events["y"], events["x"] = np.divmod(pixels[kept], width)
+        events["p"] = polarities[kept]
+        self._level, self._t = level.copy(), t_us
+        return events
+
+
+def threshold_for_rate(
+    runs: Sequence[np.ndarray],
+    duration: int,
+    events_per_run: float,
+    refractory_us: int,
+    rng: np.random.Generator,
+) -> float:
+    """The contrast threshold with which the runs of frames give ``events_per_run`` on average.
+
+    ``runs``: float32 ``[F, N]`` each: N pixels over F frames, ``duration`` µs apart. Within
+    0.01…3; interpolated in the logarithms of a table of trial thresholds.
+    """
+    trials = np.geomspace(0.01, 3.0, 24)
+    counts = np.zeros(len(trials))
+    for run in runs:
+        phases = rng.uniform(-1, 1, run.shape[1]).astype(np.float32)
+        counts += count_events(run, duration, trials, phases, refractory_us)
+    rates = np.maximum.accumulate((counts / len(runs))[::-1])  # rising as the threshold falls
+    log_threshold = np.interp(np.log(events_per_run), np.log(rates + 1e-9), np.log(trials[::-1]))
+    return float(np.exp(log_threshold))

@@ -1,0 +1,326 @@
+"""A simulated street: textured surroundings, a moving camera, and objects of the seven classes.
+
+Lengths in the world are metres: east (right), north (ahead) and up. Everything is a function of
+time, so any instant can be drawn without those before it. Screen sizes follow the sensor: what
+covers 100 pixels on a 1280 x 720 sensor covers 25 on a 320 x 180 one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.rendering import draw_parts, draw_street, mark_parts
+from pipeline.silhouettes import CLASS_LOOKS, MAX_CORNERS, ClassLook, Part
+
+_FOCAL = 1000.0  # pixels at 1280 x 720
+_CAMERA_UP, _HORIZON = 1.5, 0.42  # metres above the ground; share of the frame's height
+_TEXEL, _TILE, _LEVELS = 0.06, 512, 6  # metres, texels, blur levels
+_HALF_STREET, _BUILDING = 8.0, 7.68  # metres; buildings fill the tile's width exactly
+_NEAREST = 1.0  # metres; nothing closer is drawn
+_PATTERN_TEXELS = 24.0  # texels of the surface pattern along an object's height
+MIN_VISIBLE = 0.3  # share of a silhouette that must be in sight for a box
+
+
+def sensor_scale(sensor: tuple[int, int]) -> float:
+    """How large things are on this sensor (width, height), against 1280 x 720."""
+    return min(sensor[0] / 1280, sensor[1] / 720)
+
+
+def _noise(rng: np.random.Generator, side: int, slope: float, finest: float) -> np.ndarray:
+    """Periodic noise of mean 0 and standard deviation 1, float64 ``[side, side]``.
+
+    Amplitude falls as frequency to the power ``-slope``; nothing finer than ``finest`` texels.
+    """
+    fx, fy = np.fft.rfftfreq(side), np.fft.fftfreq(side)[:, None]
+    frequency = np.hypot(fx, fy)
+    frequency[0, 0] = np.inf
+    weight = frequency**-slope * np.exp(-((frequency * finest) ** 2))
+    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * weight, (side, side))
+    return field / field.std()
+
+
+def _blur_levels(tile: np.ndarray) -> np.ndarray:
+    """The tile blurred for footprints of 1, 2, 4, … texels, float32 ``[L, N, N]``."""
+    side = len(tile)
+    square = np.fft.rfftfreq(side) ** 2 + np.fft.fftfreq(side)[:, None] ** 2
+    spectrum = np.fft.rfft2(tile)
+    levels = [
+        np.fft.irfft2(spectrum * np.exp(-2 * (np.pi * 0.5 * 2**k) ** 2 * square), tile.shape)
+        for k in range(_LEVELS)
+    ]
+    return np.stack(levels).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Log intensity of what does not move: periodic tiles and roof heights (metres)."""
+
+    ground: np.ndarray  # float32 [L, N, N]
+    wall: np.ndarray  # float32 [L, N, N]
+    sky: np.ndarray  # float32 [N, N]
+    roofs: np.ndarray  # float32 [2, 16]
+
+
+def _surroundings(rng: np.random.Generator) -> Surroundings:
+    metres = np.arange(_TILE) * _TEXEL
+    ground = -0.1 + 0.06 * _noise(rng, _TILE, 0.8, 3)
+    across = np.minimum(metres, _TILE * _TEXEL - metres)  # distance from the street's middle line
+    dashes = (metres % 7.68 < 3.0)[:, None]
+    ground += 0.45 * ((np.abs(across - 1.75) < 0.08) & dashes)
+    ground += 0.3 * (np.abs(across - 5.2) < 0.15)
+    wall = 0.08 * _noise(rng, _TILE, 1.0, 3)
+    building = (metres // _BUILDING).astype(int)
+    wall += rng.uniform(-0.25, 0.25, building.max() + 1)[building]
+    panes = ((metres % 2.56) > 1.3) & ((metres % 2.56) < 2.3)
+    storeys = ((metres % 3.07) > 1.1) & ((metres % 3.07) < 2.5)
+    wall -= 0.35 * (storeys[:, None] & panes)
+    sky = 0.45 + 0.05 * _noise(rng, _TILE, 1.5, 8)
+    roofs = rng.uniform(5.0, 13.0, (2, 16))
+    return Surroundings(
+        _blur_levels(ground), _blur_levels(wall), sky.astype(np.float32), roofs.astype(np.float32)
+    )
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One object and its path.
+
+    Relative to the camera it is at ``east``, ``north`` metres at ``time`` seconds; a moving one
+    crosses at ``velocity`` metres a second and comes closer by the factor e every ``1 / approach``
+    seconds; a standing one (``velocity`` None) keeps its place in the world.
+    """
+
+    class_id: int
+    track_id: int
+    time: float
+    east: float
+    north: float
+    velocity: float | None
+    approach: float
+    paint: float
+    pattern: tuple[float, float]  # the pattern tile's texel at the object's foot
+    parts: tuple[Part, ...]
+
+    @property
+    def look(self) -> ClassLook:
+        return CLASS_LOOKS[self.class_id]
+
+
+@dataclass(frozen=True)
+class Box:
+    """An object as a tracker would report it: its silhouette's box in pixels, also out of frame.
+
+    ``visible`` is the share of the silhouette that is in the frame and not behind another object.
+    """
+
+    class_id: int
+    track_id: int
+    x: float
+    y: float
+    w: float
+    h: float
+    visible: float
+
+
+@dataclass(frozen=True)
+class _PlacedParts:
+    """All parts on the screen at one instant, far objects first; arguments of the kernels."""
+
+    points: np.ndarray  # float64 [N, 8, 2] pixels
+    counts: np.ndarray  # int64 [N]
+    radii: np.ndarray  # float64 [N] pixels
+    shades: np.ndarray  # float64 [N]
+    textures: np.ndarray  # float64 [N]
+    frames: np.ndarray  # float64 [N, 4]
+    solid: np.ndarray  # bool [N]
+    owners: np.ndarray  # int64 [N], index into the scene's objects
+
+
+class Scene:
+    """One recording's world. ``activity`` scales the camera's own motion (1: a calm drive).
+
+    ``span``: first and last second of the recording; ``classes``, ``weights``: which objects
+    appear, and how often; ``objects``: how many pass by in that time.
+    """
+
+    def __init__(
+        self,
+        sensor: tuple[int, int],
+        span: tuple[float, float],
+        classes: Sequence[int],
+        weights: Sequence[float],
+        objects: int,
+        activity: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self.sensor = sensor
+        self._scale = sensor_scale(sensor)
+        self._focal = _FOCAL * self._scale
+        self._surroundings = _surroundings(rng)
+        self._tile = _noise(rng, 256, 0.6, 4).astype(np.float32)
+        self._speed = activity * rng.uniform(3.0, 6.0)  # metres a second, ahead
+        self._sway = activity * rng.uniform(0.02, 0.06, 3) * [1.0, 0.4, 0.05]  # radians
+        self._sway_rate = rng.uniform([0.8, 2.0, 9.0], [1.6, 4.0, 14.0])  # radians a second
+        self._sway_phase = rng.uniform(0, 2 * np.pi, 3)
+        share = np.asarray(weights, float) / np.sum(weights)
+        drawn = rng.choice(np.asarray(classes), objects, p=share)
+        times = span[0] + (np.arange(objects) + rng.random(objects)) / objects * (span[1] - span[0])
+        self.objects = tuple(
+            self._object(int(class_id), track + 1, float(time), rng)
+            for track, (class_id, time) in enumerate(zip(drawn, times, strict=True))
+        )
+        self._gather_parts()
+
+    def _object(
+        self, class_id: int, track: int, time: float, rng: np.random.Generator
+    ) -> SceneObject:
+        look = CLASS_LOOKS[class_id]
+        north = look.metres * _FOCAL / rng.uniform(*look.pixels)
+        side = rng.choice([-1, 1])
+        if look.speed is None:  # beside the lane, so that the camera passes it
+            nearest = min(2.5 * _FOCAL / north, 500.0)
+            east = side * rng.uniform(nearest, 560.0) * north / _FOCAL
+            velocity = None
+        else:
+            east = rng.uniform(-560.0, 560.0) * north / _FOCAL
+            velocity = side * rng.uniform(*look.speed) * north / _FOCAL
+        paint = rng.choice([-1, 1]) * rng.uniform(0.55, 1.1)
+        pattern = tuple(rng.uniform(0, 256, 2).tolist())
+        parts = tuple(look.parts(rng))
+        approach = float(np.clip(rng.normal(0, 0.06), -0.12, 0.12))
+        return SceneObject(
+            class_id, track, time, east, north, velocity, approach, paint, pattern, parts
+        )
+
+    def _gather_parts(self) -> None:
+        """The parts of all objects as arrays, which the placement turns and scales at once."""
+        rows = [(i, part) for i, item in enumerate(self.objects) for part in item.parts]
+        parts = [part for _, part in rows]
+        self._owners = np.array([i for i, _ in rows], np.int64)
+        self._points = np.zeros((len(rows), MAX_CORNERS, 2))
+        for n, part in enumerate(parts):
+            self._points[n, : len(part.points)] = part.points
+        self._counts = np.array([len(part.points) for part in parts], np.int64)
+        self._radii = np.array([part.radius for part in parts], float)
+        paint = [self.objects[i].paint if part.painted else 0.0 for i, part in rows]
+        self._shades = np.array([part.shade for part in parts]) + paint
+        self._textures = np.array([part.texture for part in parts], float)
+        self._pivots = np.array([part.pivot for part in parts], float).reshape(-1, 1, 2)
+        self._swings = np.array([(p.swing, p.phase, p.spin) for p in parts], float).reshape(-1, 3)
+        self._solid = np.array([part.solid for part in parts], bool)
+
+    def camera(self, seconds: float) -> np.ndarray:
+        """Where the camera is and what it sees of the street, float64 ``[9]``.
+
+        Focal length, optical centre's column and the horizon's row in pixels; the camera's east,
+        north and height in metres; metres a texel, half the street's width, a building's width.
+        """
+        sway = self._sway * np.sin(self._sway_rate * seconds + self._sway_phase)
+        width, height = self.sensor
+        return np.array(
+            [
+                self._focal,
+                width / 2 + self._focal * (sway[0] + sway[1]),
+                height * _HORIZON + self._focal * sway[2],
+                0.4 * np.sin(0.7 * seconds + self._sway_phase[1]),
+                self._speed * seconds,
+                _CAMERA_UP,
+                _TEXEL,
+                _HALF_STREET,
+                _BUILDING,
+            ]
+        )
+
+    def _place(self, seconds: float) -> _PlacedParts:
+        camera = self.camera(seconds)
+        focal, centre, horizon = camera[:3]
+        count = len(self.objects)
+        foot, size, facing, travel = (np.zeros((count, 2)), *np.zeros((3, count)))
+        north = np.empty(count)
+        for i, item in enumerate(self.objects):
+            past = seconds - item.time
+            if item.velocity is None:
+                then = self.camera(item.time)
+                east = item.east + then[3] - camera[3]
+                north[i] = item.north + then[4] - camera[4]
+                facing[i] = 1.0
+            else:
+                east = item.east + item.velocity * past
+                north[i] = item.north * np.exp(-item.approach * past)
+                facing[i] = np.sign(item.velocity)
+                travel[i] = abs(item.velocity) * past / (item.look.metres * item.look.strides)
+            zoom = focal / max(north[i], _NEAREST)
+            foot[i] = centre + zoom * east, horizon + zoom * (_CAMERA_UP - item.look.lifted)
+            size[i] = zoom * item.look.metres
+        order = np.argsort(-north[self._owners], kind="stable")
+        order = order[north[self._owners[order]] > _NEAREST]
+        owners = self._owners[order]
+        swing, phase, spin = self._swings[order].T
+        turn = 2 * np.pi * travel[owners]
+        angle = (swing * np.sin(turn + phase) - spin * turn)[:, None]
+        arm = self._points[order] - self._pivots[order]
+        cos, sin = np.cos(angle), np.sin(angle)
+        turned = np.stack(
+            [cos * arm[..., 0] - sin * arm[..., 1], sin * arm[..., 0] + cos * arm[..., 1]], axis=-1
+        )
+        turned += self._pivots[order]
+        scale = np.stack([facing * size, -size], axis=1)[owners]  # [N, 2] pixels an object height
+        pattern = np.array([item.pattern for item in self.objects]).reshape(-1, 2)[owners]
+        texels = _PATTERN_TEXELS / scale  # texels a pixel
+        origin = foot[owners] - pattern / texels
+        return _PlacedParts(
+            turned * scale[:, None] + foot[owners][:, None],
+            self._counts[order],
+            self._radii[order] * size[owners],
+            self._shades[order],
+            self._textures[order],
+            np.concatenate([origin, texels], axis=1),
+            self._solid[order],
+            owners,
+        )
+
+    def draw(self, seconds: float) -> np.ndarray:
+        """Log intensity at that instant, float32 ``[H, W]``."""
+        width, height = self.sensor
+        image = np.empty((height, width), np.float32)
+        still = self._surroundings
+        draw_street(image, still.ground, still.wall, still.sky, still.roofs, self.camera(seconds))
+        placed = self._place(seconds)
+        draw_parts(
+            *(image, placed.points, placed.counts, placed.radii, placed.shades, placed.textures),
+            *(placed.frames, self._tile),
+        )
+        return image
+
+    def boxes(self, seconds: float) -> list[Box]:
+        """Boxes of the objects in sight at that instant, by track id."""
+        placed = self._place(seconds)
+        width, height = self.sensor
+        owner = np.full((height, width), -1, np.int64)
+        body = [a[placed.solid] for a in (placed.points, placed.counts, placed.radii)]
+        owners = placed.owners[placed.solid]
+        mark_parts(owner, *body, owners)
+        in_sight = np.bincount(owner.ravel() + 1, minlength=len(self.objects) + 1)[1:]
+        boxes = []
+        for i in np.flatnonzero(in_sight):
+            points, counts, radii = (a[owners == i] for a in body)
+            used = np.arange(MAX_CORNERS) < counts[:, None]  # [N, 8]
+            reach = radii[:, None]
+            left, top = (np.where(used, points[..., k] - reach, np.inf).min() for k in (0, 1))
+            right, low = (np.where(used, points[..., k] + reach, -np.inf).max() for k in (0, 1))
+            alone = np.zeros((int(low - top) + 2, int(right - left) + 2), np.int64)
+            shift = np.floor([left, top])
+            mark_parts(alone, points - shift, counts, radii, np.ones(len(counts), np.int64))
+            visible = min(1.0, float(in_sight[i] / max(alone.sum(), 1)))
+            if visible >= MIN_VISIBLE:
+                item = self.objects[i]
+                boxes.append(
+                    Box(
+                        item.class_id,
+                        item.track_id,
+                        *(float(v) for v in (left, top, right - left, low - top)),
+                        visible,
+                    )
+                )
+        return boxes
