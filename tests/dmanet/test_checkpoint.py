@@ -1,0 +1,195 @@
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dmanet.checkpoint import (
+    Checkpoint,
+    first_difference,
+    load_checkpoint,
+    load_released,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
+from dmanet.models.detector import DMANet
+from pipeline.errors import CheckpointError, UsageError
+from tests.dmanet.caches import small_run
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    settings = small_run()
+    torch.manual_seed(0)
+    model = DMANet(settings.model)
+    optimizer = torch.optim.Adam(model.parameters())
+    sum(parameter.sum() for parameter in model.parameters()).backward()
+    optimizer.step()
+    return Checkpoint(
+        settings=settings,
+        model=model.state_dict(),
+        optimizer=optimizer.state_dict(),
+        epoch=3,
+        step=40,
+        cache="abc",
+        classes=(0, 2, 5),
+    )
+
+
+def assert_same_tensors(first, second):
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+class Dangerous:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, checkpoint)
+    loaded = load_checkpoint(path)
+    assert_same_tensors(loaded.model, checkpoint.model)
+    assert loaded.settings == checkpoint.settings
+    assert (loaded.epoch, loaded.step, loaded.cache, loaded.classes) == (3, 40, "abc", (0, 2, 5))
+    saved, state = checkpoint.optimizer["state"], loaded.optimizer["state"]
+    assert state.keys() == saved.keys()
+    for index, tensors in saved.items():
+        assert_same_tensors(tensors, state[index])
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_weights_come_back_from_a_checkpoint_and_from_safetensors(tmp_path: Path, checkpoint):
+    save_checkpoint(tmp_path / "last.pt", checkpoint)
+    save_weights(tmp_path / "weights.safetensors", checkpoint.weights())
+    for name in ("last.pt", "weights.safetensors"):
+        weights = load_weights(tmp_path / name)
+        assert weights.settings == checkpoint.settings.model
+        assert weights.classes == (0, 2, 5)
+        assert_same_tensors(weights.build().state_dict(), checkpoint.model)
+        assert weights.fingerprint() == checkpoint.weights().fingerprint()
+
+
+def test_the_fingerprint_changes_with_any_weight_and_setting(checkpoint):
+    weights = checkpoint.weights()
+    name = next(iter(weights.tensors))
+    changed = {**weights.tensors, name: weights.tensors[name] + 1e-6}
+    wider = weights.settings.model_copy(update={"stem_width": 5})
+    prints = {
+        one.fingerprint()
+        for one in (weights, replace(weights, tensors=changed), replace(weights, settings=wider))
+    }
+    assert len(prints) == 3
+    assert replace(weights, source="elsewhere").fingerprint() == weights.fingerprint()
+
+
+@pytest.mark.parametrize("load", [load_checkpoint, load_weights, load_released])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a checkpoint at all", b"\x80\x02}", b"PK\x03\x04rubbish", b"12345678{broken"],
+)
+def test_something_else_than_a_checkpoint_is_one_sentence(tmp_path: Path, load, content):
+    path = tmp_path / "file.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as raised:
+        load(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.9, 0.999])
+def test_a_truncated_file_is_refused(tmp_path: Path, checkpoint, kept):
+    for name, save, what in (
+        ("last.pt", save_checkpoint, checkpoint),
+        ("weights.safetensors", save_weights, checkpoint.weights()),
+    ):
+        path = tmp_path / name
+        save(path, what)
+        data = path.read_bytes()
+        path.write_bytes(data[: int(kept * len(data))])
+        with pytest.raises(CheckpointError, match=f"{name}: cannot be read"):
+            load_weights(path)
+
+
+@pytest.mark.parametrize("load", [load_checkpoint, load_weights, load_released])
+def test_objects_that_run_code_are_named_and_never_loaded(tmp_path: Path, load):
+    trap = tmp_path / "trap"
+    torch.save({"state_dict": {"a": torch.ones(1)}, "hook": Dangerous(trap)}, tmp_path / "new.pt")
+    with pytest.raises(CheckpointError, match=r"mkdir.*not loaded"):
+        load(tmp_path / "new.pt")
+    (tmp_path / "old.pt").write_bytes(pickle.dumps({"hook": Dangerous(trap)}, protocol=2))
+    with pytest.raises(CheckpointError):
+        load(tmp_path / "old.pt")
+    assert not trap.exists()
+
+
+def test_a_missing_file_is_a_usage_error(tmp_path: Path):
+    for load in (load_checkpoint, load_weights, load_released):
+        with pytest.raises(UsageError, match="no such checkpoint"):
+            load(tmp_path / "absent.pt")
+
+
+def test_other_files_of_torch_are_told_apart(tmp_path: Path, checkpoint):
+    path = tmp_path / "file.pt"
+    torch.save({"state_dict": {"conv1.weight": torch.ones(1)}}, path)
+    with pytest.raises(CheckpointError, match="import-weights"):
+        load_weights(path)
+    torch.save({"format": "dmanet-checkpoint", "version": 99}, path)
+    with pytest.raises(CheckpointError, match="version 99, this release reads 1"):
+        load_weights(path)
+    torch.save({"format": "dmanet-checkpoint", "version": 1, "epoch": 1}, path)
+    with pytest.raises(CheckpointError, match="not a whole checkpoint"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("change", ["shape", "missing", "surplus"])
+def test_weights_of_another_architecture_name_the_first_tensor(checkpoint, change):
+    tensors = dict(checkpoint.model)
+    name = "backbone.stem_conv.weight"
+    if change == "shape":
+        tensors[name] = torch.zeros(5, 16, 7, 7)
+        message = r"'backbone.stem_conv.weight' has the shape \(5, 16, 7, 7\) instead of \(4, "
+    elif change == "missing":
+        del tensors[name]
+        message = r"'backbone.stem_conv.weight' is missing"
+    else:
+        tensors["backbone.extra"] = torch.zeros(1)
+        message = r"'backbone.extra' is surplus"
+    with pytest.raises(CheckpointError, match=message):
+        replace(checkpoint.weights(), tensors=tensors).build()
+
+
+def test_the_first_differing_setting_is_named_with_its_group():
+    settings = small_run()
+    assert first_difference(settings, small_run()) is None
+    other = small_run("model.anchors.base_scale=3", "training.epochs=9")
+    difference = first_difference(settings, other)
+    assert difference == "model.anchors.base_scale = 2.0, not 3.0"
+
+
+def test_released_checkpoints_are_read_bare_or_wrapped(tmp_path: Path):
+    state = {"conv1.weight": torch.ones(2), "bn1.num_batches_tracked": torch.tensor(3)}
+    for name, content in (("bare.pth", state), ("wrapped.pth", {"state_dict": state, "epoch": 3})):
+        torch.save(content, tmp_path / name)
+        assert_same_tensors(load_released(tmp_path / name), state)
+    for content in ({}, {"epoch": 3}, [1, 2], {"state_dict": {"a": 1.0}}):
+        torch.save(content, tmp_path / "none.pth")
+        with pytest.raises(CheckpointError, match="no state dict"):
+            load_released(tmp_path / "none.pth")
+
+
+def test_an_npz_file_is_not_a_checkpoint(tmp_path: Path):
+    np.savez(tmp_path / "e.npz", e0=np.zeros(3))
+    with pytest.raises(CheckpointError):
+        load_weights(tmp_path / "e.npz")

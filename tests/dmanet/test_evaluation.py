@@ -1,0 +1,121 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dmanet.checkpoint import Weights
+from dmanet.data import collate
+from dmanet.decoding import decode_batch
+from dmanet.detections import Labels, decode_detections
+from dmanet.evaluation import evaluate, sensor_labels
+from dmanet.metrics import release_result
+from dmanet.models.anchors import anchors_for
+from dmanet.streaming import StreamSettings
+from pipeline.errors import CacheError, UsageError
+from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL, TEST_A, TEST_B, small_run
+
+CPU = StreamSettings(torch.device("cpu"), "fp32")
+
+
+@pytest.fixture(scope="module")
+def weights(lively_model) -> Weights:
+    model = lively_model(small_run().model)
+    with torch.no_grad():
+        model.class_head.output.bias += 3  # scores around 0.1…0.3, so that boxes pass
+    return Weights(model.settings, model.state_dict(), CLASSES, "the test's weights")
+
+
+def test_release_numbers_are_those_of_windows_scored_one_by_one(weights, cache):
+    result = evaluate(weights, cache, "release", "test", CPU)
+    model = weights.build().eval()
+    anchors = anchors_for(model.settings.grid_size, model.settings.anchors)
+    detections, labels = [], []
+    for key in (TEST_A, TEST_B):
+        state = None
+        for k in range(20):
+            window = cache.recording(key).read(k, k + 1)
+            if key == TEST_B and k == 10:
+                state = None  # behind the gap
+            with torch.no_grad():
+                output, state = model(*decode_batch(collate([window])), 1, 1, state)
+            detections += decode_detections(
+                output.logits, output.deltas, anchors, model.settings.grid_size, 0.1, 0.5
+            )
+            labels.append(Labels(window.boxes, window.classes))
+    expected = release_result(detections, labels, ["pedestrian", "car", "traffic sign"])
+    assert sum(map(len, detections)) > 100
+    assert [row.name for row in result.rows] == ["all", "pedestrian", "car", "traffic sign"]
+    for row, wanted in zip(result.rows, expected.rows, strict=True):
+        assert (row.windows, row.labels) == (40, wanted.labels)
+        assert row.map50 == pytest.approx(wanted.map50, abs=1e-3)
+        assert row.map50_95 == pytest.approx(wanted.map50_95, abs=1e-3)
+
+
+def test_a_result_says_what_it_depends_on(weights, cache):
+    result = evaluate(weights, cache, "release", "test", CPU)
+    content = json.loads(result.to_json())
+    assert content["protocol"]["name"] == "release"
+    assert content["protocol"]["score_threshold"] == 0.1
+    conditions = content["conditions"]
+    assert conditions["weights"] == weights.fingerprint()
+    assert cache.attributes["fingerprint"].startswith(conditions["cache"])
+    assert conditions["classes"] == ["pedestrian", "car", "traffic sign"]
+    assert conditions["split"] == "test"
+    assert "reset at recording starts and gaps" in conditions["state"]
+    assert "sequence_length" in conditions
+    assert "release" in result.as_table()
+
+
+def test_the_prophesee_protocol_scores_sensor_pixels(weights, cache):
+    result = evaluate(weights, cache, "prophesee", "test", CPU)
+    labels = [
+        window for key in (TEST_A, TEST_B) for window in sensor_labels(cache.recording(key), cache)
+    ]
+    large = [np.hypot(w["w"], w["h"]) >= 60 for w in labels]
+    wide = [(w["w"] >= 20) & (w["h"] >= 20) for w in labels]
+    assert result.rows[0].labels == sum(
+        int((a & b).sum()) for a, b in zip(large, wide, strict=True)
+    )
+    assert result.rows[0].map50 is not None
+
+
+def test_a_protocol_for_classes_the_cache_lacks_is_refused(weights, cache):
+    with pytest.raises(UsageError, match="two wheeler"):
+        evaluate(weights, cache, "rvt", "test", CPU)
+
+
+@pytest.mark.parametrize("key", [LONG, SMALL])
+def test_sensor_labels_are_the_kept_boxes_before_scaling(cache, key):
+    recording = cache.recording(key)
+    windows = sensor_labels(recording, cache)
+    assert len(windows) == len(recording)
+    scale = np.array([GRID[0] / recording.sensor[0], GRID[1] / recording.sensor[1]] * 2)
+    for k, boxes in enumerate(windows):
+        corners = np.stack(
+            [boxes["x"], boxes["y"], boxes["x"] + boxes["w"], boxes["y"] + boxes["h"]], axis=1
+        )
+        large = (np.hypot(boxes["w"], boxes["h"]) >= 60) & (boxes["w"] >= 20) & (boxes["h"] >= 20)
+        kept = recording.read(k, k + 1)
+        assert np.allclose(corners[large] * scale, kept.boxes, atol=1e-3)
+        assert np.array_equal(boxes["class_id"][large], kept.classes)
+        assert np.array_equal(boxes["track_id"][large], kept.tracks)
+
+
+def test_what_does_not_fit_is_refused_by_name(weights, cache, paper_cache):
+    with pytest.raises(CacheError, match=r"classes \(0, 2, 5\).*trained on \(0, 1, 2\)"):
+        evaluate(replace(weights, classes=(0, 1, 2)), cache, "release", "test", CPU)
+    other = weights.settings.model_copy(update={"grid_size": (512, 512)})
+    with pytest.raises(CacheError, match="grid_size"):
+        evaluate(replace(weights, settings=other), cache, "release", "test", CPU)
+    with pytest.raises(UsageError, match="'val'"):
+        evaluate(weights, cache, "release", "val", CPU)
+    with pytest.raises(UsageError, match="'coco' is unknown; choose one of release"):
+        evaluate(weights, cache, "coco", "test", CPU)
+
+
+def test_progress_counts_every_window_once(weights, cache):
+    counts = []
+    evaluate(weights, cache, "release", "test", CPU, counts.append)
+    assert sum(counts) == 40

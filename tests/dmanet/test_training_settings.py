@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from dmanet.training_settings import (
+    RUN_PRESETS,
+    resolve_model_settings,
+    resolve_settings,
+    to_yaml,
+)
+from pipeline.errors import SettingsError
+
+
+def one_sentence(error) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_single_keys_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path):
+    config = tmp_path / "run.yaml"
+    config.write_text("training: {epochs: 3, steps: 7}\nmodel: {stem_width: 8}\n")
+    settings = resolve_settings("tiny", config, ["training.steps=5"])
+    assert (settings.training.epochs, settings.training.steps) == (3, 5)
+    assert settings.model.stem_width == 8
+    assert settings.model.feature_size == RUN_PRESETS["tiny"].model.feature_size
+
+
+@pytest.mark.parametrize("preset", RUN_PRESETS)
+def test_resolved_settings_read_back_from_their_yaml(tmp_path: Path, preset):
+    settings = resolve_settings(preset, None, ["training.seed=4"])
+    path = tmp_path / "settings.yaml"
+    path.write_text(to_yaml(settings))
+    other = "default" if preset == "tiny" else "tiny"
+    assert resolve_settings(other, path) == settings
+
+
+def test_values_are_read_as_yaml():
+    settings = resolve_settings("tiny", None, ["model.grid_size=[64, 96]", "training.epochs=2"])
+    assert settings.model.grid_size == (64, 96)
+    assert settings.training.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epoch=3", "'training.epoch' is not a setting (there are epochs, "),
+        ("traning.epochs=3", "'traning' is not a setting (there are model, loss, training)"),
+        ("training.epochs=many", "training.epochs: "),
+        ("training.epochs=0", "training.epochs: "),
+        ("training=3", "'training' is a group of settings (epochs, "),
+        ("training.epochs", "give a key and a value"),
+        ("training.epochs=[", "the value is not YAML"),
+        ("model.anchors.levels=[1]", "model.anchors"),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_sentence(override, message):
+    with pytest.raises(SettingsError) as raised:
+        resolve_settings("tiny", None, [override])
+    assert message in one_sentence(raised)
+    assert f"--set {override}" in str(raised.value)
+
+
+@pytest.mark.parametrize("content", ["training: [\n", "- a list\n", "\x00", "training:\n  lr: 1\n"])
+def test_a_wrong_file_is_one_sentence_that_names_it(tmp_path: Path, content):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    with pytest.raises(SettingsError) as raised:
+        resolve_settings("tiny", path)
+    assert str(path) in one_sentence(raised)
+
+
+def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path: Path):
+    with pytest.raises(SettingsError, match=r"absent\.yaml"):
+        resolve_settings("tiny", tmp_path / "absent.yaml")
+    with pytest.raises(SettingsError, match="'huge' is unknown; there are default, tiny"):
+        resolve_settings("huge")
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path):
+    (tmp_path / "empty.yaml").write_text("")
+    assert resolve_settings("tiny", tmp_path / "empty.yaml") == RUN_PRESETS["tiny"]
+
+
+def test_a_network_alone_is_resolved_from_its_own_presets():
+    settings = resolve_model_settings("dmanet34", ["num_classes=1"])
+    assert (settings.depth, settings.num_classes) == (34, 1)
