@@ -402,13 +402,13 @@ def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> 
     The HTML file stands alone and opens without a network.
     """
     from pipeline.report import write_report
-    from pipeline.statistics import collect_statistics
+    from pipeline.statistics import collect_statistics, write_statistics
 
     opened = _open_cache_or_manifest(source)
     statistics = collect_statistics(opened)
     write_report(statistics, output)
     if json_output:
-        json_output.write_text(json.dumps(statistics.to_json(), indent=2) + "\n")
+        write_statistics(statistics, json_output)
     click.echo(f"{output}: report on {source}.")
 
 
