@@ -131,12 +131,18 @@ def order_and_hold(
 
 @njit(cache=True)
 def count_events(
-    frames: np.ndarray, duration: int, thresholds: np.ndarray, phases: np.ndarray, refractory: int
+    frames: np.ndarray,
+    settling: int,
+    duration: int,
+    thresholds: np.ndarray,
+    phases: np.ndarray,
+    refractory: int,
 ) -> np.ndarray:
     """Events that pixels give over a run of frames, for each candidate threshold, int64 ``[K]``.
 
-    ``frames``: float32 ``[F, N]``, N pixels, ``duration`` µs apart. ``phases``: float32 ``[N]``,
-    where in -1…1 thresholds each pixel's reference starts. Neither mismatch nor noise.
+    ``frames``: float32 ``[F, N]``, N pixels, ``duration`` µs apart; the first ``settling`` spans
+    between them are not counted. ``phases``: float32 ``[N]``, where in -1…1 thresholds each pixel's
+    reference starts. Neither mismatch nor noise.
     """
     totals = np.zeros(len(thresholds), np.int64)
     for k in range(len(thresholds)):
@@ -152,7 +158,7 @@ def count_events(
                     t = (f - 1 + (reference - frames[f - 1, i]) / slope) * duration
                     if t - last >= refractory:
                         last = t
-                        totals[k] += 1
+                        totals[k] += f > settling
     return totals
 
 
@@ -214,6 +220,7 @@ class EventCamera:
 
 def threshold_for_rate(
     runs: Sequence[np.ndarray],
+    settling: int,
     duration: int,
     events_per_run: float,
     refractory_us: int,
@@ -221,14 +228,15 @@ def threshold_for_rate(
 ) -> float:
     """The contrast threshold with which the runs of frames give ``events_per_run`` on average.
 
-    ``runs``: float32 ``[F, N]`` each: N pixels over F frames, ``duration`` µs apart. Within
-    0.01…3; interpolated in the logarithms of a table of trial thresholds.
+    ``runs``: float32 ``[F, N]`` each: N pixels over F frames, ``duration`` µs apart, of which the
+    first ``settling`` spans only let the references settle. Within 0.01…3; interpolated in the
+    logarithms of a table of trial thresholds.
     """
-    trials = np.geomspace(0.01, 3.0, 24)
+    trials = np.geomspace(0.01, 3.0, 16)
     counts = np.zeros(len(trials))
     for run in runs:
         phases = rng.uniform(-1, 1, run.shape[1]).astype(np.float32)
-        counts += count_events(run, duration, trials, phases, refractory_us)
+        counts += count_events(run, settling, duration, trials, phases, refractory_us)
     rates = np.maximum.accumulate((counts / len(runs))[::-1])  # rising as the threshold falls
     log_threshold = np.interp(np.log(events_per_run), np.log(rates + 1e-9), np.log(trials[::-1]))
     return float(np.exp(log_threshold))

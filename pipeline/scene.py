@@ -14,7 +14,7 @@ from pipeline.rendering import draw_parts, draw_street, mark_parts
 from pipeline.silhouettes import CLASS_LOOKS, MAX_CORNERS, ClassLook, Part
 
 _FOCAL = 1000.0  # pixels at 1280 x 720
-_CAMERA_UP, _HORIZON = 1.5, 0.42  # metres above the ground; share of the frame's height
+_CAMERA_UP, _HORIZON = 2.5, 0.36  # metres above the ground; share of the frame's height
 _TEXEL, _TILE, _LEVELS = 0.06, 512, 6  # metres, texels, blur levels
 _HALF_STREET, _BUILDING = 8.0, 7.68  # metres; buildings fill the tile's width exactly
 _NEAREST = 1.0  # metres; nothing closer is drawn
@@ -138,7 +138,8 @@ class _PlacedParts:
 
 
 class Scene:
-    """One recording's world. ``activity`` scales the camera's own motion (1: a calm drive).
+    """One recording's world. ``activity`` scales the camera's motion and, within limits,
+    the objects' (1: a calm drive).
 
     ``span``: first and last second of the recording; ``classes``, ``weights``: which objects
     appear, and how often; ``objects``: how many pass by in that time.
@@ -166,14 +167,15 @@ class Scene:
         share = np.asarray(weights, float) / np.sum(weights)
         drawn = rng.choice(np.asarray(classes), objects, p=share)
         times = span[0] + (np.arange(objects) + rng.random(objects)) / objects * (span[1] - span[0])
+        hurry = float(np.clip(activity, 0.4, 1.2))
         self.objects = tuple(
-            self._object(int(class_id), track + 1, float(time), rng)
+            self._object(int(class_id), track + 1, float(time), hurry, rng)
             for track, (class_id, time) in enumerate(zip(drawn, times, strict=True))
         )
         self._gather_parts()
 
     def _object(
-        self, class_id: int, track: int, time: float, rng: np.random.Generator
+        self, class_id: int, track: int, time: float, hurry: float, rng: np.random.Generator
     ) -> SceneObject:
         look = CLASS_LOOKS[class_id]
         north = look.metres * _FOCAL / rng.uniform(*look.pixels)
@@ -184,7 +186,7 @@ class Scene:
             velocity = None
         else:
             east = rng.uniform(-560.0, 560.0) * north / _FOCAL
-            velocity = side * rng.uniform(*look.speed) * north / _FOCAL
+            velocity = side * hurry * rng.uniform(*look.speed) * north / _FOCAL
         paint = rng.choice([-1, 1]) * rng.uniform(0.55, 1.1)
         pattern = tuple(rng.uniform(0, 256, 2).tolist())
         parts = tuple(look.parts(rng))
@@ -280,15 +282,23 @@ class Scene:
             owners,
         )
 
-    def draw(self, seconds: float) -> np.ndarray:
-        """Log intensity at that instant, float32 ``[H, W]``."""
+    def draw(self, seconds: float, step: int = 1) -> np.ndarray:
+        """Log intensity at that instant of every ``step``-th pixel, float32 ``[H/step, W/step]``."""
         width, height = self.sensor
-        image = np.empty((height, width), np.float32)
-        still = self._surroundings
-        draw_street(image, still.ground, still.wall, still.sky, still.roofs, self.camera(seconds))
+        image = np.empty((-(-height // step), -(-width // step)), np.float32)
+        still, camera = self._surroundings, self.camera(seconds)
+        draw_street(image, step, still.ground, still.wall, still.sky, still.roofs, camera)
         placed = self._place(seconds)
         draw_parts(
-            *(image, placed.points, placed.counts, placed.radii, placed.shades, placed.textures),
+            *(
+                image,
+                step,
+                placed.points,
+                placed.counts,
+                placed.radii,
+                placed.shades,
+                placed.textures,
+            ),
             *(placed.frames, self._tile),
         )
         return image
@@ -297,11 +307,9 @@ class Scene:
         """Boxes of the objects in sight at that instant, by track id."""
         placed = self._place(seconds)
         width, height = self.sensor
-        owner = np.full((height, width), -1, np.int64)
         body = [a[placed.solid] for a in (placed.points, placed.counts, placed.radii)]
         owners = placed.owners[placed.solid]
-        mark_parts(owner, *body, owners)
-        in_sight = np.bincount(owner.ravel() + 1, minlength=len(self.objects) + 1)[1:]
+        in_sight = mark_parts(np.full((height, width), -1, np.int32), *body, owners)
         boxes = []
         for i in np.flatnonzero(in_sight):
             points, counts, radii = (a[owners == i] for a in body)
@@ -309,18 +317,13 @@ class Scene:
             reach = radii[:, None]
             left, top = (np.where(used, points[..., k] - reach, np.inf).min() for k in (0, 1))
             right, low = (np.where(used, points[..., k] + reach, -np.inf).max() for k in (0, 1))
-            alone = np.zeros((int(low - top) + 2, int(right - left) + 2), np.int64)
-            shift = np.floor([left, top])
-            mark_parts(alone, points - shift, counts, radii, np.ones(len(counts), np.int64))
-            visible = min(1.0, float(in_sight[i] / max(alone.sum(), 1)))
+            alone = np.full((int(low - top) + 2, int(right - left) + 2), -1, np.int32)
+            whole = mark_parts(
+                alone, points - np.floor([left, top]), counts, radii, np.zeros_like(counts)
+            )[0]
+            visible = min(1.0, float(in_sight[i] / whole))
             if visible >= MIN_VISIBLE:
                 item = self.objects[i]
-                boxes.append(
-                    Box(
-                        item.class_id,
-                        item.track_id,
-                        *(float(v) for v in (left, top, right - left, low - top)),
-                        visible,
-                    )
-                )
+                sides = (float(v) for v in (left, top, right - left, low - top))
+                boxes.append(Box(item.class_id, item.track_id, *sides, visible))
         return boxes

@@ -225,7 +225,7 @@ def _bus(rng: np.random.Generator) -> list[Part]:
 
 
 def _traffic_sign(rng: np.random.Generator) -> list[Part]:
-    pole = Part([(0.0, -2.5), (0.0, 0.1)], 0.05, 0.2, painted=False, solid=False)
+    pole = Part([(0.0, -3.2), (0.0, 0.1)], 0.05, 0.2, painted=False, solid=False)
     kind = rng.integers(3)
     rim: dict[str, object] = {"shade": -0.7, "painted": False}
     face: dict[str, object] = {"shade": 0.9, "painted": False, "texture": 0.0}
@@ -249,7 +249,7 @@ def _traffic_sign(rng: np.random.Generator) -> list[Part]:
 def _traffic_light(rng: np.random.Generator) -> list[Part]:
     lit = rng.integers(3)
     return [
-        Part([(0.0, -2.3), (0.0, 0.1)], 0.05, -0.2, painted=False, solid=False),
+        Part([(0.0, -2.6), (0.0, 0.1)], 0.05, -0.2, painted=False, solid=False),
         _quad(-0.2, 0.0, 0.2, 1.0, shade=-1.0, painted=False),
         *(
             _disc(0, 0.18 + 0.32 * i, 0.12, shade=1.6 if i == lit else -0.35, painted=False)
@@ -265,6 +265,6 @@ CLASS_LOOKS = (
     ClassLook(_car, 1.5, (70, 180), (150, 600), strides=1.4),
     ClassLook(_truck, 3.4, (140, 280), (100, 400), strides=0.9),
     ClassLook(_bus, 3.1, (140, 260), (100, 350), strides=0.95),
-    ClassLook(_traffic_sign, 0.8, (60, 120), None, lifted=2.0),
-    ClassLook(_traffic_light, 1.1, (80, 140), None, lifted=2.6),
+    ClassLook(_traffic_sign, 0.8, (60, 120), None, lifted=2.6),
+    ClassLook(_traffic_light, 1.1, (80, 140), None, lifted=2.9),
 )

@@ -33,12 +33,14 @@ from pipeline.release import (
     write_shard,
 )
 from pipeline.scene import Scene
+from pipeline.sensor import write_sensors
 
 RECORD_NAME = "simulation.json"
 RECORD_FORMAT, RECORD_VERSION = "simulated-release", 1
 _RECORDINGS_PER_FILELIST = 50
 _CALM_DENSITY = 0.2  # events a pixel and window of a calm drive
-_PROBES, _PROBE_PIXELS = 6, 30_000
+_PROBES, _PROBE_WINDOWS, _PROBE_PIXELS = 5, 2, 10_000  # for the contrast threshold
+_SETTLING_WINDOWS = 4  # shown to the camera before the first that counts
 _SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
 
 
@@ -157,6 +159,7 @@ def simulate_release(
             if progress:
                 progress(recording.windows)
         recordings.sort(key=lambda r: r.id)
+        write_sensors(beside, {r.id: settings.sensor for r in recordings})
         rng = np.random.default_rng([settings.seed, len(SPLITS)])
         planted = plant_defects(beside, settings.defects, settings.sensor, rng)
         summary = SimulationSummary(tuple(recordings), tuple(planted))
@@ -224,6 +227,8 @@ def simulate_recording(
         activity=float(np.clip(np.sqrt(density / _CALM_DENSITY), 0.25, 2.5)),
         rng=rng,
     )
+    first = SKIP_US // WINDOW_US
+    begin = SKIP_US - _SETTLING_WINDOWS * WINDOW_US
     threshold = _calibrate(scene, settings, rng)
     camera = EventCamera(
         CameraSettings(
@@ -231,11 +236,12 @@ def simulate_recording(
             refractory_us=settings.refractory_us,
             noise_hz=settings.noise * settings.rate * 1e6 / WINDOW_US,
         ),
-        scene.draw(SKIP_US * 1e-6),
-        SKIP_US,
+        scene.draw(begin * 1e-6),
+        begin,
         rng,
     )
-    first = SKIP_US // WINDOW_US
+    for k in range(first - _SETTLING_WINDOWS, first):
+        _window_events(scene, camera, settings, k)
     events_total = boxes_total = 0
     for shard in range(settings.shards):
         numbers = range(first + shard * WINDOWS_PER_SHARD, first + (shard + 1) * WINDOWS_PER_SHARD)
@@ -250,20 +256,25 @@ def simulate_recording(
 
 
 def _calibrate(scene: Scene, settings: SimulationSettings, rng: np.random.Generator) -> float:
-    """The contrast threshold that brings the recording near its rate, from a few probe windows."""
+    """The contrast threshold that brings the recording near its rate.
+
+    Found on every ``step``-th pixel of a few stretches of the recording, each with some windows
+    before those counted, in which the pixels' references settle.
+    """
     width, height = scene.sensor
-    stride = max(1, int(np.sqrt(width * height / _PROBE_PIXELS)))
+    step = max(1, round(np.sqrt(width * height / _PROBE_PIXELS)))
     frame_us = WINDOW_US // settings.frames_per_window
     windows = settings.shards * WINDOWS_PER_SHARD
+    settling = _SETTLING_WINDOWS * settings.frames_per_window
+    frames = settling + _PROBE_WINDOWS * settings.frames_per_window + 1
     runs = []
     for probe in range(_PROBES):
-        start = SKIP_US + int((probe + 0.5) / _PROBES * windows) * WINDOW_US
-        times = (start + np.arange(settings.frames_per_window + 1) * frame_us) * 1e-6
-        runs.append(
-            np.stack([scene.draw(float(t))[::stride, ::stride].ravel() for t in times])
-        )  # [F, N]
-    wanted = settings.rate * (1 - settings.noise) * runs[0].shape[1] / (width * height)
-    return threshold_for_rate(runs, frame_us, wanted, settings.refractory_us, rng)
+        counted = SKIP_US + int((probe + 0.5) / _PROBES * windows) * WINDOW_US
+        times = counted + (np.arange(frames) - settling) * frame_us
+        runs.append(np.stack([scene.draw(t * 1e-6, step).ravel() for t in times.tolist()]))
+    share = runs[0].shape[1] / (width * height)  # of the sensor's pixels
+    wanted = settings.rate * (1 - settings.noise) * share * _PROBE_WINDOWS
+    return threshold_for_rate(runs, settling, frame_us, wanted, settings.refractory_us, rng)
 
 
 def _window_events(
