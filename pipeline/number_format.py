@@ -14,7 +14,7 @@ def grouped(value: float | None) -> str:
 
 
 def short(value: float | None) -> str:
-    """Three significant digits with k, M, G: ``1234567`` → ``1.23 M``."""
+    """Up to three significant digits with k, M, G: ``1234567`` → ``1.23 M``."""
     if value is None:
         return _ABSENT
     size = abs(value)
@@ -25,9 +25,10 @@ def short(value: float | None) -> str:
 
 
 def _three_digits(value: float) -> str:
-    if value == round(value) and abs(value) < 1000:
+    value = float(f"{value:.3g}")
+    if value == round(value):
         return f"{value:.0f}"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:.{min(decimals, 6)}f}"
 
 

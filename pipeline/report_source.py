@@ -5,7 +5,7 @@ from pipeline.number_format import counted, grouped, share, short, size
 from pipeline.report_layout import Section, Table, median
 from pipeline.statistics_schema import Statistics
 
-_MEANING = {
+DEFECT_MEANING = {
     Defect.BAD_CRC: "bytes do not match their CRC-32",
     Defect.UNREADABLE_FILE: "not an npz file, or cut short",
     Defect.MISSING_EVENT_FILE: "labels without their event file",
@@ -63,7 +63,7 @@ def defects_section(statistics: Statistics) -> Section | None:
             continue
         row = [
             defect.value,
-            _MEANING[defect],
+            DEFECT_MEANING[defect],
             counted(found.count, *_unit(defect, kind)),
             f"{grouped(found.recordings)} of {grouped(len(statistics.recordings))}",
         ]

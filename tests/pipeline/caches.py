@@ -1,0 +1,24 @@
+"""Small pillar caches for the tests of what reads them."""
+
+from pathlib import Path
+
+from pipeline.cache import PillarCache
+from pipeline.cache_layout import CacheSettings
+from pipeline.release import SENSOR_SIZE, walk_release
+from pipeline.sensor import read_sensors
+from pipeline.voxelize import voxelize
+
+
+def make_cache(
+    release: Path, cache: Path, settings: CacheSettings | None = None, on_corrupt="quarantine"
+) -> PillarCache:
+    """The release's cache, with the sensor sizes it states."""
+    sensors = read_sensors(release)
+    voxelize(
+        walk_release(release),
+        lambda recording: sensors.get(recording, SENSOR_SIZE),
+        cache,
+        settings or CacheSettings(),
+        on_corrupt=on_corrupt,
+    )
+    return PillarCache(cache)
