@@ -405,7 +405,8 @@ def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> 
     from pipeline.statistics import collect_statistics, write_statistics
 
     opened = _open_cache_or_manifest(source)
-    statistics = collect_statistics(opened)
+    with progress_bar(None, "recording", quiet) as bar:
+        statistics = collect_statistics(opened, _bar(bar))
     write_report(statistics, output)
     if json_output:
         write_statistics(statistics, json_output)

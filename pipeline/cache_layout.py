@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.errors import CacheError, SettingsError
-from pipeline.labels import LabelRules
+from pipeline.labels import CLASS_NAMES, LabelRules
 from pipeline.pillars import KERNEL_VERSION, PillarSettings
 from pipeline.release import SENSOR_SIZE
 
@@ -21,6 +21,9 @@ FORMAT_VERSION = 1
 BUILDING = ".building"  # recordings under construction; absent from a cache at rest
 
 CHUNK_ROWS = 1 << 18  # zarr pays 0.3–0.5 ms a chunk: fewer, larger chunks read faster
+TABLE_CHUNK_ROWS = (
+    1 << 12
+)  # tables are short and wide, and zarr pads the last chunk to its full size
 
 #: Columns of ``windows``, int64 ``[W, 11]``: one row a window.
 WINDOW_COLUMNS = (
@@ -86,8 +89,12 @@ class CacheSettings:
 
     def __post_init__(self) -> None:
         self.pillar_settings(SENSOR_SIZE)  # refuses what no sensor could satisfy
-        if not self.classes or min(self.min_diagonal, self.min_side) < 0:
-            raise SettingsError("at least one class is needed, and box sizes from 0 up.")
+        if not self.classes or not set(self.classes) <= set(range(len(CLASS_NAMES))):
+            raise SettingsError(
+                f"classes are numbers from 0 to {len(CLASS_NAMES) - 1}, at least one."
+            )
+        if min(self.min_diagonal, self.min_side) < 0:
+            raise SettingsError("box sizes to keep are from 0 up.")
 
     def pillar_settings(self, sensor: tuple[int, int]) -> PillarSettings:
         """Settings of the pillar encoder for one sensor size (width, height)."""

@@ -100,10 +100,11 @@ class _Column:
         self.written = 0
         self._dtype = np.dtype(dtype)
         self._tail = tail
+        self._chunk = layout.TABLE_CHUNK_ROWS if width else layout.CHUNK_ROWS
         self._array = group.create_array(
             name,
             shape=(0, *tail),
-            chunks=(layout.CHUNK_ROWS, *tail),
+            chunks=(self._chunk, *tail),
             dtype=self._dtype,
             compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
             attributes={
@@ -115,8 +116,8 @@ class _Column:
     def append(self, rows: np.ndarray) -> None:
         self._rows.append(rows)
         self._waiting += len(rows)
-        if self._waiting >= 4 * layout.CHUNK_ROWS:
-            self._write(self._waiting - self._waiting % layout.CHUNK_ROWS)
+        if self._waiting >= 4 * self._chunk:
+            self._write(self._waiting - self._waiting % self._chunk)
 
     def close(self) -> None:
         self._write(self._waiting)
