@@ -159,15 +159,22 @@ class PillarCache:
 
     @cached_property
     def _root(self) -> zarr.Group:
+        # Absolute: zarr 3.1 lists a store at the relative path "c" wrongly, taking every "c/" for it.
+        remote = "://" in self.location
+        location = self.location if remote else Path(self.location).absolute()
         try:
-            return zarr.open_group(self.location, mode="r", zarr_format=3)
+            return zarr.open_group(location, mode="r", zarr_format=3)
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise CacheError(
                 f"{self.location}: not a pillar cache ({type(error).__name__}); "
                 "make one with `dmanet-data voxelize`."
             ) from None
 
-    def _group(self, recording_id: str) -> zarr.Group:
+    def group(self, recording_id: str) -> zarr.Group:
+        """The zarr group of one recording, opened anew.
+
+        Raises :class:`UsageError` when the cache lacks it, :class:`CacheError` when it is damaged.
+        """
         missing = UsageError(
             f"{self.location}: holds no recording '{recording_id}'; `dmanet-data info` lists them."
         )
@@ -227,5 +234,5 @@ class PillarCache:
         """One recording by its id; raises :class:`UsageError` when the cache lacks it."""
         with self._lock:
             if recording_id not in self._open:
-                self._open[recording_id] = CachedRecording(self._group(recording_id), self.settings)
+                self._open[recording_id] = CachedRecording(self.group(recording_id), self.settings)
             return self._open[recording_id]

@@ -55,10 +55,8 @@ def collect_from_cache(
 
 def _recordings(cache: PillarCache) -> Iterator[tuple[CachedRecording, zarr.Group]]:
     """Every recording with a reader of its own, so that its tables are freed after it."""
-    root = zarr.open_group(cache.location, mode="r", zarr_format=3)
     for key in cache.recording_ids:
-        group = root[key]
-        assert isinstance(group, zarr.Group)
+        group = cache.group(key)
         yield CachedRecording(group, cache.settings), group
 
 

@@ -325,3 +325,12 @@ def test_every_field_of_the_json_is_documented():
         if dataclasses.is_dataclass(value):
             missing = {field.name for field in dataclasses.fields(value)} - documented
             assert not missing, f"{value.__name__}: {missing}"
+
+
+def test_a_cache_at_a_relative_path_named_like_zarrs_chunk_folder_is_measured(
+    golden_release, tmp_path, monkeypatch
+):
+    make_cache(golden_release, tmp_path / "c")
+    monkeypatch.chdir(tmp_path)
+    (recording,) = collect_statistics(PillarCache("c")).recordings
+    assert recording.cache_bytes > 0
