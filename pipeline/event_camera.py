@@ -7,7 +7,6 @@ Thresholds differ a little between pixels (mismatch), a pixel that has just repo
 for its refractory time, and events without a cause (background noise) fall anywhere.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,14 +40,12 @@ def count_crossings(
     height, width = level.shape
     crossings = np.zeros(height, np.int64)
     for y in range(height):
-        total = 0
         for x in range(width):
             change = level[y, x] - reference[y, x]
             if change >= on[y, x]:
-                total += np.int64(change / on[y, x])
+                crossings[y] += np.int64(change / on[y, x])
             elif -change >= off[y, x]:
-                total += np.int64(-change / off[y, x])
-        crossings[y] = total
+                crossings[y] += np.int64(-change / off[y, x])
     return crossings
 
 
@@ -120,7 +117,8 @@ def order_and_hold(
         order[slots[offsets[i]]] = i
         slots[offsets[i]] += 1
     n = 0
-    for i in order:
+    for k in range(len(order)):
+        i = order[k]
         t = start + offsets[i]
         if t - last[pixels[i]] >= refractory:
             last[pixels[i]] = t
@@ -219,24 +217,22 @@ class EventCamera:
 
 
 def threshold_for_rate(
-    runs: Sequence[np.ndarray],
+    frames: np.ndarray,
     settling: int,
     duration: int,
-    events_per_run: float,
+    events: float,
     refractory_us: int,
     rng: np.random.Generator,
 ) -> float:
-    """The contrast threshold with which the runs of frames give ``events_per_run`` on average.
+    """The contrast threshold with which the pixels give ``events`` events over the frames.
 
-    ``runs``: float32 ``[F, N]`` each: N pixels over F frames, ``duration`` µs apart, of which the
-    first ``settling`` spans only let the references settle. Within 0.01…3; interpolated in the
-    logarithms of a table of trial thresholds.
+    ``frames``: float32 ``[F, N]``, N pixels, ``duration`` µs apart; the first ``settling`` spans
+    between them are not counted. Within 0.01…3; interpolated in the logarithms of a table of
+    trial thresholds.
     """
-    trials = np.geomspace(0.01, 3.0, 16)
-    counts = np.zeros(len(trials))
-    for run in runs:
-        phases = rng.uniform(-1, 1, run.shape[1]).astype(np.float32)
-        counts += count_events(run, settling, duration, trials, phases, refractory_us)
-    rates = np.maximum.accumulate((counts / len(runs))[::-1])  # rising as the threshold falls
-    log_threshold = np.interp(np.log(events_per_run), np.log(rates + 1e-9), np.log(trials[::-1]))
+    trials = np.geomspace(0.01, 3.0, 12)
+    phases = 2 * rng.random(frames[0].shape, np.float32) - 1
+    counts = count_events(frames, settling, duration, trials, phases, refractory_us)
+    rising = np.maximum.accumulate(counts[::-1])  # as the threshold falls
+    log_threshold = np.interp(np.log(events), np.log(rising + 1e-9), np.log(trials[::-1]))
     return float(np.exp(log_threshold))

@@ -12,11 +12,11 @@ import numpy as np
 
 from pipeline.rendering import draw_parts, draw_street, mark_parts
 from pipeline.silhouettes import CLASS_LOOKS, MAX_CORNERS, ClassLook, Part
+from pipeline.street import BUILDING, TEXEL, make_surroundings, periodic_noise
 
 _FOCAL = 1000.0  # pixels at 1280 x 720
 _CAMERA_UP, _HORIZON = 2.5, 0.36  # metres above the ground; share of the frame's height
-_TEXEL, _TILE, _LEVELS = 0.06, 512, 6  # metres, texels, blur levels
-_HALF_STREET, _BUILDING = 8.0, 7.68  # metres; buildings fill the tile's width exactly
+_HALF_STREET = 8.0  # metres
 _NEAREST = 1.0  # metres; nothing closer is drawn
 _PATTERN_TEXELS = 24.0  # texels of the surface pattern along an object's height
 MIN_VISIBLE = 0.3  # share of a silhouette that must be in sight for a box
@@ -25,61 +25,6 @@ MIN_VISIBLE = 0.3  # share of a silhouette that must be in sight for a box
 def sensor_scale(sensor: tuple[int, int]) -> float:
     """How large things are on this sensor (width, height), against 1280 x 720."""
     return min(sensor[0] / 1280, sensor[1] / 720)
-
-
-def _noise(rng: np.random.Generator, side: int, slope: float, finest: float) -> np.ndarray:
-    """Periodic noise of mean 0 and standard deviation 1, float64 ``[side, side]``.
-
-    Amplitude falls as frequency to the power ``-slope``; nothing finer than ``finest`` texels.
-    """
-    fx, fy = np.fft.rfftfreq(side), np.fft.fftfreq(side)[:, None]
-    frequency = np.hypot(fx, fy)
-    frequency[0, 0] = np.inf
-    weight = frequency**-slope * np.exp(-((frequency * finest) ** 2))
-    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * weight, (side, side))
-    return field / field.std()
-
-
-def _blur_levels(tile: np.ndarray) -> np.ndarray:
-    """The tile blurred for footprints of 1, 2, 4, … texels, float32 ``[L, N, N]``."""
-    side = len(tile)
-    square = np.fft.rfftfreq(side) ** 2 + np.fft.fftfreq(side)[:, None] ** 2
-    spectrum = np.fft.rfft2(tile)
-    levels = [
-        np.fft.irfft2(spectrum * np.exp(-2 * (np.pi * 0.5 * 2**k) ** 2 * square), tile.shape)
-        for k in range(_LEVELS)
-    ]
-    return np.stack(levels).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """Log intensity of what does not move: periodic tiles and roof heights (metres)."""
-
-    ground: np.ndarray  # float32 [L, N, N]
-    wall: np.ndarray  # float32 [L, N, N]
-    sky: np.ndarray  # float32 [N, N]
-    roofs: np.ndarray  # float32 [2, 16]
-
-
-def _surroundings(rng: np.random.Generator) -> Surroundings:
-    metres = np.arange(_TILE) * _TEXEL
-    ground = -0.1 + 0.06 * _noise(rng, _TILE, 0.8, 3)
-    across = np.minimum(metres, _TILE * _TEXEL - metres)  # distance from the street's middle line
-    dashes = (metres % 7.68 < 3.0)[:, None]
-    ground += 0.45 * ((np.abs(across - 1.75) < 0.08) & dashes)
-    ground += 0.3 * (np.abs(across - 5.2) < 0.15)
-    wall = 0.08 * _noise(rng, _TILE, 1.0, 3)
-    building = (metres // _BUILDING).astype(int)
-    wall += rng.uniform(-0.25, 0.25, building.max() + 1)[building]
-    panes = ((metres % 2.56) > 1.3) & ((metres % 2.56) < 2.3)
-    storeys = ((metres % 3.07) > 1.1) & ((metres % 3.07) < 2.5)
-    wall -= 0.35 * (storeys[:, None] & panes)
-    sky = 0.45 + 0.05 * _noise(rng, _TILE, 1.5, 8)
-    roofs = rng.uniform(5.0, 13.0, (2, 16))
-    return Surroundings(
-        _blur_levels(ground), _blur_levels(wall), sky.astype(np.float32), roofs.astype(np.float32)
-    )
 
 
 @dataclass(frozen=True)
@@ -158,8 +103,8 @@ class Scene:
         self.sensor = sensor
         self._scale = sensor_scale(sensor)
         self._focal = _FOCAL * self._scale
-        self._surroundings = _surroundings(rng)
-        self._tile = _noise(rng, 256, 0.6, 4).astype(np.float32)
+        self._surroundings = make_surroundings(rng)
+        self._tile = periodic_noise(rng, 256, 0.6, 4).astype(np.float32)
         self._speed = activity * rng.uniform(3.0, 6.0)  # metres a second, ahead
         self._sway = activity * rng.uniform(0.02, 0.06, 3) * [1.0, 0.4, 0.05]  # radians
         self._sway_rate = rng.uniform([0.8, 2.0, 9.0], [1.6, 4.0, 14.0])  # radians a second
@@ -228,9 +173,9 @@ class Scene:
                 0.4 * np.sin(0.7 * seconds + self._sway_phase[1]),
                 self._speed * seconds,
                 _CAMERA_UP,
-                _TEXEL,
+                TEXEL,
                 _HALF_STREET,
-                _BUILDING,
+                BUILDING,
             ]
         )
 
@@ -290,16 +235,15 @@ class Scene:
         draw_street(image, step, still.ground, still.wall, still.sky, still.roofs, camera)
         placed = self._place(seconds)
         draw_parts(
-            *(
-                image,
-                step,
-                placed.points,
-                placed.counts,
-                placed.radii,
-                placed.shades,
-                placed.textures,
-            ),
-            *(placed.frames, self._tile),
+            image,
+            step,
+            placed.points,
+            placed.counts,
+            placed.radii,
+            placed.shades,
+            placed.textures,
+            placed.frames,
+            self._tile,
         )
         return image
 
@@ -318,12 +262,11 @@ class Scene:
             left, top = (np.where(used, points[..., k] - reach, np.inf).min() for k in (0, 1))
             right, low = (np.where(used, points[..., k] + reach, -np.inf).max() for k in (0, 1))
             alone = np.full((int(low - top) + 2, int(right - left) + 2), -1, np.int32)
-            whole = mark_parts(
-                alone, points - np.floor([left, top]), counts, radii, np.zeros_like(counts)
-            )[0]
+            inside = points - np.floor([left, top])
+            whole = mark_parts(alone, inside, counts, radii, np.zeros_like(counts))[0]
             visible = min(1.0, float(in_sight[i] / whole))
             if visible >= MIN_VISIBLE:
                 item = self.objects[i]
-                sides = (float(v) for v in (left, top, right - left, low - top))
-                boxes.append(Box(item.class_id, item.track_id, *sides, visible))
+                x, y, w, h = map(float, (left, top, right - left, low - top))
+                boxes.append(Box(item.class_id, item.track_id, x, y, w, h, visible))
         return boxes

@@ -10,22 +10,19 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.defects import Defect
-from pipeline.errors import SettingsError, UsageError
+from pipeline.errors import UsageError
 from pipeline.event_camera import CameraSettings, EventCamera, threshold_for_rate
-from pipeline.labels import CLASS_NAMES
 from pipeline.planted_defects import PlantedDefect, plant_defects
 from pipeline.release import (
     EVENT_DTYPE,
     LABEL_DTYPE,
-    SENSOR_SIZE,
     SKIP_US,
     SPLITS,
     WINDOW_US,
@@ -34,84 +31,14 @@ from pipeline.release import (
 )
 from pipeline.scene import Scene
 from pipeline.sensor import write_sensors
+from pipeline.simulation_settings import SHARD_US, SimulationSettings
 
 RECORD_NAME = "simulation.json"
 RECORD_FORMAT, RECORD_VERSION = "simulated-release", 1
 _RECORDINGS_PER_FILELIST = 50
 _CALM_DENSITY = 0.2  # events a pixel and window of a calm drive
-_PROBES, _PROBE_WINDOWS, _PROBE_PIXELS = 5, 2, 10_000  # for the contrast threshold
-_SETTLING_WINDOWS = 4  # shown to the camera before the first that counts
-_SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
-
-
-@dataclass(frozen=True)
-class SimulationSettings:
-    """What to simulate.
-
-    Raises :class:`SettingsError` for values that contradict each other or make no recording.
-    """
-
-    seed: int = 0
-    sensor: tuple[int, int] = SENSOR_SIZE  # width, height in pixels
-    recordings: Mapping[str, int] = field(
-        default_factory=lambda: {"train": 4, "val": 1, "test": 1}
-    )  # how many in each split
-    seconds: float = 5.0  # length of a recording after the skipped half second
-    rate: int = 200_000  # mean events a window
-    classes: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
-    class_weights: tuple[float, ...] | None = None  # one for each class; default: street traffic
-    objects: int = 12  # tracks in a recording
-    labelled_every: int = 1  # boxes in every n-th window
-    noise: float = 0.03  # share of events without a cause
-    refractory_us: int = 500  # shortest time between two events of a pixel
-    frames_per_window: int = 8  # rendered; between them intensity is linear in time
-    defects: tuple[Defect, ...] = ()
-
-    def __post_init__(self) -> None:
-        def require(holds: bool, problem: str) -> None:
-            if not holds:
-                raise SettingsError(f"Simulation settings: {problem}.")
-
-        width, height = self.sensor
-        require(width >= 16 and height >= 16, f"the sensor {width}x{height} is below 16x16 pixels")
-        require(width <= 65536 and height <= 65536, f"the sensor {width}x{height} is too large")
-        require(set(self.recordings) <= set(SPLITS), f"splits are {', '.join(SPLITS)}")
-        require(min(self.recordings.values(), default=0) >= 0, "recordings cannot be negative")
-        require(sum(self.recordings.values()) > 0, "at least one recording is needed")
-        require(
-            self.shards >= 1, "a recording needs at least 0.5 seconds, one shard of ten windows"
-        )
-        require(self.rate > 0, "the event rate must be positive")
-        require(self.seed >= 0, "the seed cannot be negative")
-        require(
-            bool(self.classes) and all(0 <= c < len(CLASS_NAMES) for c in self.classes),
-            f"classes are numbers from 0 to {len(CLASS_NAMES) - 1}, at least one",
-        )
-        weights = self.weights
-        require(
-            len(weights) == len(self.classes) and min(weights) >= 0 and sum(weights) > 0,
-            "class weights are one non-negative number for each class, not all zero",
-        )
-        require(self.objects >= 0, "the number of objects cannot be negative")
-        require(self.labelled_every >= 1, "labelled_every counts windows, from 1 up")
-        require(0 <= self.noise < 1, "the share of noise is from 0 to below 1")
-        require(self.refractory_us >= 0, "the refractory time cannot be negative")
-        require(
-            self.frames_per_window >= 1 and WINDOW_US % self.frames_per_window == 0,
-            f"frames a window must divide {WINDOW_US} µs evenly, such as 5, 8 or 10",
-        )
-
-    @property
-    def shards(self) -> int:
-        """Shards a recording; a trailing part of fewer than ten windows is thrown away."""
-        return int(self.seconds * 1_000_000 + 0.5) // _SHARD_US
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        if self.class_weights is not None:
-            return self.class_weights
-        traffic = (0.20, 0.10, 0.45, 0.07, 0.06, 0.07, 0.05)
-        return tuple(traffic[c] for c in self.classes)
+_PROBE_WINDOWS, _PROBE_PIXELS = 50, 8_000  # for the contrast threshold
+_SETTLING_WINDOWS = 3  # shown to the camera before the first that counts
 
 
 @dataclass(frozen=True)
@@ -220,7 +147,7 @@ def simulate_recording(
     density = settings.rate / (width * height)
     scene = Scene(
         settings.sensor,
-        (SKIP_US * 1e-6, (SKIP_US + settings.shards * _SHARD_US) * 1e-6),
+        (SKIP_US * 1e-6, (SKIP_US + settings.shards * SHARD_US) * 1e-6),
         settings.classes,
         settings.weights,
         settings.objects,
@@ -258,23 +185,21 @@ def simulate_recording(
 def _calibrate(scene: Scene, settings: SimulationSettings, rng: np.random.Generator) -> float:
     """The contrast threshold that brings the recording near its rate.
 
-    Found on every ``step``-th pixel of a few stretches of the recording, each with some windows
-    before those counted, in which the pixels' references settle.
+    Found on every ``step``-th pixel over the recording, or the first part of a long one: a camera
+    just switched on reports more than one whose references have settled, so the run cannot begin
+    anywhere.
     """
     width, height = scene.sensor
     step = max(1, round(np.sqrt(width * height / _PROBE_PIXELS)))
     frame_us = WINDOW_US // settings.frames_per_window
-    windows = settings.shards * WINDOWS_PER_SHARD
     settling = _SETTLING_WINDOWS * settings.frames_per_window
-    frames = settling + _PROBE_WINDOWS * settings.frames_per_window + 1
-    runs = []
-    for probe in range(_PROBES):
-        counted = SKIP_US + int((probe + 0.5) / _PROBES * windows) * WINDOW_US
-        times = counted + (np.arange(frames) - settling) * frame_us
-        runs.append(np.stack([scene.draw(t * 1e-6, step).ravel() for t in times.tolist()]))
-    share = runs[0].shape[1] / (width * height)  # of the sensor's pixels
-    wanted = settings.rate * (1 - settings.noise) * share * _PROBE_WINDOWS
-    return threshold_for_rate(runs, settling, frame_us, wanted, settings.refractory_us, rng)
+    windows = min(settings.shards * WINDOWS_PER_SHARD, _PROBE_WINDOWS)
+    frames = settling + windows * settings.frames_per_window + 1
+    times = SKIP_US + (np.arange(frames) - settling) * frame_us
+    run = np.stack([scene.draw(t * 1e-6, step).ravel() for t in times.tolist()])  # [F, N]
+    share = run.shape[1] / (width * height)  # of the sensor's pixels
+    wanted = settings.rate * (1 - settings.noise) * share * windows
+    return threshold_for_rate(run, settling, frame_us, wanted, settings.refractory_us, rng)
 
 
 def _window_events(

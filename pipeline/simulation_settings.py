@@ -1,0 +1,81 @@
+"""What a simulated release should hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.defects import Defect
+from pipeline.errors import SettingsError
+from pipeline.labels import CLASS_NAMES
+from pipeline.release import SENSOR_SIZE, SPLITS, WINDOW_US, WINDOWS_PER_SHARD
+
+SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """What to simulate.
+
+    Raises :class:`SettingsError` for values that contradict each other or make no recording.
+    """
+
+    seed: int = 0
+    sensor: tuple[int, int] = SENSOR_SIZE  # width, height in pixels
+    recordings: Mapping[str, int] = field(
+        default_factory=lambda: {"train": 4, "val": 1, "test": 1}
+    )  # how many in each split
+    seconds: float = 5.0  # length of a recording after the skipped half second
+    rate: int = 200_000  # mean events a window
+    classes: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
+    class_weights: tuple[float, ...] | None = None  # one for each class; default: street traffic
+    objects: int = 12  # tracks in a recording
+    labelled_every: int = 1  # boxes in every n-th window
+    noise: float = 0.03  # share of events without a cause
+    refractory_us: int = 500  # shortest time between two events of a pixel
+    frames_per_window: int = 8  # rendered; between them intensity is linear in time
+    defects: tuple[Defect, ...] = ()
+
+    def __post_init__(self) -> None:
+        def require(holds: bool, problem: str) -> None:
+            if not holds:
+                raise SettingsError(f"Simulation settings: {problem}.")
+
+        width, height = self.sensor
+        require(width >= 16 and height >= 16, f"the sensor {width}x{height} is below 16x16 pixels")
+        require(max(width, height) <= 1 << 14, f"the sensor {width}x{height} is too large")
+        require(set(self.recordings) <= set(SPLITS), f"splits are {', '.join(SPLITS)}")
+        require(min(self.recordings.values(), default=0) >= 0, "recordings cannot be negative")
+        require(sum(self.recordings.values()) > 0, "at least one recording is needed")
+        require(
+            self.shards >= 1, "a recording needs at least 0.5 seconds, one shard of ten windows"
+        )
+        require(self.rate > 0, "the event rate must be positive")
+        require(self.seed >= 0, "the seed cannot be negative")
+        require(
+            bool(self.classes) and all(0 <= c < len(CLASS_NAMES) for c in self.classes),
+            f"classes are numbers from 0 to {len(CLASS_NAMES) - 1}, at least one",
+        )
+        weights = self.weights
+        require(
+            len(weights) == len(self.classes) and min(weights) >= 0 and sum(weights) > 0,
+            "class weights are one non-negative number for each class, not all zero",
+        )
+        require(self.objects >= 0, "the number of objects cannot be negative")
+        require(self.labelled_every >= 1, "labelled_every counts windows, from 1 up")
+        require(0 <= self.noise < 1, "the share of noise is from 0 to below 1")
+        require(self.refractory_us >= 0, "the refractory time cannot be negative")
+        require(
+            self.frames_per_window >= 1 and WINDOW_US % self.frames_per_window == 0,
+            f"frames a window must divide {WINDOW_US} µs evenly, such as 5, 8 or 10",
+        )
+
+    @property
+    def shards(self) -> int:
+        """Shards a recording; a trailing part of fewer than ten windows is thrown away."""
+        return int(self.seconds * 1_000_000 + 0.5) // SHARD_US
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        if self.class_weights is not None:
+            return self.class_weights
+        traffic = (0.20, 0.10, 0.45, 0.07, 0.06, 0.07, 0.05)
+        return tuple(traffic[c] for c in self.classes)
