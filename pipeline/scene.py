@@ -19,6 +19,8 @@ _CAMERA_UP, _HORIZON = 2.5, 0.36  # metres above the ground; share of the frame'
 _HALF_STREET = 8.0  # metres
 _NEAREST = 1.0  # metres; nothing closer is drawn
 _PATTERN_TEXELS = 24.0  # texels of the surface pattern along an object's height
+_SPECK = 8.0  # pixels at 1280 x 720: what is smaller has no box
+_MAX_APPROACH = 0.5  # an object's distance changes by the factor e to this power at most
 MIN_VISIBLE = 0.3  # share of a silhouette that must be in sight for a box
 
 
@@ -32,8 +34,8 @@ class SceneObject:
     """One object and its path.
 
     Relative to the camera it is at ``east``, ``north`` metres at ``time`` seconds; a moving one
-    crosses at ``velocity`` metres a second and comes closer by the factor e every ``1 / approach``
-    seconds; a standing one (``velocity`` None) keeps its place in the world.
+    crosses at ``velocity`` metres a second and then comes closer by the share ``approach`` of its
+    distance a second, within limits; a standing one (``velocity`` None) keeps its place in the world.
     """
 
     class_id: int
@@ -194,7 +196,8 @@ class Scene:
                 facing[i] = 1.0
             else:
                 east = item.east + item.velocity * past
-                north[i] = item.north * np.exp(-item.approach * past)
+                nearer = _MAX_APPROACH * np.tanh(item.approach * past / _MAX_APPROACH)
+                north[i] = item.north * np.exp(-nearer)
                 facing[i] = np.sign(item.velocity)
                 travel[i] = abs(item.velocity) * past / (item.look.metres * item.look.strides)
             zoom = focal / max(north[i], _NEAREST)
@@ -248,25 +251,27 @@ class Scene:
         return image
 
     def boxes(self, seconds: float) -> list[Box]:
-        """Boxes of the objects in sight at that instant, by track id."""
+        """Boxes of the objects in sight at that instant, by track id; none of mere specks."""
         placed = self._place(seconds)
         width, height = self.sensor
-        body = [a[placed.solid] for a in (placed.points, placed.counts, placed.radii)]
-        owners = placed.owners[placed.solid]
-        in_sight = mark_parts(np.full((height, width), -1, np.int32), *body, owners)
+        solid = placed.solid
+        points, counts, radii = placed.points[solid], placed.counts[solid], placed.radii[solid]
+        owners = placed.owners[solid]
+        reach = radii[:, None]
+        used = np.arange(MAX_CORNERS) < counts[:, None]  # [N, 8]
+        in_sight = mark_parts(np.full((height, width), -1, np.int32), points, counts, radii, owners)
         boxes = []
         for i in np.flatnonzero(in_sight):
-            points, counts, radii = (a[owners == i] for a in body)
-            used = np.arange(MAX_CORNERS) < counts[:, None]  # [N, 8]
-            reach = radii[:, None]
-            left, top = (np.where(used, points[..., k] - reach, np.inf).min() for k in (0, 1))
-            right, low = (np.where(used, points[..., k] + reach, -np.inf).max() for k in (0, 1))
-            alone = np.full((int(low - top) + 2, int(right - left) + 2), -1, np.int32)
-            inside = points - np.floor([left, top])
-            whole = mark_parts(alone, inside, counts, radii, np.zeros_like(counts))[0]
+            own = owners == i
+            low = np.where(used[own, :, None], points[own] - reach[own, None], np.inf).min((0, 1))
+            high = np.where(used[own, :, None], points[own] + reach[own, None], -np.inf).max((0, 1))
+            w, h = (high - low).tolist()
+            alone = np.full((int(h) + 2, int(w) + 2), -1, np.int32)
+            ids = np.zeros(int(own.sum()), np.int64)
+            whole = mark_parts(alone, points[own] - np.floor(low), counts[own], radii[own], ids)[0]
             visible = min(1.0, float(in_sight[i] / whole))
-            if visible >= MIN_VISIBLE:
+            if visible >= MIN_VISIBLE and min(w, h) >= _SPECK * self._scale:
                 item = self.objects[i]
-                x, y, w, h = map(float, (left, top, right - left, low - top))
+                x, y = low.tolist()
                 boxes.append(Box(item.class_id, item.track_id, x, y, w, h, visible))
         return boxes
