@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.event_camera import CameraSettings, EventCamera, threshold_for_rate
-from pipeline.planted_defects import PlantedDefect, plant_defects
+from pipeline.planted_defects import DefectPlan, PlantedDefect, plan_defects, plant_defects
 from pipeline.release import (
     EVENT_DTYPE,
     LABEL_DTYPE,
@@ -36,6 +36,7 @@ from pipeline.simulation_settings import SHARD_US, SimulationSettings
 RECORD_NAME = "simulation.json"
 RECORD_FORMAT, RECORD_VERSION = "simulated-release", 1
 _RECORDINGS_PER_FILELIST = 50
+_FIRST_SHARD = SKIP_US // SHARD_US
 _CALM_DENSITY = 0.2  # events a pixel and window of a calm drive
 _PROBE_WINDOWS, _PROBE_PIXELS = 50, 8_000  # for the contrast threshold
 _SETTLING_WINDOWS = 3  # shown to the camera before the first that counts
@@ -77,6 +78,7 @@ def simulate_release(
     """
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{root}: exists and is not empty; give a new folder, or remove it first.")
+    plan = _plan_defects(settings)
     root.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".partial", dir=root.parent))
     try:
@@ -87,8 +89,7 @@ def simulate_release(
                 progress(recording.windows)
         recordings.sort(key=lambda r: r.id)
         write_sensors(beside, {r.id: settings.sensor for r in recordings})
-        rng = np.random.default_rng([settings.seed, len(SPLITS)])
-        planted = plant_defects(beside, settings.defects, settings.sensor, rng)
+        planted = plant_defects(beside, plan, settings.sensor)
         summary = SimulationSummary(tuple(recordings), tuple(planted))
         record = {
             "format": RECORD_FORMAT,
@@ -113,10 +114,22 @@ def _umask() -> int:
     return mask
 
 
+def _jobs(settings: SimulationSettings) -> list[tuple[str, int]]:
+    """Split and index of every recording."""
+    return [(split, i) for split in SPLITS for i in range(settings.recordings.get(split, 0))]
+
+
+def _plan_defects(settings: SimulationSettings) -> list[DefectPlan]:
+    numbers = range(_FIRST_SHARD, _FIRST_SHARD + settings.shards)
+    names = [recording_id(settings, *job) for job in _jobs(settings)]
+    rng = np.random.default_rng([settings.seed, len(SPLITS)])  # apart from any recording's
+    return plan_defects([(name, n) for name in names for n in numbers], settings.defects, rng)
+
+
 def _simulate_all(
     root: Path, settings: SimulationSettings, processes: int
 ) -> Iterator[SimulatedRecording]:
-    jobs = [(split, i) for split in SPLITS for i in range(settings.recordings.get(split, 0))]
+    jobs = _jobs(settings)
     if processes == 1:
         for split, index in jobs:
             yield simulate_recording(root, settings, split, index)
@@ -154,7 +167,6 @@ def simulate_recording(
         activity=float(np.clip(np.sqrt(density / _CALM_DENSITY), 0.25, 2.5)),
         rng=rng,
     )
-    first = SKIP_US // WINDOW_US
     begin = SKIP_US - _SETTLING_WINDOWS * WINDOW_US
     threshold = _calibrate(scene, settings, rng)
     camera = EventCamera(
@@ -167,14 +179,14 @@ def simulate_recording(
         begin,
         rng,
     )
-    for k in range(first - _SETTLING_WINDOWS, first):
+    for k in range(begin // WINDOW_US, SKIP_US // WINDOW_US):
         _window_events(scene, camera, settings, k)
     events_total = boxes_total = 0
-    for shard in range(settings.shards):
-        numbers = range(first + shard * WINDOWS_PER_SHARD, first + (shard + 1) * WINDOWS_PER_SHARD)
-        events = [_window_events(scene, camera, settings, k) for k in numbers]
-        labels = [_window_labels(scene, settings, k) for k in numbers]
-        write_shard(root, identity, numbers[0] // WINDOWS_PER_SHARD, events, labels)
+    for shard in range(_FIRST_SHARD, _FIRST_SHARD + settings.shards):
+        windows = range(shard * WINDOWS_PER_SHARD, (shard + 1) * WINDOWS_PER_SHARD)
+        events = [_window_events(scene, camera, settings, k) for k in windows]
+        labels = [_window_labels(scene, settings, k) for k in windows]
+        write_shard(root, identity, shard, events, labels)
         events_total += sum(map(len, events))
         boxes_total += sum(map(len, labels))
     return SimulatedRecording(

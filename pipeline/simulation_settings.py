@@ -48,7 +48,7 @@ class SimulationSettings:
         require(
             self.shards >= 1, "a recording needs at least 0.5 seconds, one shard of ten windows"
         )
-        require(self.rate > 0, "the event rate must be positive")
+        require(self.rate >= 100, "the event rate is at least 100 a window")
         require(self.seed >= 0, "the seed cannot be negative")
         require(
             bool(self.classes) and all(0 <= c < len(CLASS_NAMES) for c in self.classes),
