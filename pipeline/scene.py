@@ -5,6 +5,7 @@ time, so any instant can be drawn without those before it. Screen sizes follow t
 covers 100 pixels on a 1280 x 720 sensor covers 25 on a 320 x 180 one.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,10 @@ import numpy as np
 
 from pipeline.rendering import draw_parts, draw_street, mark_parts
 from pipeline.silhouettes import CLASS_LOOKS, MAX_CORNERS, ClassLook, Part
-from pipeline.street import BUILDING, TEXEL, make_surroundings, periodic_noise
+from pipeline.street import BUILDING, HALF_STREET, TEXEL, Surroundings
 
-_FOCAL = 1000.0  # pixels at 1280 x 720
+FOCAL = 1000.0  # pixels at 1280 x 720
 _CAMERA_UP, _HORIZON = 2.5, 0.36  # metres above the ground; share of the frame's height
-_HALF_STREET = 8.0  # metres
 _NEAREST = 1.0  # metres; nothing closer is drawn
 _PATTERN_TEXELS = 24.0  # texels of the surface pattern along an object's height
 _SPECK = 8.0  # pixels at 1280 x 720: what is smaller has no box
@@ -84,63 +84,43 @@ class _PlacedParts:
     owners: np.ndarray  # int64 [N], index into the scene's objects
 
 
-class Scene:
-    """One recording's world. ``activity`` scales the camera's motion and, within limits,
-    the objects' (1: a calm drive).
+@dataclass(frozen=True)
+class CameraPath:
+    """How the camera drives: ``speed`` metres a second ahead, ``drift`` metres from side to side,
+    and three swings (two of yaw, one of pitch) by ``sway`` radians at ``rate`` radians a second."""
 
-    ``span``: first and last second of the recording; ``classes``, ``weights``: which objects
-    appear, and how often; ``objects``: how many pass by in that time.
-    """
+    speed: float
+    drift: float
+    sway: tuple[float, float, float]
+    rate: tuple[float, float, float]
+    phase: tuple[float, float, float]
+
+    def at(self, seconds: float) -> tuple[float, float, float, float]:
+        """East and north in metres, yaw and pitch in radians."""
+        swings = [
+            amount * math.sin(rate * seconds + phase)
+            for amount, rate, phase in zip(self.sway, self.rate, self.phase, strict=True)
+        ]
+        east = self.drift * math.sin(0.7 * seconds + self.phase[1])
+        return east, self.speed * seconds, swings[0] + swings[1], swings[2]
+
+
+class Scene:
+    """One recording's world, seen by a sensor of (width, height) pixels."""
 
     def __init__(
         self,
         sensor: tuple[int, int],
-        span: tuple[float, float],
-        classes: Sequence[int],
-        weights: Sequence[float],
-        objects: int,
-        activity: float,
-        rng: np.random.Generator,
+        surroundings: Surroundings,
+        path: CameraPath,
+        objects: Sequence[SceneObject],
     ) -> None:
         self.sensor = sensor
+        self.objects = tuple(objects)
         self._scale = sensor_scale(sensor)
-        self._focal = _FOCAL * self._scale
-        self._surroundings = make_surroundings(rng)
-        self._tile = periodic_noise(rng, 256, 0.6, 4).astype(np.float32)
-        self._speed = activity * rng.uniform(3.0, 6.0)  # metres a second, ahead
-        self._sway = activity * rng.uniform(0.02, 0.06, 3) * [1.0, 0.4, 0.05]  # radians
-        self._sway_rate = rng.uniform([0.8, 2.0, 9.0], [1.6, 4.0, 14.0])  # radians a second
-        self._sway_phase = rng.uniform(0, 2 * np.pi, 3)
-        share = np.asarray(weights, float) / np.sum(weights)
-        drawn = rng.choice(np.asarray(classes), objects, p=share)
-        times = span[0] + (np.arange(objects) + rng.random(objects)) / objects * (span[1] - span[0])
-        hurry = float(np.clip(activity, 0.4, 1.2))
-        self.objects = tuple(
-            self._object(int(class_id), track + 1, float(time), hurry, rng)
-            for track, (class_id, time) in enumerate(zip(drawn, times, strict=True))
-        )
+        self._surroundings = surroundings
+        self._path = path
         self._gather_parts()
-
-    def _object(
-        self, class_id: int, track: int, time: float, hurry: float, rng: np.random.Generator
-    ) -> SceneObject:
-        look = CLASS_LOOKS[class_id]
-        north = look.metres * _FOCAL / rng.uniform(*look.pixels)
-        side = rng.choice([-1, 1])
-        if look.speed is None:  # beside the lane, so that the camera passes it
-            nearest = min(2.5 * _FOCAL / north, 500.0)
-            east = side * rng.uniform(nearest, 560.0) * north / _FOCAL
-            velocity = None
-        else:
-            east = rng.uniform(-560.0, 560.0) * north / _FOCAL
-            velocity = side * hurry * rng.uniform(*look.speed) * north / _FOCAL
-        paint = rng.choice([-1, 1]) * rng.uniform(0.55, 1.1)
-        pattern = tuple(rng.uniform(0, 256, 2).tolist())
-        parts = tuple(look.parts(rng))
-        approach = float(np.clip(rng.normal(0, 0.06), -0.12, 0.12))
-        return SceneObject(
-            class_id, track, time, east, north, velocity, approach, paint, pattern, parts
-        )
 
     def _gather_parts(self) -> None:
         """The parts of all objects as arrays, which the placement turns and scales at once."""
@@ -165,21 +145,12 @@ class Scene:
         Focal length, optical centre's column and the horizon's row in pixels; the camera's east,
         north and height in metres; metres a texel, half the street's width, a building's width.
         """
-        sway = self._sway * np.sin(self._sway_rate * seconds + self._sway_phase)
+        east, north, yaw, pitch = self._path.at(seconds)
         width, height = self.sensor
-        return np.array(
-            [
-                self._focal,
-                width / 2 + self._focal * (sway[0] + sway[1]),
-                height * _HORIZON + self._focal * sway[2],
-                0.4 * np.sin(0.7 * seconds + self._sway_phase[1]),
-                self._speed * seconds,
-                _CAMERA_UP,
-                TEXEL,
-                _HALF_STREET,
-                BUILDING,
-            ]
-        )
+        focal = FOCAL * self._scale
+        centre, horizon = width / 2 + focal * yaw, height * _HORIZON + focal * pitch
+        view = [focal, centre, horizon, east, north, _CAMERA_UP, TEXEL, HALF_STREET, BUILDING]
+        return np.array(view)
 
     def _place(self, seconds: float) -> _PlacedParts:
         camera = self.camera(seconds)
@@ -190,9 +161,9 @@ class Scene:
         for i, item in enumerate(self.objects):
             past = seconds - item.time
             if item.velocity is None:
-                then = self.camera(item.time)
-                east = item.east + then[3] - camera[3]
-                north[i] = item.north + then[4] - camera[4]
+                then_east, then_north = self._path.at(item.time)[:2]
+                east = item.east + then_east - camera[3]
+                north[i] = item.north + then_north - camera[4]
                 facing[i] = 1.0
             else:
                 east = item.east + item.velocity * past
@@ -246,7 +217,7 @@ class Scene:
             placed.shades,
             placed.textures,
             placed.frames,
-            self._tile,
+            self._surroundings.pattern,
         )
         return image
 

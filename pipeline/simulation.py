@@ -32,6 +32,7 @@ from pipeline.release import (
 from pipeline.scene import Scene
 from pipeline.sensor import write_sensors
 from pipeline.simulation_settings import SHARD_US, SimulationSettings
+from pipeline.traffic import random_scene
 
 RECORD_NAME = "simulation.json"
 RECORD_FORMAT, RECORD_VERSION = "simulated-release", 1
@@ -158,7 +159,7 @@ def simulate_recording(
     identity = recording_id(settings, split, index)
     width, height = settings.sensor
     density = settings.rate / (width * height)
-    scene = Scene(
+    scene = random_scene(
         settings.sensor,
         (SKIP_US * 1e-6, (SKIP_US + settings.shards * SHARD_US) * 1e-6),
         settings.classes,
