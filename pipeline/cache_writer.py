@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,8 @@ from pipeline.cache_layout import CacheSettings
 from pipeline.errors import CacheError, UsageError
 from pipeline.labels import apply_label_rules
 from pipeline.pillars import PackedWindow
+
+LABEL_WINDOWS = 256  # windows whose labels are collected before they are written
 
 
 @contextmanager
@@ -161,6 +164,7 @@ class RecordingWriter:
         self._offsets.append(np.zeros((1, 2), np.int64))
         self._label_offsets.append(np.zeros((1, 2), np.int64))
         self._ends = np.zeros((2, 2), np.int64)  # running pillar/point and raw/kept totals
+        self._labels: list[np.ndarray] = []
         self.windows = 0
 
     def __enter__(self) -> Self:
@@ -198,31 +202,45 @@ class RecordingWriter:
         row = [shard, member, t_start, window.t_first, window.span, starts]
         row += [counts.read, counts.in_range, counts.kept, counts.positive_in_range, repeated]
         self._windows.append(np.array([row], np.int64))
-        self._append_labels(number, labels)
+        self._labels.append(labels)
         self.windows += 1
+        if len(self._labels) == LABEL_WINDOWS:
+            self._write_labels()
 
-    def _append_labels(self, number: int, labels: np.ndarray) -> None:
+    def _write_labels(self) -> None:
+        """Apply the label rules to the windows collected: many at once cost what one does."""
+        sizes = [len(labels) for labels in self._labels]
+        if not sizes:
+            return
+        labels = np.concatenate(self._labels)
+        window = np.repeat(np.arange(self.windows - len(sizes), self.windows), sizes)
         raw = np.empty((len(labels), len(layout.RAW_LABEL_COLUMNS)))
-        raw[:, 0] = number
+        raw[:, 0] = window
         for column, name in enumerate(layout.RAW_LABEL_COLUMNS[1:], start=1):
             raw[:, column] = labels[name]
         kept = apply_label_rules(labels, self._rules)
         rows = np.empty((len(kept.rows), len(layout.LABEL_COLUMNS)))
-        rows[:, 0] = number
+        rows[:, 0] = window[kept.rows]
         rows[:, 1:5] = kept.boxes
         rows[:, 5] = kept.classes
         rows[:, 6] = labels["track_id"][kept.rows]
         rows[:, 7] = self._ends[1, 0] + kept.rows
+        kept_of_window = np.bincount(
+            rows[:, 0].astype(np.int64) - (self.windows - len(sizes)), minlength=len(sizes)
+        )
+        ends = self._ends[1] + np.cumsum(np.stack([sizes, kept_of_window], axis=1), axis=0)
         self._raw.append(raw)
         self._kept.append(rows)
-        self._ends[1] += len(raw), len(rows)
-        self._label_offsets.append(self._ends[1:].copy())
+        self._label_offsets.append(ends)
+        self._ends[1] = ends[-1]
+        self._labels = []
 
     def publish(self, source: dict[str, Any], defects: dict[str, Any]) -> None:
         """Close the arrays, write the attributes with every digest, sync, and rename into place.
 
         ``source`` identifies the files read; ``defects`` tells what was found wrong in them.
         """
+        self._write_labels()
         for column in (
             *(self._pillars, self._points, self._batch_id, self._offsets),
             *(self._windows, self._raw, self._kept, self._label_offsets),
@@ -270,9 +288,9 @@ def attributes_digest(attributes: dict[str, Any]) -> str:
 
 
 def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
+    """Bring a recording to the disk: side by side, so that the disk may join the flushes."""
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(_sync, [folder, *folder.rglob("*")]))
 
 
 def _sync(path: Path) -> None:
