@@ -214,3 +214,61 @@ def place_points(accepted, polarity, count, offset, pillars, points):
             cell = accepted[i, 1]
             points[offset[cell]] = accepted[i, 2]
             offset[cell] += 1
+
+
+@_jit
+def unpack_pillars(pillars, columns, rows, cells, max_points, num_points, coords):
+    """Packed pillars of one window and polarity to counts and cells (z, y, x).
+
+    Returns whether every count is within 1…max_points and every cell in the grid.
+    """
+    fits = True
+    cell = np.int64(0)
+    for i in range(len(pillars)):
+        held = np.int64(pillars[i] & 7)
+        fits &= (held >= 1) & (held <= max_points)
+        num_points[i] = held
+        cell += np.int64(pillars[i] >> 3)
+        fits &= cell < cells
+        row = cell // columns
+        coords[i, 2] = cell - row * columns
+        coords[i, 0] = row // rows
+        coords[i, 1] = row % rows
+    return fits
+
+
+@_jit
+def expand_release(points, num_points, coords, out):
+    """Preset ``release``: points at the cell's own column and row."""
+    q = 0
+    for i in range(len(num_points)):
+        for slot in range(num_points[i]):
+            out[i, slot, 0] = coords[i, 2]
+            out[i, slot, 1] = coords[i, 1]
+            out[i, slot, 2] = points[q]
+            q += 1
+
+
+@_jit
+def expand_paper(
+    points, num_points, coords, first_x, first_y, x_of, y_of, bits_x, bits_y, bins, span, out
+):
+    """Preset ``paper``: pixels and microseconds to grid units, in float64 and rounded once.
+
+    Returns whether every pixel is on the sensor; stops at the first that is not.
+    """
+    q = 0
+    for i in range(len(num_points)):
+        pixel_x = first_x[coords[i, 2]]
+        pixel_y = first_y[coords[i, 1]]
+        for slot in range(num_points[i]):
+            point = points[q]
+            x = pixel_x + (point & ((1 << bits_x) - 1))
+            y = pixel_y + (point >> bits_x & ((1 << bits_y) - 1))
+            if x >= len(x_of) or y >= len(y_of):
+                return False
+            out[i, slot, 0] = x_of[x]
+            out[i, slot, 1] = y_of[y]
+            out[i, slot, 2] = np.float64(bins * np.int64(point >> (bits_x + bits_y))) / span
+            q += 1
+    return True

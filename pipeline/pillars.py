@@ -291,31 +291,36 @@ def decode_points(
     ``pillars``: uint32 ``[P]``; ``points``: ``[Q]``; ``span`` in µs. The coordinates are
     ``x/width·columns``, ``y/height·rows`` and ``(num_bins−1)·dt/span`` computed in float64 and cast to
     float32 (preset ``paper``), or the cell's own integers and the time bin (preset ``release``).
+    Raises :class:`DataError` when the arrays contradict each other.
     """
-    columns, rows = settings.grid
-    num_points = (pillars & MAX_POINTS_LIMIT).astype(np.int64)  # [P]
-    cells = np.cumsum(pillars >> COUNT_BITS, dtype=np.int64)  # [P]
-    coords = np.stack([cells // (rows * columns), cells // columns % rows, cells % columns], axis=1)
-    out = np.zeros((len(pillars), settings.max_points, 3), np.float32)
-    pillar = np.repeat(np.arange(len(pillars)), num_points)  # [Q]
-    slot = np.arange(len(points)) - np.repeat(np.cumsum(num_points) - num_points, num_points)
-    if settings.preset == "release":
-        out[pillar, slot, 0] = coords[pillar, 2]
-        out[pillar, slot, 1] = coords[pillar, 1]
-        out[pillar, slot, 2] = points
+    n = len(pillars)
+    out = np.zeros((n, settings.max_points, 3), np.float32)
+    num_points = np.empty(n, np.int64)
+    coords = np.empty((n, 3), np.int64)
+    fits = kernels.unpack_pillars(
+        pillars, *settings.grid, settings.cells, settings.max_points, num_points, coords
+    )
+    if fits and num_points.sum() == len(points):
+        if settings.preset == "release":
+            kernels.expand_release(points, num_points, coords, out)
+        else:
+            fits = kernels.expand_paper(
+                points,
+                num_points,
+                coords,
+                settings.first_pixel_of_column,
+                settings.first_pixel_of_row,
+                settings.x_of_pixel,
+                settings.y_of_pixel,
+                *settings.sub_bits,
+                settings.num_bins - 1,
+                max(span, 1),
+                out,
+            )
     else:
-        bits_x, bits_y = settings.sub_bits
-        sub_x = points & ((1 << bits_x) - 1)
-        sub_y = points >> bits_x & ((1 << bits_y) - 1)
-        dt = points >> (bits_x + bits_y)
-        first_x = settings.first_pixel_of_column[coords[pillar, 2]]
-        first_y = settings.first_pixel_of_row[coords[pillar, 1]]
-        out[pillar, slot, 0] = settings.x_of_pixel[first_x + sub_x]
-        out[pillar, slot, 1] = settings.y_of_pixel[first_y + sub_y]
-        out[pillar, slot, 2] = scaled_time(dt, span, settings.num_bins)
+        fits = False
+    if not fits:
+        raise DataError(
+            "packed pillars and points do not fit each other or the settings; verify the cache."
+        )
     return PillarTensors(out, num_points, coords)
-
-
-def scaled_time(dt: np.ndarray, span: int, num_bins: int) -> np.ndarray:
-    """``(num_bins−1)·dt/span`` as float32; 0 where the window has a single timestamp."""
-    return ((num_bins - 1) * dt.astype(np.float64) / max(span, 1)).astype(np.float32)

@@ -203,3 +203,19 @@ def test_a_window_too_long_for_packed_time_is_refused():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(SettingsError):
         PillarSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("preset", "pillars", "points"),
+    [
+        ("release", [8 * 48 + 1], [0]),  # a cell beyond the grid of 48
+        ("release", [8 * 3 + 2], [0]),  # two points promised, one there
+        ("release", [8 * 3], []),  # a pillar without a point
+        ("release", [8 * 3 + 6], [0] * 6),  # more than max_points
+        ("paper", [8 * 47 + 1], [3]),  # a pixel beyond the sensor
+    ],
+)
+def test_packed_integers_that_contradict_each_other_are_refused(preset, pillars, points):
+    s = PillarSettings(preset, **SMALL)
+    with pytest.raises(DataError, match="do not fit"):
+        decode_points(np.array(pillars, np.uint32), np.array(points, s.point_dtype), 10, s)
