@@ -4,20 +4,20 @@ Everything follows from the seed: two runs of the same settings write the same b
 number of processes.
 """
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, UsageError
 from pipeline.event_camera import CameraSettings, EventCamera, threshold_for_rate
 from pipeline.planted_defects import DefectPlan, PlantedDefect, plan_defects, plant_defects
 from pipeline.release import (
@@ -75,44 +75,45 @@ def simulate_release(
     :class:`SimulationSettings`; ``recordings``, those of :class:`SimulatedRecording` (before
     defects); ``defects``, those of :class:`pipeline.planted_defects.PlantedDefect`.
     Raises :class:`UsageError` when ``root`` exists and is not an empty folder, or the defects do
-    not fit into the recordings.
+    not fit into the recordings, and :class:`DataError` when the files cannot be written.
     """
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{root}: exists and is not empty; give a new folder, or remove it first.")
     plan = _plan_defects(settings)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".partial", dir=root.parent))
     try:
-        recordings = []
-        for recording in _simulate_all(beside, settings, processes):
-            recordings.append(recording)
-            if progress:
-                progress(recording.windows)
-        recordings.sort(key=lambda r: r.id)
-        write_sensors(beside, {r.id: settings.sensor for r in recordings})
-        planted = plant_defects(beside, plan, settings.sensor)
-        summary = SimulationSummary(tuple(recordings), tuple(planted))
-        record = {
-            "format": RECORD_FORMAT,
-            "version": RECORD_VERSION,
-            "settings": dataclasses.asdict(settings),
-            **dataclasses.asdict(summary),
-        }
-        (beside / RECORD_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        beside.chmod(0o777 & ~_umask())
-        if root.exists():
-            root.rmdir()
-        os.replace(beside, root)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+        place = root.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as beside:
+            tree = Path(beside) / place.name
+            tree.mkdir()
+            recordings = []
+            with contextlib.closing(_simulate_all(tree, settings, processes)) as results:
+                for recording in results:
+                    recordings.append(recording)
+                    if progress:
+                        progress(recording.windows)
+            recordings.sort(key=lambda r: r.id)
+            write_sensors(tree, {r.id: settings.sensor for r in recordings})
+            planted = plant_defects(tree, plan, settings.sensor)
+            summary = SimulationSummary(tuple(recordings), tuple(planted))
+            _write_record(tree, settings, summary)
+            os.replace(tree, place)
+    except OSError as error:
+        raise DataError(
+            f"{root}: the release cannot be written ({error.strerror}: {error.filename}); "
+            "check the free space and the permissions."
+        ) from None
     return summary
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _write_record(root: Path, settings: SimulationSettings, summary: SimulationSummary) -> None:
+    record = {
+        "format": RECORD_FORMAT,
+        "version": RECORD_VERSION,
+        "settings": dataclasses.asdict(settings),
+        **dataclasses.asdict(summary),
+    }
+    (root / RECORD_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _jobs(settings: SimulationSettings) -> list[tuple[str, int]]:
@@ -129,7 +130,7 @@ def _plan_defects(settings: SimulationSettings) -> list[DefectPlan]:
 
 def _simulate_all(
     root: Path, settings: SimulationSettings, processes: int
-) -> Iterator[SimulatedRecording]:
+) -> Generator[SimulatedRecording]:
     jobs = _jobs(settings)
     if processes == 1:
         for split, index in jobs:
