@@ -25,11 +25,22 @@ class OneLineErrors(click.Group):
         try:
             return super().invoke(ctx)
         except PipelineError as error:
-            message, exit_code = str(error), error.exit_code
+            kind = _WrongRequest if error.exit_code == _WrongRequest.exit_code else _Failure
+            raise kind(_one_line(str(error))) from None
         except OSError as error:
             if error.errno not in _MACHINE:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            message, exit_code = f"{where}{error.strerror}.", 1
-        click.echo(f"Error: {' '.join(message.split())}", err=True)
-        raise click.exceptions.Exit(exit_code)
+            raise _Failure(_one_line(f"{where}{error.strerror}.")) from None
+
+
+class _Failure(click.ClickException):
+    exit_code = 1
+
+
+class _WrongRequest(click.ClickException):
+    exit_code = 2
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

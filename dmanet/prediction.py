@@ -1,14 +1,12 @@
 """Detections as files: a Prophesee `_bbox.npy` for each recording, and pictures of its windows."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from dmanet.atomic import folder_written_whole
 from dmanet.checkpoint import Weights
 from dmanet.evaluation import check_weights_fit
 from dmanet.prophesee import box_records, write_boxes
@@ -16,7 +14,6 @@ from dmanet.samplers import WindowRange
 from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.visualization import WindowCells, draw_window
 from pipeline.cache import PillarCache
-from pipeline.errors import UsageError
 from pipeline.labels import CLASS_NAMES
 
 
@@ -62,14 +59,10 @@ def predict(
         UsageError: ``out`` exists and is not an empty folder.
         CacheError: the cache's settings or classes are not those of the network.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out}: exists and is not empty; give a new folder, or remove it first.")
     check_weights_fit(weights, cache)
     chosen = {span.recording: _evenly(span, settings.pictures) for span in spans}
     boxes: dict[str, list[np.ndarray]] = {span.recording: [] for span in spans}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
+    with folder_written_whole(out) as unfinished:
         for windows in stream_detections(
             weights.build(),
             cache,
@@ -79,17 +72,10 @@ def predict(
             nms_iou=settings.nms_iou,
         ):
             boxes[windows.windows.recording] += _records(windows, cache)
-            _draw(windows, cache, chosen[windows.windows.recording], beside)
+            _draw(windows, cache, chosen[windows.windows.recording], unfinished)
             on_windows(len(windows.detections))
         for recording, records in boxes.items():
-            write_boxes(beside / f"{recording}_bbox.npy", records)
-        if out.exists():
-            out.rmdir()
-        beside.chmod(0o755)
-        os.replace(beside, out)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+            write_boxes(unfinished / f"{recording}_bbox.npy", records)
     return [
         Prediction(
             span.recording,
