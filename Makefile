@@ -14,8 +14,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
-demo: setup  ## simulate -> scan -> subset -> voxelize -> stats -> train -> evaluate -> pictures
-	$(BIN)/dmanet demo
+demo: setup  # simulate, scan, subset, voxelize, stats, train, evaluate, pictures
+	rm -rf demo
+	$(BIN)/dmanet demo demo
 
 test: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -32,7 +33,12 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
+	$(BIN)/python -m benchmarks.voxelize
+	$(BIN)/python -m benchmarks.loader
 	$(BIN)/python -m benchmarks.learn
+
+docs: setup
+	$(BIN)/python -m cli.documentation
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -194,7 +194,13 @@ def _bar(bar: Any) -> Any:
 @click.argument("manifest", type=_PATH)
 @click.option("--budget", required=True, help="Bytes at most, such as 40GB or 500MB.")
 @click.option("-o", "--output", type=_PATH, required=True, help="Manifest of the subset to write.")
-@click.option("--strategy", type=_STRATEGIES, default="stratified", show_default=True)
+@click.option(
+    "--strategy",
+    type=_STRATEGIES,
+    default="stratified",
+    show_default=True,
+    help="What decides between recordings.",
+)
 @click.option("--classes", type=ClassNames(), help="Choose for these classes only.")
 @click.option("--exclude-classes", type=ClassNames(), help="Choose without these classes.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same choice.")
@@ -259,14 +265,30 @@ def subset(
 @click.argument("cache", type=_PATH)
 @click.option("--root", type=_PATH, help="The release's folder, if the manifest names another.")
 @click.option(
-    "--preset", type=click.Choice(["release", "paper"]), default="release", show_default=True
+    "--preset",
+    type=click.Choice(["release", "paper"]),
+    default="release",
+    show_default=True,
+    help="release: as the released code computes; paper: float coordinates, several points.",
 )
 @click.option("--grid", type=Size(), default="512x512", show_default=True, help="Cells.")
 @click.option("--time-cells", default=1, show_default=True, help="Cells along time.")
 @click.option("--max-points", default=5, show_default=True, help="Points a pillar.")
 @click.option("--max-pillars", default=100_000, show_default=True, help="Pillars a polarity.")
-@click.option("--dedup", type=click.Choice(["pixel", "none"]), default="pixel", show_default=True)
-@click.option("--overflow", type=click.Choice(["skip", "stop"]), default="skip", show_default=True)
+@click.option(
+    "--dedup",
+    type=click.Choice(["pixel", "none"]),
+    default="pixel",
+    show_default=True,
+    help="Preset paper: keep the earliest event of a pixel, or all.",
+)
+@click.option(
+    "--overflow",
+    type=click.Choice(["skip", "stop"]),
+    default="skip",
+    show_default=True,
+    help="Preset paper, beyond --max-pillars: refuse new pillars, or drop all later events.",
+)
 @click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
 @box_size_options
 @click.option("--workers", default=1, show_default=True, help="Processes.")

@@ -269,6 +269,27 @@ def import_weights(checkpoint: Path, out: Path, preset: str, overrides: tuple[st
     click.echo(f"{out}: {len(tensors)} tensors, fingerprint {weights.fingerprint()}")
 
 
+@main.command()
+@click.argument("out", type=_PATH, default="demo")
+@quiet_option
+@example("dmanet demo demo")
+def demo(out: Path, quiet: bool) -> None:
+    """Run the whole way on a small simulated release, in a few minutes on two CPU cores.
+
+    Each step is printed as the command a person would type. OUT gets the release, the manifest, the
+    cache, the report, the run, the result and the pictures.
+    """
+    from cli.demo import run_demo
+
+    result = run_demo(out, quiet)
+    click.secho(
+        f"report: {out / 'report.html'} · pictures: {out / 'predictions'} · "
+        f"mAP@0.5 {result.map50:.3f} (protocol release, split test) · "
+        f"{sum(result.seconds.values()):.0f} s",
+        bold=True,
+    )
+
+
 def _stream(device: str, precision: str, steps: int, workers: int) -> Any:
     from dmanet.device import choose_device, choose_precision
     from dmanet.streaming import StreamSettings

@@ -1,0 +1,89 @@
+"""The demo: the commands of the whole way, one after the other, on a small simulated release.
+
+Each step is what a person would type. They run in this process, so that the heavy imports are paid
+once.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from pipeline.errors import UsageError
+
+SENSOR = "640x360"
+# The release's sizes are for a sensor 1280 pixels wide; this one has half of that.
+BOX_SIZES = "--min-diagonal 30 --min-side 10"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: the program, and its arguments with ``{out}`` for the demo's folder."""
+
+    program: str
+    arguments: str
+
+
+STEPS = (
+    Step(
+        "dmanet-data",
+        f"simulate {{out}}/release --size {SENSOR} --rate 25000 --seconds 3 --seed 1 "
+        "--recordings train=12,val=1,test=3 --classes car --objects 5 --workers 2",
+    ),
+    Step("dmanet-data", f"scan {{out}}/release -o {{out}}/release.json {BOX_SIZES}"),
+    Step(
+        "dmanet-data",
+        "subset {out}/release.json --budget 100MB --classes car -o {out}/manifest.json",
+    ),
+    Step(
+        "dmanet-data",
+        f"voxelize {{out}}/manifest.json {{out}}/cache --grid 128x128 --classes car {BOX_SIZES} "
+        "--workers 2",
+    ),
+    Step("dmanet-data", "verify {out}/cache"),
+    Step("dmanet-data", "stats {out}/cache -o {out}/report.html --json {out}/report.json"),
+    Step("dmanet", "train {out}/cache --run-dir {out}/run --preset tiny --set model.num_classes=1"),
+    Step(
+        "dmanet",
+        "evaluate {out}/cache --checkpoint {out}/run/last.pt --protocol release --split test "
+        "--json {out}/result.json",
+    ),
+    Step(
+        "dmanet",
+        "predict {out}/cache --checkpoint {out}/run/last.pt --split test -o {out}/predictions",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Seconds of each step by its command's name, and the mean AP at IoU 0.5 on the test split."""
+
+    seconds: dict[str, float]
+    map50: float
+
+
+def run_demo(out: Path, quiet: bool) -> DemoResult:
+    """Run every step into the new folder ``out``; raises :class:`UsageError` where it is not new."""
+    from cli import data, main
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out}: exists and is not empty; give a new folder for the demo.")
+    out.mkdir(parents=True, exist_ok=True)
+    groups = {"dmanet-data": data.main, "dmanet": main.main}
+    seconds = {}
+    for step in STEPS:
+        arguments = step.arguments.format(out=out).split()
+        click.secho(f"$ {step.program} {' '.join(arguments)}", bold=True)
+        if quiet and arguments[0] != "info":
+            arguments.append("--quiet")
+        began = time.perf_counter()
+        groups[step.program].main(arguments, step.program, standalone_mode=False)
+        seconds[arguments[0]] = time.perf_counter() - began
+        click.echo(f"  ({seconds[arguments[0]]:.1f} s)\n")
+    result = json.loads((out / "result.json").read_text())
+    (overall,) = [row for row in result["rows"] if row["name"] == "all"]
+    return DemoResult(seconds, overall["map50"])
