@@ -34,9 +34,17 @@ def golden_map(voxels: np.ndarray, coords: np.ndarray, counts: np.ndarray) -> Ce
     return as_map(PillarTensors(voxels, counts.astype(int), coords.astype(int)))
 
 
+def polarities_after_deduplication(window: np.ndarray) -> set[int]:
+    """Polarities of the earliest event of every sensor pixel."""
+    inside = window[(window["x"] < 1280) & (window["y"] < 720)]
+    _, first = np.unique(inside["y"] * 1280 + inside["x"].astype(int), return_index=True)
+    return set(inside["p"][first].tolist())
+
+
 @pytest.mark.parametrize(("mode", "preset"), [("uint32", "release"), ("float64", "paper")])
 def test_golden_voxels_are_reproduced(golden, mode, preset):
     # Exact. Inside a pillar the reference's order is only defined up to equal times: compare sorted.
+    # Where equal times decide which points a full pillar keeps, the reference names the cell.
     s = PillarSettings(preset=preset, overflow="stop")
     workspace = Workspace(s)
     with np.load(golden / "voxels.npz") as arrays:
@@ -44,9 +52,10 @@ def test_golden_voxels_are_reproduced(golden, mode, preset):
         assert groups
         for group in sorted(groups):
             window = pack_window(arrays[f"{group}/events"], workspace)
-            polarities = set(np.unique(arrays[f"{group}/events"]["p"]))
+            polarities = polarities_after_deduplication(arrays[f"{group}/events"])
             for polarity, name in ((0, "neg"), (1, "pos")):
                 stem = f"{group}/{mode}/{name}"
+                undefined = {(0, y, x) for y, x in arrays[f"{stem}_tie_ambiguous_yx"].tolist()}
                 expected = golden_map(
                     arrays[f"{stem}_voxels"],
                     arrays[f"{stem}_coors"],
@@ -55,9 +64,11 @@ def test_golden_voxels_are_reproduced(golden, mode, preset):
                 if preset == "paper" and polarity not in polarities:
                     expected = {}  # the release copies the other polarity; this preset does not
                 found = as_map(decoded(window, polarity, s))
-                assert {c: sorted(p) for c, p in found.items()} == {
-                    c: sorted(p) for c, p in expected.items()
-                }, stem
+                assert found.keys() == expected.keys(), stem
+                for cell in found.keys() - undefined:
+                    assert sorted(found[cell]) == sorted(expected[cell]), (stem, cell)
+                for cell in undefined:
+                    assert len(found[cell]) == len(expected[cell]), (stem, cell)
 
 
 @pytest.mark.parametrize("time_cells", [1, 2, 4])

@@ -60,16 +60,30 @@ def golden_aggregator(golden):
     return file, lstm, current, previous
 
 
+def documented_difference(lstm, current, previous):
+    """Bound of the relative difference to the release's weights, see ``unit_embedding``."""
+    bound = torch.zeros(1)
+    for feature in (current, previous):
+        norm = lstm.embed(feature).detach().norm(dim=1, keepdim=True)
+        bound = bound + (EPS / norm) ** 2 / 2 + 1e-6 / norm
+    return bound.nan_to_num(1)
+
+
 def test_golden_similarity_weights_and_gradients(golden, close):
-    # Tolerances: weights 1e-5, gradients 1e-4 of the largest magnitude.
+    # Tolerances: weights 1e-5, gradients 1e-4 of the largest magnitude, both more by the documented
+    # difference of the stable form at the file's quietest cell (2e-5 at an embedding of length 0.1;
+    # three times that for gradients, whose 1 / length differs likewise).
     file, lstm, current, previous = golden_aggregator(golden)
+    bound = documented_difference(lstm, current, previous)
     weights = lstm.similarity(current, previous, batch=1)
-    close(weights, file["weights"], 1e-5)
+    expected = torch.from_numpy(file["weights"])
+    assert ((weights - expected).abs() <= expected * bound + 1e-5).all()
     (weights * torch.from_numpy(file["G"])).sum().backward()
-    close(current.grad, file["grad_cur"], 1e-4)
-    close(previous.grad, file["grad_prev"], 1e-4)
+    tolerance = 1e-4 + 3 * bound.max().item()
+    close(current.grad, file["grad_cur"], tolerance)
+    close(previous.grad, file["grad_prev"], tolerance)
     for name, gradient in golden_state(file, "grad").items():
-        close(lstm.get_parameter(name).grad, gradient, 1e-4)
+        close(lstm.get_parameter(name).grad, gradient, tolerance)
 
 
 @torch.no_grad()
@@ -79,11 +93,8 @@ def test_golden_similarity_of_quiet_regions_is_within_the_documented_bound(golde
     lstm.embed[2].bias.copy_(torch.from_numpy(file["dead_bias2"]))
     weights = lstm.similarity(current, previous, batch=1)
     expected = torch.from_numpy(file["dead_weights"])
-    bound = torch.zeros_like(expected)
-    for feature in (current, previous):
-        norm = lstm.embed(feature).norm(dim=1, keepdim=True)
-        bound += (EPS / norm) ** 2 / 2 + 1e-6 / norm
-    assert ((weights - expected).abs() <= expected * bound.nan_to_num(1) + 1e-5).all()
+    bound = documented_difference(lstm, current, previous)
+    assert ((weights - expected).abs() <= expected * bound + 1e-5).all()
     assert torch.equal(weights == 0, expected == 0)
     assert (weights == 0).double().mean() == pytest.approx(float(file["dead_zero_fraction"]))
 

@@ -16,7 +16,8 @@ def golden_state(file, kind):
 
 
 def test_golden_aggregation_and_gradients(golden, close):
-    # Tolerances: output 1e-5, gradients 1e-4 of the largest magnitude.
+    # Tolerances: output 1e-5, gradients 1e-4 of the largest magnitude. (A softmax does not see a
+    # constant, so the true gradient of phi's bias is 0: what is found is rounding of its weights'.)
     file = np.load(golden / "nonlocal.npz")
     current, previous = (torch.from_numpy(file[k]).requires_grad_() for k in ("cur", "prev"))
     module = NonLocalAggregation(current.shape[1])
@@ -27,6 +28,9 @@ def test_golden_aggregation_and_gradients(golden, close):
     close(current.grad, file["grad_cur"], 1e-4)
     close(previous.grad, file["grad_prev"], 1e-4)
     for name, gradient in golden_state(file, "grad").items():
+        if name == "phi.bias":
+            assert module.phi.bias.grad.abs().max() <= 1e-4 * module.phi.weight.grad.abs().max()
+            continue
         close(module.get_parameter(name).grad, gradient, 1e-4)
 
 

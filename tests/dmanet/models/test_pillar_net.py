@@ -57,14 +57,17 @@ def test_golden_features_and_canvas_in_evaluation_mode(golden, group, close):
     close(features.T, file[f"{group}/eval_features"][0, :, :, 0], 1e-5)
     canvas = scatter_to_canvas(features, pillars.coords, 1, (512, 512))
     close(canvas[0, :, :64, :64], file[f"{group}/eval_canvas_crop_0_64"], 1e-5)
-    close(canvas.double().sum(), file[f"{group}/eval_canvas_sum"], 1e-5)
+    # The sum of thousands of values of both signs: 1e-5 of their magnitudes.
+    off = canvas.double().sum() - float(file[f"{group}/eval_canvas_sum"])
+    assert off.abs() <= 1e-5 * canvas.abs().double().sum()
     assert (canvas != 0).any(dim=1).sum() == file[f"{group}/eval_canvas_nonzero_cells"]
 
 
 @pytest.mark.parametrize("group", ["released", "multi"])
 def test_golden_features_statistics_and_gradients_in_training_mode(golden, group, close):
-    # Tolerance 1e-5 of the largest magnitude; gradients 1e-5 of the largest of all. (The point
-    # convolution's bias stands before a batch normalisation: its true gradient is 0.)
+    # Tolerance 1e-5 of the largest magnitude, gradients 1e-4. (The point convolution's bias stands
+    # before a batch normalisation: its true gradient is 0, and what is found is rounding of the
+    # gradients of the weights, whose magnitude it is compared at.)
     file = np.load(golden / "pillar_net.npz")
     net, pillars = golden_net(file, group)
     features, _ = net.train()(pillars, none_like(pillars))
@@ -73,6 +76,9 @@ def test_golden_features_statistics_and_gradients_in_training_mode(golden, group
     close(net.norm.running_var, file[f"{group}/train_running_var"], 1e-5)
     (features.T * torch.from_numpy(file[f"{group}/G"][0, :, :, 0])).sum().backward()
     for name, parameter in net.named_parameters():
+        if name == "point_conv.bias":
+            assert parameter.grad.abs().max() <= 1e-4 * net.point_conv.weight.grad.abs().max()
+            continue
         released = name.replace("point_conv", "conv1").replace("slot_conv", "conv3")
         close(parameter.grad, file[f"{group}/grad/pfn_layers.0.{released}"], 1e-4)
 
