@@ -7,6 +7,7 @@ Thresholds differ a little between pixels (mismatch), a pixel that has just repo
 for its refractory time, and events without a cause (background noise) fall anywhere.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -217,22 +218,24 @@ class EventCamera:
 
 
 def threshold_for_rate(
-    frames: np.ndarray,
+    runs: Iterable[np.ndarray],
     settling: int,
     duration: int,
     events: float,
     refractory_us: int,
     rng: np.random.Generator,
 ) -> float:
-    """The contrast threshold with which the pixels give ``events`` events over the frames.
+    """The contrast threshold with which a run of frames gives ``events`` events on average.
 
-    ``frames``: float32 ``[F, N]``, N pixels, ``duration`` µs apart; the first ``settling`` spans
-    between them are not counted. Within 0.01…3; interpolated in the logarithms of a table of
-    trial thresholds.
+    ``runs``: float32 ``[F, N]`` each, N pixels, frames ``duration`` µs apart; the first
+    ``settling`` spans between them are not counted. Within 0.01…3; interpolated in the logarithms
+    of a table of trial thresholds.
     """
     trials = np.geomspace(0.01, 3.0, 12)
-    phases = 2 * rng.random(frames[0].shape, np.float32) - 1
-    counts = count_events(frames, settling, duration, trials, phases, refractory_us)
-    rising = np.maximum.accumulate(counts[::-1])  # as the threshold falls
+    totals = []
+    for frames in runs:
+        phases = 2 * rng.random(frames[0].shape, np.float32) - 1
+        totals.append(count_events(frames, settling, duration, trials, phases, refractory_us))
+    rising = np.maximum.accumulate(np.mean(totals, axis=0)[::-1])  # as the threshold falls
     log_threshold = np.interp(np.log(events), np.log(rising + 1e-9), np.log(trials[::-1]))
     return float(np.exp(log_threshold))

@@ -10,7 +10,7 @@ import json
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +39,9 @@ RECORD_FORMAT, RECORD_VERSION = "simulated-release", 1
 _RECORDINGS_PER_FILELIST = 50
 _FIRST_SHARD = SKIP_US // SHARD_US
 _CALM_DENSITY = 0.2  # events a pixel and window of a calm drive
-_PROBE_WINDOWS, _PROBE_PIXELS = 50, 8_000  # for the contrast threshold
-_SETTLING_WINDOWS = 3  # shown to the camera before the first that counts
+# To find the contrast threshold: recordings of up to 40 windows whole, 15 of each 40 in others.
+_PROBED_WHOLE, _PROBE_WINDOWS, _PROBE_PIXELS = 40, 15, 6_000
+_SETTLING_WINDOWS = 5  # shown to the camera before the first that counts
 
 
 @dataclass(frozen=True)
@@ -199,21 +200,28 @@ def simulate_recording(
 def _calibrate(scene: Scene, settings: SimulationSettings, rng: np.random.Generator) -> float:
     """The contrast threshold that brings the recording near its rate.
 
-    Found on every ``step``-th pixel over the recording, or the first part of a long one: a camera
-    just switched on reports more than one whose references have settled, so the run cannot begin
-    anywhere.
+    Found on every ``step``-th pixel over a short recording, or over stretches spread over a long
+    one. A stretch needs windows before those that count: a camera just switched on reports more
+    than one whose references have settled.
     """
     width, height = scene.sensor
     step = max(1, round(np.sqrt(width * height / _PROBE_PIXELS)))
     frame_us = WINDOW_US // settings.frames_per_window
+    windows = settings.shards * WINDOWS_PER_SHARD
+    stretches = -(-windows // _PROBED_WHOLE)
+    counted = windows if stretches == 1 else _PROBE_WINDOWS
     settling = _SETTLING_WINDOWS * settings.frames_per_window
-    windows = min(settings.shards * WINDOWS_PER_SHARD, _PROBE_WINDOWS)
-    frames = settling + windows * settings.frames_per_window + 1
-    times = SKIP_US + (np.arange(frames) - settling) * frame_us
-    run = np.stack([scene.draw(t * 1e-6, step).ravel() for t in times.tolist()])  # [F, N]
-    share = run.shape[1] / (width * height)  # of the sensor's pixels
-    wanted = settings.rate * (1 - settings.noise) * share * windows
-    return threshold_for_rate(run, settling, frame_us, wanted, settings.refractory_us, rng)
+    frames = np.arange(-settling, counted * settings.frames_per_window + 1)
+
+    def runs() -> Iterator[np.ndarray]:  # float32 [F, N] each
+        for k in range(stretches):
+            first = int((k + 0.5) * windows / stretches - counted / 2)
+            times = SKIP_US + first * WINDOW_US + frames * frame_us
+            yield np.stack([scene.draw(t * 1e-6, step).ravel() for t in times.tolist()])
+
+    share = -(-width // step) * -(-height // step) / (width * height)  # of the sensor's pixels
+    wanted = settings.rate * (1 - settings.noise) * share * counted
+    return threshold_for_rate(runs(), settling, frame_us, wanted, settings.refractory_us, rng)
 
 
 def _window_events(

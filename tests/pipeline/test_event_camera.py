@@ -122,7 +122,9 @@ def test_thresholds_differ_between_pixels_by_the_mismatch():
 def test_the_threshold_found_for_a_rate_gives_that_rate(wanted):
     rng = np.random.default_rng(5)
     frames = rng.normal(0, 0.2, (40, 1500)).cumsum(axis=0).astype(np.float32)  # [F, N]
-    threshold = threshold_for_rate(frames, 4, FRAME_US, wanted, 0, rng)
+    threshold = threshold_for_rate(
+        [frames[:, :750], frames[:, 750:]], 4, FRAME_US, wanted / 2, 0, rng
+    )
     phases = rng.uniform(-1, 1, 1500).astype(np.float32)
     found = count_events(frames, 4, FRAME_US, np.array([threshold]), phases, 0)[0]
     assert found == pytest.approx(wanted, rel=0.1)
