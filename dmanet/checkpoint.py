@@ -19,6 +19,7 @@ from torch import Tensor
 from dmanet.atomic import written_whole
 from dmanet.config import ModelSettings, Settings, load_model_settings, load_settings
 from dmanet.models.detector import DMANet
+from dmanet.pickled_names import foreign_names
 from dmanet.training_settings import RunSettings
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 
@@ -215,8 +216,8 @@ def _load_plain(path: Path) -> Any:
 def _unsafe_globals(path: Path) -> list[str]:
     try:
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # not a file whose pickle could be looked into
-        return []
+    except Exception:  # not torch's zip format
+        return foreign_names(path)
 
 
 def _check_format(content: Any, wanted: str, path: Path) -> None:
