@@ -14,6 +14,7 @@ from cli.errors import OneLineErrors
 from cli.options import (
     ClassNames,
     Counts,
+    PartNumber,
     Size,
     box_size_options,
     class_numbers,
@@ -22,12 +23,14 @@ from cli.options import (
     progress_bar,
     quiet_option,
 )
+from cli.signals import stop_requests
+from cli.voxelizing import Progress, exit_code, print_outcome
 
 if TYPE_CHECKING:
     from pipeline.cache import PillarCache
+    from pipeline.cache_lock import Part
     from pipeline.manifest import Manifest
 
-LEFT_OUT_EXIT_CODE = 3
 _PATH = click.Path(path_type=Path)
 _SPLIT = click.Choice(["train", "val", "test"])
 _STRATEGIES = click.Choice(["stratified", "balanced", "uniform", "first"])
@@ -291,7 +294,27 @@ def subset(
 )
 @click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
 @box_size_options
-@click.option("--workers", default=1, show_default=True, help="Processes.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes on this machine.",
+)
+@click.option(
+    "--scheduler", metavar="tcp://HOST:PORT", help="Use the dask cluster at this address instead."
+)
+@click.option(
+    "--parts",
+    "part",
+    type=PartNumber(),
+    help="Do part I of N; N processes may then write one cache at once, each its own part.",
+)
+@click.option(
+    "--skip-missing",
+    is_flag=True,
+    help="Leave recordings of a manifest whose files are not all on disk to a later run.",
+)
 @click.option(
     "--on-corrupt",
     type=click.Choice(["quarantine", "fail", "repeat"]),
@@ -299,6 +322,7 @@ def subset(
     show_default=True,
     help="Leave a broken window out, stop, or repeat the one before it as the release does.",
 )
+@click.option("--report", "report_path", type=_PATH, help="Write what was left out here as JSON.")
 @json_option
 @quiet_option
 @example("dmanet-data voxelize subset.json cache --workers 2")
@@ -317,22 +341,35 @@ def voxelize(
     min_diagonal: float,
     min_side: float,
     workers: int,
+    scheduler: str | None,
+    part: "Part | None",
+    skip_missing: bool,
     on_corrupt: str,
+    report_path: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Build or continue the pillar cache CACHE from a manifest or a release's folder.
 
-    Run it again after an interruption or with more recordings: what is complete stays. Ends with
-    exit code 3 when windows had to be left out or repeated.
+    Run it again after an interruption or with more recordings: what is complete stays, whether or
+    not its source files are still on disk.
+
+    \b
+    Exit codes:
+      0    every recording asked for is complete
+      1    a recording failed, or the run could not go on
+      2    the request makes no sense
+      3    complete, but windows are left out or repeated (in this run or an earlier one)
+      130  stopped by Ctrl-C, 143 by SIGTERM; the same command continues
     """
-    from pipeline import voxelize as voxelizing
     from pipeline.cache import PillarCache
     from pipeline.cache_layout import CacheSettings
     from pipeline.info import cache_info
-    from pipeline.manifest import read_manifest
-    from pipeline.release import SENSOR_SIZE, walk_release
-    from pipeline.sensor import read_sensors
+    from pipeline.parallel import Stopped
+    from pipeline.release import SENSOR_SIZE
+    from pipeline.voxelize import voxelize as make_cache
+    from pipeline.voxelize_report import write_report
+    from pipeline.voxelize_source import open_source
 
     settings = CacheSettings(
         preset=preset,
@@ -346,33 +383,33 @@ def voxelize(
         min_side=min_side,
         classes=class_numbers(classes),
     )
-    if source.is_dir():
-        recordings, sensors = walk_release(source), read_sensors(source)
-    else:
-        manifest = read_manifest(source)
-        recordings = manifest.recording_files(root)
-        sensors = {row.id: row.sensor for row in manifest.recordings}
-    with progress_bar(len(recordings), "recording", quiet) as bar:
-        report = voxelizing.voxelize(
-            recordings,
-            lambda recording: sensors.get(recording, SENSOR_SIZE),
-            cache,
-            settings,
-            workers=workers,
-            on_corrupt=on_corrupt,
-            on_done=lambda made: bar.update(),
-        )
+    opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
+    with stop_requests() as request:
+        progress = Progress(request, quiet)
+        try:
+            report = make_cache(
+                opened.recordings,
+                lambda recording: opened.sensors.get(recording, SENSOR_SIZE),
+                cache,
+                settings,
+                workers=workers,
+                scheduler=scheduler,
+                part=part,
+                on_corrupt=on_corrupt,
+                watcher=progress,
+            )
+        except Stopped as stopped:
+            progress.close()
+            click.echo(str(stopped), err=True)
+            raise click.exceptions.Exit(request.exit_code) from None
+        finally:
+            progress.close()
+    report.waiting += opened.waiting
+    if report_path:
+        write_report(report, cache, report_path)
     _print_info(cache_info(PillarCache(cache)), as_json)
-    left_out = [(made.recording, window) for made in report.made for window in made.left_out]
-    for recording, window in left_out:
-        what = "repeated" if window.repeated else "left out"
-        click.echo(
-            f"{what}: {recording} shard {window.shard:03d} window {window.member}: "
-            f"{window.defect.value}",
-            err=True,
-        )
-    if left_out:
-        raise click.exceptions.Exit(LEFT_OUT_EXIT_CODE)
+    print_outcome(report)
+    raise click.exceptions.Exit(exit_code(report))
 
 
 @main.command()

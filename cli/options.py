@@ -65,6 +65,21 @@ class ClassNames(click.ParamType):
         return names
 
 
+class PartNumber(click.ParamType):
+    """``3/8`` as the third of eight parts."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from pipeline.cache_lock import Part
+        from pipeline.errors import UsageError
+
+        try:
+            return value if isinstance(value, Part) else Part.parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
 def class_numbers(names: tuple[str, ...] | None) -> tuple[int, ...]:
     """Class numbers of the release for names, all of them for ``None``."""
     from pipeline.labels import CLASS_NAMES

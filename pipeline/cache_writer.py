@@ -4,14 +4,11 @@ Killed at any moment, a writer leaves at most a folder under ``.building``, whic
 removes; readers never look there.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterator
+import secrets
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,53 +18,13 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from pipeline import cache_layout as layout
+from pipeline.build_folder import BuildFolder
 from pipeline.cache_layout import CacheSettings
-from pipeline.errors import CacheError, UsageError
+from pipeline.errors import CacheError
 from pipeline.labels import apply_label_rules
 from pipeline.pillars import PackedWindow
 
 LABEL_WINDOWS = 256  # windows whose labels are collected before they are written
-
-
-@contextmanager
-def open_for_writing(root: Path, settings: CacheSettings) -> Iterator[None]:
-    """Hold the one writer's place of the cache at ``root``, making the cache if there is none.
-
-    Raises :class:`CacheError` when the cache was made with other settings or another process writes
-    it, and :class:`UsageError` when ``root`` is something else than a cache. The lock ends with the
-    process, however that ends.
-    """
-    if root.exists() and not root.is_dir():
-        raise UsageError(f"{root}: is a file; give a folder for the cache.")
-    known = {layout.BUILDING, "zarr.json"}
-    if (
-        root.is_dir()
-        and any(path.name not in known for path in root.iterdir())
-        and not (root / "zarr.json").exists()
-    ):
-        raise UsageError(f"{root}: is not empty and not a cache; give another folder.")
-    root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(root, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CacheError(
-                f"{root}: another process is writing this cache; wait for it or use another folder."
-            ) from None
-        building = root / layout.BUILDING
-        if (root / "zarr.json").exists():
-            layout.check_identity(root_attributes(root), settings, str(root))
-        shutil.rmtree(building, ignore_errors=True)
-        try:
-            building.mkdir()
-            if not (root / "zarr.json").exists():
-                _write_group_file(root, layout.describe(settings), building)
-            yield
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-    finally:
-        os.close(handle)
 
 
 def root_attributes(root: Path) -> dict[str, Any]:
@@ -78,10 +35,10 @@ def root_attributes(root: Path) -> dict[str, Any]:
         raise CacheError(f"{root}: its zarr.json cannot be read; build the cache again.") from None
 
 
-def _write_group_file(folder: Path, attributes: dict[str, Any], scratch: Path) -> None:
+def write_group_file(folder: Path, attributes: dict[str, Any], scratch: Path) -> None:
     """Write a group's zarr.json whole or not at all; ``scratch`` is on the same disk."""
     document = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
-    beside = scratch / f"group-{os.getpid()}.json"
+    beside = scratch / f"group-{secrets.token_hex(8)}.json"
     beside.write_text(json.dumps(document, indent=2))
     os.replace(beside, folder / "zarr.json")
 
@@ -139,20 +96,38 @@ class _Column:
 class RecordingWriter:
     """Appends the windows of one recording and publishes them; a context manager.
 
-    Leaving the context without :meth:`publish` removes what was built.
+    Built under ``scratch``, a folder of the run's own on the cache's disk. Leaving the context
+    without :meth:`publish` removes what was built. Raises :class:`AbandonedError`, also while it
+    appends, when the run's folder is gone.
     """
 
     def __init__(
-        self, root: Path, recording_id: str, sensor: tuple[int, int], settings: CacheSettings
+        self,
+        root: Path,
+        recording_id: str,
+        sensor: tuple[int, int],
+        settings: CacheSettings,
+        scratch: Path,
     ) -> None:
         self._root = root
         self._id = recording_id
         self._sensor = sensor
         self._rules = settings.label_rules(sensor)
-        self._building = root / layout.BUILDING / recording_id.replace("/", "+")
-        shutil.rmtree(self._building, ignore_errors=True)
-        group = zarr.create_group(self._building, zarr_format=3)
-        point_dtype = settings.pillar_settings(sensor).point_dtype
+        self._scratch = scratch
+        self._folder = BuildFolder(scratch)
+        try:
+            self._create_arrays(settings.pillar_settings(sensor).point_dtype)
+        except BaseException:
+            self._folder.remove()
+            raise
+        self._offsets.append(np.zeros((1, 2), np.int64))
+        self._label_offsets.append(np.zeros((1, 2), np.int64))
+        self._ends = np.zeros((2, 2), np.int64)  # running pillar/point and raw/kept totals
+        self._labels: list[np.ndarray] = []
+        self.windows = 0
+
+    def _create_arrays(self, point_dtype: np.dtype) -> None:
+        group = zarr.create_group(self._folder.path, zarr_format=3)
         self._pillars = _Column(group, "pillars", np.uint32)
         self._points = _Column(group, "points", point_dtype)
         self._batch_id = _Column(group, "batch_id", np.uint32)
@@ -161,11 +136,6 @@ class RecordingWriter:
         self._raw = _Column(group, "labels_raw", np.float64, len(layout.RAW_LABEL_COLUMNS))
         self._kept = _Column(group, "labels", np.float64, len(layout.LABEL_COLUMNS))
         self._label_offsets = _Column(group, "label_offsets", np.int64, 2)
-        self._offsets.append(np.zeros((1, 2), np.int64))
-        self._label_offsets.append(np.zeros((1, 2), np.int64))
-        self._ends = np.zeros((2, 2), np.int64)  # running pillar/point and raw/kept totals
-        self._labels: list[np.ndarray] = []
-        self.windows = 0
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +146,7 @@ class RecordingWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._building, ignore_errors=True)
+        self._folder.remove()
 
     def append(
         self,
@@ -190,6 +160,7 @@ class RecordingWriter:
         repeated: bool = False,
     ) -> None:
         """Add one window. ``labels``: ``LABEL_DTYPE [M]`` as the release holds them."""
+        self._folder.check()
         number = self.windows
         for polarity in (0, 1):
             self._pillars.append(window.pillars[polarity])
@@ -238,8 +209,10 @@ class RecordingWriter:
     def publish(self, source: dict[str, Any], defects: dict[str, Any]) -> None:
         """Close the arrays, write the attributes with every digest, sync, and rename into place.
 
-        ``source`` identifies the files read; ``defects`` tells what was found wrong in them.
+        ``source`` identifies the files read; ``defects`` tells what was found wrong in them. Raises
+        :class:`CacheError` when the recording stands there already with another content.
         """
+        folder = self._folder.path
         self._write_labels()
         for column in (
             *(self._pillars, self._points, self._batch_id, self._offsets),
@@ -252,22 +225,26 @@ class RecordingWriter:
             "windows": self.windows,
             "source": source,
             "defects": defects,
-            "digests": {name: array_digest(self._building / name) for name in layout.ARRAYS},
+            "digests": {name: array_digest(folder / name) for name in layout.ARRAYS},
         }
-        _write_group_file(
-            self._building,
-            {**attributes, "digest": attributes_digest(attributes)},
-            self._building.parent,
-        )
-        _sync_tree(self._building)
+        digest = attributes_digest(attributes)
+        self._folder.check()
+        write_group_file(folder, {**attributes, "digest": digest}, self._scratch)
+        _sync_tree(folder)
         target = self._root / self._id
         parent = self._root
         for part in self._id.split("/")[:-1]:
             parent = parent / part
             parent.mkdir(exist_ok=True)
             if not (parent / "zarr.json").exists():
-                _write_group_file(parent, {}, self._building.parent)
-        os.rename(self._building, target)
+                write_group_file(parent, {}, self._scratch)
+                _sync(parent.parent)
+        # Another part of the same run, or a worker taken for dead, may have been faster.
+        if not self._folder.publish(target) and root_attributes(target).get("digest") != digest:
+            raise CacheError(
+                f"{target}: was published meanwhile from other source files; keep the sources as "
+                "they are, delete this folder and run the command again."
+            )
         _sync(target.parent)
 
 

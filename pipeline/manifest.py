@@ -170,19 +170,22 @@ class Manifest:
         Raises :class:`ManifestError` that names the first file which the manifest lists and which
         is missing or has another size.
         """
-        base = self.root if root is None else root
-        return [self._files_of(row, base) for row in self.recordings]
+        return [self.files_of(row, root) for row in self.recordings]
 
-    def _files_of(self, row: RecordingEntry, base: Path) -> RecordingFiles:
+    def files_of(
+        self, row: RecordingEntry, root: Path | None = None, *, must_exist: bool = True
+    ) -> RecordingFiles:
+        """Paths of one recording's files; see :meth:`recording_files`."""
+        base = self.root if root is None else root
         shards = []
         for shard in row.shards:
             events = shard_path(base, row.id, shard.number, "events")
             labels = shard_path(base, row.id, shard.number, "labels")
             has_events = shard.event_bytes is not None or self.labels_only
             has_labels = shard.label_bytes is not None
-            if has_events:
+            if has_events and must_exist:
                 _require_size(events, shard.event_bytes)
-            if has_labels:
+            if has_labels and must_exist:
                 _require_size(labels, shard.label_bytes)
             shards.append(
                 ShardFiles(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.data import LEFT_OUT_EXIT_CODE, main
+from cli.data import main
+from cli.voxelizing import LEFT_OUT_EXIT_CODE
 from tests.pipeline.releases import damage_member, write_recording
 
 GRID = ("--grid", "64x64")

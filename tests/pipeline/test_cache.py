@@ -11,7 +11,8 @@ import zarr
 from pipeline import cache_layout as layout
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.cache_writer import RecordingWriter, open_for_writing
+from pipeline.cache_lock import open_for_writing
+from pipeline.cache_writer import RecordingWriter
 from pipeline.errors import CacheError, UsageError
 from pipeline.labels import apply_label_rules
 from pipeline.npz import NpzFile
@@ -196,8 +197,8 @@ def test_a_folder_with_other_content_is_not_written_to(tmp_path):
 def test_an_unpublished_recording_is_invisible_and_leaves_nothing(tmp_path):
     settings = CacheSettings()
     with (
-        open_for_writing(tmp_path / "c", settings),
-        RecordingWriter(tmp_path / "c", RECORDING, SENSOR, settings),
+        open_for_writing(tmp_path / "c", settings) as scratch,
+        RecordingWriter(tmp_path / "c", RECORDING, SENSOR, settings, scratch),
     ):
         assert PillarCache(tmp_path / "c").recording_ids == ()
     assert [p.name for p in (tmp_path / "c").iterdir()] == ["zarr.json"]

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.cache_writer import open_for_writing
+from pipeline.cache_lock import open_for_writing
 from pipeline.defects import Defect
 from pipeline.release import shard_path, write_shard
 from pipeline.report import key_figures, render_report, write_report

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline import statistics_schema
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.cache_writer import open_for_writing
+from pipeline.cache_lock import open_for_writing
 from pipeline.errors import CacheError
 from pipeline.labels import CLASS_NAMES
 from pipeline.manifest import read_manifest, write_manifest

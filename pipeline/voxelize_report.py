@@ -1,0 +1,74 @@
+"""What a run of `voxelize` came to, also as a JSON file for programs."""
+
+import json
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.cache_writer import root_attributes
+from pipeline.defects import Defect
+from pipeline.parallel import Failed
+from pipeline.voxelize_recording import LeftOut, RecordingReport
+
+_FORMAT = "dmanet-voxelize-report"
+_VERSION = 1
+
+
+@dataclass
+class VoxelizeReport:
+    """Recordings made now, complete before, failed; ids where there is nothing more to say.
+
+    ``left_out`` lists the windows left out or repeated of all complete recordings that were asked
+    for, whichever run made them. ``waiting`` are recordings whose files are not on disk yet.
+    """
+
+    made: list[RecordingReport] = field(default_factory=list)
+    already_complete: list[str] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def left_out_windows(recording_id: str, attributes: dict[str, Any]) -> list[LeftOut]:
+    """The windows that a published recording's attributes list as left out or repeated."""
+    return [
+        LeftOut(recording_id, w["shard"], w["member"], Defect(w["defect"]), w["repeated"])
+        for w in attributes["defects"]["left_out"]
+    ]
+
+
+def write_report(report: VoxelizeReport, cache: Path, path: Path) -> None:
+    """Write the report on a run on ``cache``, whole or not at all; ``docs/cache.md`` has its fields."""
+    made = {recording.recording for recording in report.made}
+    complete = sorted(made.union(report.already_complete))
+    defects: Counter[str] = Counter()
+    windows = 0
+    for recording_id in complete:
+        attributes = root_attributes(cache / recording_id)
+        defects.update(attributes["defects"]["counts"])
+        windows += attributes["windows"]
+    document = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "fingerprint": root_attributes(cache)["fingerprint"],
+        "recordings": {
+            "made": len(made),
+            "already_complete": len(report.already_complete),
+            "failed": len(report.failed),
+            "waiting": len(report.waiting),
+        },
+        "windows": windows,
+        "defects": dict(sorted(defects.items())),
+        "left_out": [asdict(w) for w in sorted(report.left_out, key=lambda w: w.place)],
+        "failed": [{"recording": f.key, "message": str(f.error)} for f in report.failed],
+        "waiting": sorted(report.waiting),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        beside.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

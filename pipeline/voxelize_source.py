@@ -1,0 +1,74 @@
+"""What `voxelize` is to read: a release's folder, or a manifest and the files it lists."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.cache_lock import Part
+from pipeline.cache_writer import root_attributes
+from pipeline.errors import CacheError, ManifestError
+from pipeline.manifest import RecordingEntry, read_manifest
+from pipeline.release import RecordingFiles, walk_release
+from pipeline.sensor import read_sensors
+
+
+@dataclass(frozen=True)
+class Source:
+    """``recordings`` to voxelize or to find complete, ``sensors`` (width, height) by their ids, and
+    ``waiting``: ids of those that are not wholly on disk yet."""
+
+    recordings: list[RecordingFiles]
+    sensors: Mapping[str, tuple[int, int]]
+    waiting: list[str]
+
+
+def open_source(
+    path: Path,
+    cache: Path,
+    *,
+    root: Path | None = None,
+    part: Part | None = None,
+    skip_missing: bool = False,
+) -> Source:
+    """The recordings of the folder or manifest ``path``, or ``part`` of them, on the way to ``cache``.
+
+    ``root`` is where a manifest's files lie, if not where it says. Files of recordings that the cache
+    holds already need not be there. Raises :class:`ManifestError` when a file of another recording
+    is missing or has another size, unless ``skip_missing`` leaves such recordings waiting, and
+    :class:`CacheError` when the manifest lists other files than the cache was made from.
+    """
+    if path.is_dir():
+        found = walk_release(path)
+        return Source(part.share(found) if part else found, read_sensors(path), [])
+    manifest = read_manifest(path)
+    rows = part.share(manifest.recordings) if part else manifest.recordings
+    recordings, waiting = [], []
+    for row in rows:
+        if (cache / row.id).exists():
+            _check_same_digests(cache / row.id, row, path)
+            recordings.append(manifest.files_of(row, root, must_exist=False))
+            continue
+        try:
+            recordings.append(manifest.files_of(row, root))
+        except ManifestError:
+            if not skip_missing:
+                raise
+            waiting.append(row.id)
+    return Source(recordings, {row.id: row.sensor for row in rows}, waiting)
+
+
+def _check_same_digests(published: Path, row: RecordingEntry, manifest: Path) -> None:
+    made_from = {
+        entry["name"]: entry["sha256"] for entry in root_attributes(published)["source"]["files"]
+    }
+    for shard in row.shards:
+        for name, sha256 in (
+            (f"ev{shard.number:03d}.npz", shard.event_sha256),
+            (f"lb{shard.number:03d}.npz", shard.label_sha256),
+        ):
+            if sha256 is not None and made_from.get(name) != sha256:
+                raise CacheError(
+                    f"{manifest}: {row.id} has {name} with the sha256 {sha256}, the cache was made "
+                    f"from {made_from.get(name, 'no such file')}; delete {published} to make this "
+                    "recording again, or use another cache."
+                )
