@@ -4,12 +4,12 @@ Commands parse, call and print; the work is in `pipeline`, imported inside each 
 ``--help`` answers at once.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.cache_commands import info, open_cache_or_manifest, print_info, show, verify
 from cli.errors import OneLineErrors
 from cli.options import (
     ClassNames,
@@ -27,9 +27,7 @@ from cli.signals import stop_requests
 from cli.voxelizing import Progress, exit_code, print_outcome
 
 if TYPE_CHECKING:
-    from pipeline.cache import PillarCache
     from pipeline.cache_lock import Part
-    from pipeline.manifest import Manifest
 
 _PATH = click.Path(path_type=Path)
 _SPLIT = click.Choice(["train", "val", "test"])
@@ -182,7 +180,7 @@ def scan(
             progress=_bar(bar),
         )
     write_manifest(manifest, output)
-    _print_info(manifest_info(manifest), as_json)
+    print_info(manifest_info(manifest), as_json)
 
 
 def _bar(bar: Any) -> Any:
@@ -407,46 +405,9 @@ def voxelize(
     report.waiting += opened.waiting
     if report_path:
         write_report(report, cache, report_path)
-    _print_info(cache_info(PillarCache(cache)), as_json)
+    print_info(cache_info(PillarCache(cache)), as_json)
     print_outcome(report)
     raise click.exceptions.Exit(exit_code(report))
-
-
-@main.command()
-@click.argument("cache", type=_PATH)
-@quiet_option
-@example("dmanet-data verify cache")
-def verify(cache: Path, quiet: bool) -> None:
-    """Recompute every digest of CACHE; exit code 1 when something does not match."""
-    from pipeline.cache import PillarCache
-    from pipeline.verify import verify_cache
-
-    count = len(PillarCache(cache).recording_ids)
-    with progress_bar(count, "recording", quiet) as bar:
-        findings = verify_cache(cache, lambda recording: bar.update())
-    for finding in findings:
-        click.echo(f"{finding.recording}: {finding.message}", err=True)
-    if findings:
-        click.echo(
-            f"{cache}: {len(findings)} faults; delete the recordings named above and run "
-            "`dmanet-data voxelize` again.",
-            err=True,
-        )
-        raise click.exceptions.Exit(1)
-    click.echo(f"{cache}: {count} recordings, every digest matches.")
-
-
-@main.command()
-@click.argument("source", type=_PATH)
-@json_option
-@example("dmanet-data info cache")
-def info(source: Path, as_json: bool) -> None:
-    """Say what a cache or a manifest is: contents, sizes, settings, what was left out."""
-    from pipeline.info import cache_info, manifest_info
-
-    opened = _open_cache_or_manifest(source)
-    is_cache = hasattr(opened, "recording_ids")
-    _print_info(cache_info(opened) if is_cache else manifest_info(opened), as_json)  # type: ignore[arg-type]
 
 
 @main.command()
@@ -463,7 +424,7 @@ def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> 
     from pipeline.report import write_report
     from pipeline.statistics import collect_statistics, write_statistics
 
-    opened = _open_cache_or_manifest(source)
+    opened = open_cache_or_manifest(str(source))
     with progress_bar(None, "recording", quiet) as bar:
         statistics = collect_statistics(opened, _bar(bar))
     write_report(statistics, output)
@@ -472,17 +433,5 @@ def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> 
     click.echo(f"{output}: report on {source}.")
 
 
-def _open_cache_or_manifest(source: Path) -> "PillarCache | Manifest":
-    from pipeline.cache import PillarCache
-    from pipeline.errors import UsageError
-    from pipeline.manifest import read_manifest
-
-    if not source.exists():
-        raise UsageError(f"{source}: no such cache or manifest.")
-    return PillarCache(source) if source.is_dir() else read_manifest(source)
-
-
-def _print_info(facts: dict[str, Any], as_json: bool) -> None:
-    from pipeline.info import info_lines
-
-    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(info_lines(facts)))
+for command in (verify, info, show):
+    main.add_command(command)

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dmanet.detections import Detections, Labels
 from pipeline.errors import UsageError
+
+if TYPE_CHECKING:  # pictures of a cache's windows need no network, so this must not import torch
+    from dmanet.detections import Detections
 
 GROUND = (13, 17, 27)
 POSITIVE = (214, 226, 245)
@@ -33,6 +36,16 @@ Box = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
 
 
+class LabelledBoxes(Protocol):
+    """Ground truth of one window: ``boxes`` ``[M, 4]`` in grid units, ``classes`` int64 ``[M]``."""
+
+    @property
+    def boxes(self) -> np.ndarray: ...
+
+    @property
+    def classes(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class WindowCells:
     """The cells that have events in one window.
@@ -51,8 +64,8 @@ class WindowCells:
 def draw_window(
     cells: WindowCells,
     class_names: Sequence[str],
-    detections: Detections | None = None,
-    labels: Labels | None = None,
+    detections: "Detections | None" = None,
+    labels: LabelledBoxes | None = None,
     caption: str = "",
     width: int = 960,
 ) -> Image.Image:

@@ -1,21 +1,22 @@
 """Reading a pillar cache: recordings, windows, and ranges of consecutive windows.
 
-Handles open on first use and stay open; a reader may be pickled, forked and used from several
-threads.
+Handles open on first use and stay open. A reader may be pickled, forked, and used from several
+threads: it holds no lock that a fork could copy while taken. Two threads that need the same handle
+at once both open it, and one of the two is kept.
 """
 
-import threading
+import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import zarr
 
 from pipeline import cache_layout as layout
-from pipeline.errors import CacheError, UsageError
+from pipeline.cache_store import CacheStore, MissingChunkError, first_line
+from pipeline.cache_writer import attributes_digest
+from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.pillars import PillarSettings, PillarTensors, decode_points
 
 
@@ -57,18 +58,30 @@ class PackedWindows:
 
 
 class CachedRecording:
-    """One published recording of a cache. Its tables are read on first use, its pillars on demand."""
+    """One published recording of a cache. Its tables are read on first use, its pillars on demand.
 
-    def __init__(self, group: zarr.Group, settings: layout.CacheSettings) -> None:
-        self._group = group
-        self._lock = threading.RLock()
-        self.attributes: dict[str, Any] = dict(group.attrs)
-        self.id: str = self.attributes["recording"]
-        width, height = self.attributes["sensor"]
-        self.sensor: tuple[int, int] = (width, height)
-        self.pillar_settings = settings.pillar_settings(self.sensor)
+    Raises :class:`UsageError` when the cache lacks it, :class:`CacheError` when it is damaged.
+    """
+
+    def __init__(self, cache: "PillarCache", recording_id: str) -> None:
+        self._cache = cache
+        self.id = recording_id
+        self._process = os.getpid()
+        self._group = cache.group(recording_id)
         self._arrays: dict[str, zarr.Array] = {}
         self._tables: dict[str, np.ndarray] = {}
+        self.attributes: dict[str, Any] = dict(self._group.attrs)
+        if (
+            attributes_digest(self.attributes) != self.attributes["digest"]
+            or self.attributes["recording"] != recording_id
+        ):
+            raise self._damaged("its attributes do not match their digest or its name")
+        width, height = self.attributes["sensor"]
+        self.sensor: tuple[int, int] = (width, height)
+        self.pillar_settings = cache.settings.pillar_settings(self.sensor)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._cache, self.id)
 
     def __len__(self) -> int:
         return int(self.attributes["windows"])
@@ -77,46 +90,69 @@ class CachedRecording:
     def split(self) -> str:
         return self.id.split("/")[0]
 
-    def _array(self, name: str) -> zarr.Array:
-        with self._lock:
-            if name not in self._arrays:
+    def _damaged(self, what: str) -> CacheError:
+        return CacheError(
+            f"{self._cache.location}/{self.id}: {what}; delete this folder and run "
+            "`dmanet-data voxelize` again, and `dmanet-data verify` for the others."
+        )
+
+    def _unreadable(self, array: str, error: Exception) -> CacheError:
+        return self._damaged(f"the array '{array}' cannot be read ({first_line(error)})")
+
+    def array(self, name: str) -> zarr.Array:
+        """The zarr array of this name, see ``ARRAYS``; opened once."""
+        if self._process != os.getpid():  # a forked child must not use its parent's connections
+            self._group, self._arrays = self._cache.group(self.id), {}
+            self._process = os.getpid()
+        if name not in self._arrays:
+            try:
                 found = self._group.get(name)
-                if not isinstance(found, zarr.Array):
-                    raise CacheError(
-                        f"{self.id}: the array '{name}' is missing from the cache; "
-                        "delete the recording's folder and run `dmanet-data voxelize` again."
-                    )
-                self._arrays[name] = found
-            return self._arrays[name]
+            except Exception as error:  # zarr's own for a zarr.json, the filesystem's for the rest
+                raise self._unreadable(name, error) from error
+            if not isinstance(found, zarr.Array):
+                raise self._damaged(f"the array '{name}' is missing")
+            self._arrays[name] = found
+        return self._arrays[name]
 
     def _read(self, name: str, start: int, stop: int) -> np.ndarray:
+        array = self.array(name)
         try:
-            return np.asarray(self._array(name)[start:stop])
-        except CacheError:
-            raise
+            rows = np.asarray(array[start:stop])
+        except MissingChunkError as error:
+            path = f"{self.id}/{name}"
+            store = self._cache.store
+            if store.array_digest(path) != self.attributes["digests"].get(name):
+                raise self._damaged(f"the array '{name}' lacks a chunk ({error})") from None
+            store.allow_missing_chunks(path)
+            rows = np.asarray(array[start:stop])
         except Exception as error:  # the codecs raise whatever their C libraries tell them
-            raise CacheError(
-                f"{self.id}: the array '{name}' cannot be read ({error}); run `dmanet-data verify`, "
-                "delete the recording's folder and run `dmanet-data voxelize` again."
-            ) from error
+            raise self._unreadable(name, error) from error
+        if len(rows) != stop - start:
+            raise self._damaged(f"the array '{name}' has {array.shape[0]} rows, too few")
+        return rows
 
     def array_length(self, name: str) -> int:
         """Rows of one array, without reading them."""
-        return int(self._array(name).shape[0])
+        return int(self.array(name).shape[0])
 
     def table(self, name: str) -> np.ndarray:
-        """One of the small arrays (``windows``, ``offsets``, ``labels``, …), whole."""
-        with self._lock:
-            if name not in self._tables:
-                self._tables[name] = self._read(name, 0, self._array(name).shape[0])
-            return self._tables[name]
+        """One of the small arrays (``windows``, ``offsets``, ``labels``, …), whole and read-only."""
+        if name not in self._tables:
+            rows = self._read(name, 0, self.array_length(name))
+            rows.flags.writeable = False  # all readers of this recording share it
+            self._tables[name] = rows
+        return self._tables[name]
 
     def window_column(self, column: str) -> np.ndarray:
         """One column of the table of windows, int64 ``[W]``; see ``WINDOW_COLUMNS``."""
         return self.table("windows")[:, layout.WINDOW_COLUMNS.index(column)]
 
     def read(self, start: int, stop: int) -> PackedWindows:
-        """Windows ``start`` to ``stop`` (exclusive). Raises :class:`UsageError` out of range."""
+        """Windows ``start`` to ``stop`` (exclusive).
+
+        Raises :class:`UsageError` out of range, :class:`CacheError` when what is stored cannot be
+        read.
+        """
         if not 0 <= start < stop <= len(self):
             raise UsageError(
                 f"{self.id}: windows {start}…{stop} asked for, it has {len(self)}; choose within."
@@ -143,53 +179,24 @@ class CachedRecording:
 
 
 class PillarCache:
-    """A pillar cache opened for reading, from a local path or an fsspec URL.
+    """A pillar cache opened for reading, from a local path or an fsspec URL. Nothing is written.
 
+    ``settings``: pass those a program relies on to have the cache refused when it has others.
     Raises :class:`UsageError` when there is nothing, :class:`CacheError` when it is not a cache this
-    release reads.
+    release reads or has other settings.
     """
 
-    def __init__(self, location: str | Path) -> None:
+    def __init__(self, location: str | Path, settings: layout.CacheSettings | None = None) -> None:
         self.location = str(location)
         if "://" not in self.location and not Path(self.location).exists():
             raise UsageError(f"{location}: no such cache; make one with `dmanet-data voxelize`.")
-        self.settings = layout.settings_of(dict(self._root.attrs), self.location)
-        self._open: dict[str, CachedRecording] = {}
-        self._lock = threading.Lock()
-
-    @cached_property
-    def _root(self) -> zarr.Group:
-        # Absolute: zarr 3.1 lists a store at the relative path "c" wrongly, taking every "c/" for it.
-        remote = "://" in self.location
-        location = self.location if remote else Path(self.location).absolute()
-        try:
-            return zarr.open_group(location, mode="r", zarr_format=3)
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            raise CacheError(
-                f"{self.location}: not a pillar cache ({type(error).__name__}); "
-                "make one with `dmanet-data voxelize`."
-            ) from None
-
-    def group(self, recording_id: str) -> zarr.Group:
-        """The zarr group of one recording, opened anew.
-
-        Raises :class:`UsageError` when the cache lacks it, :class:`CacheError` when it is damaged.
-        """
-        missing = UsageError(
-            f"{self.location}: holds no recording '{recording_id}'; `dmanet-data info` lists them."
-        )
-        try:
-            group = self._root[recording_id]
-        except KeyError:
-            raise missing from None
-        except (ValueError, TypeError) as error:  # a zarr.json that is no longer one
-            raise CacheError(
-                f"{self.location}/{recording_id}: its zarr.json is damaged ({error}); delete the "
-                "folder and run `dmanet-data voxelize` again."
-            ) from None
-        if not isinstance(group, zarr.Group) or "digests" not in group.attrs:
-            raise missing
-        return group
+        self._process = os.getpid()
+        self._store = CacheStore(self.location)
+        self._recordings: dict[str, CachedRecording] = {}
+        self._ids: tuple[str, ...] | None = None
+        self.settings = layout.settings_of(self.attributes, self.location)
+        if settings is not None:
+            layout.check_identity(self.attributes, settings, self.location)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"location": self.location}
@@ -198,29 +205,54 @@ class PillarCache:
         self.__init__(state["location"])  # type: ignore[misc]
 
     @property
+    def store(self) -> CacheStore:
+        """The files behind the cache, opened anew in a forked child."""
+        if self._process != os.getpid():
+            self._store = CacheStore(self.location)
+            self._process = os.getpid()
+        return self._store
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """Root attributes: format, versions, settings, fingerprint."""
-        return dict(self._root.attrs)
+        return dict(self.store.root.attrs)
 
-    @cached_property
+    def group(self, recording_id: str) -> zarr.Group:
+        """The zarr group of one recording, opened anew.
+
+        Raises :class:`UsageError` when the cache lacks it, :class:`CacheError` when it is damaged.
+        """
+        where = f"{self.location}/{recording_id}"
+        try:
+            group = self.store.root.get(recording_id)
+        except PipelineError:
+            raise
+        except Exception as error:  # a zarr.json that is no longer one, or the filesystem's own
+            raise CacheError(
+                f"{where}: its zarr.json cannot be read ({first_line(error)}); delete the folder "
+                "and run `dmanet-data voxelize` again."
+            ) from error
+        if not isinstance(group, zarr.Group) or "digests" not in group.attrs:
+            raise UsageError(
+                f"{self.location}: holds no recording '{recording_id}'; "
+                "`dmanet-data info --json` lists them."
+            )
+        return group
+
+    @property
     def recording_ids(self) -> tuple[str, ...]:
         """Every published recording, sorted; those of train first, then val, then test."""
-        filesystem, root = fsspec.core.url_to_fs(self.location)
-
-        def folders(path: str) -> list[str]:
-            entries = filesystem.ls(path, detail=True)
-            names = [e["name"].rstrip("/").split("/")[-1] for e in entries if e["type"] != "file"]
-            return [name for name in names if not name.startswith(".")]
-
-        # Listed as files, not as zarr nodes: one damaged recording must not hide the others.
-        found = [
-            f"{split}/{filelist}/{name}"
-            for split in folders(root)
-            for filelist in folders(f"{root}/{split}")
-            for name in folders(f"{root}/{split}/{filelist}")
-        ]
-        order = {"train": 0, "val": 1, "test": 2}
-        return tuple(sorted(found, key=lambda key: (order.get(key.split("/")[0], 3), key)))
+        if self._ids is None:
+            store = self.store
+            found = [
+                f"{split}/{filelist}/{name}"
+                for split in store.folders()
+                for filelist in store.folders(split)
+                for name in store.folders(f"{split}/{filelist}")
+            ]
+            order = {"train": 0, "val": 1, "test": 2}
+            self._ids = tuple(sorted(found, key=lambda key: (order.get(key.split("/")[0], 3), key)))
+        return self._ids
 
     def recordings(self, split: str | None = None) -> list[CachedRecording]:
         """Recordings of one split, or all of them."""
@@ -232,7 +264,6 @@ class PillarCache:
 
     def recording(self, recording_id: str) -> CachedRecording:
         """One recording by its id; raises :class:`UsageError` when the cache lacks it."""
-        with self._lock:
-            if recording_id not in self._open:
-                self._open[recording_id] = CachedRecording(self.group(recording_id), self.settings)
-            return self._open[recording_id]
+        if recording_id not in self._recordings:
+            self._recordings.setdefault(recording_id, CachedRecording(self, recording_id))
+        return self._recordings[recording_id]

@@ -57,7 +57,7 @@ def _recordings(cache: PillarCache) -> Iterator[tuple[CachedRecording, zarr.Grou
     """Every recording with a reader of its own, so that its tables are freed after it."""
     for key in cache.recording_ids:
         group = cache.group(key)
-        yield CachedRecording(group, cache.settings), group
+        yield CachedRecording(cache, key), group
 
 
 class _Collectors:

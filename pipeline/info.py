@@ -1,39 +1,125 @@
 """What a cache or a manifest is, in a few lines: contents, sizes, settings, what was left out."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from pipeline.cache import PillarCache
-from pipeline.manifest import Manifest
+import zarr
+
+from pipeline import cache_layout as layout
+from pipeline.cache import CachedRecording, PillarCache
+from pipeline.manifest import Manifest, RecordingEntry
+
+_LISTED = 8  # names shown of a longer list; JSON has all of them
 
 
-def cache_info(cache: PillarCache) -> dict[str, Any]:
-    """Facts of a cache as plain JSON values; sizes in bytes, of files on this disk."""
-    recordings = cache.recordings()
-    root = Path(cache.location)
+def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str, Any]:
+    """Facts of a cache as plain JSON values; sizes in bytes.
+
+    ``manifest``: also say how much of it the cache holds. One recording is looked at after the
+    other: attributes and array shapes only, and the file sizes from the file system.
+    """
     defects: Counter[str] = Counter()
-    for recording in recordings:
-        defects.update(recording.attributes["defects"]["counts"])
-    source_bytes = sum(
-        file["bytes"] for r in recordings for file in r.attributes["source"]["files"]
-    )
-    cache_bytes = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
-    return {
+    sensors, by_split, sources = set(), [], {}
+    arrays: dict[str, dict[str, Any]] = {
+        name: {"rows": 0, "raw_bytes": 0, "stored_bytes": 0, "compression": ""}
+        for name in layout.ARRAYS
+    }
+    left_out = repeated = 0
+    for recording_id in cache.recording_ids:
+        recording = CachedRecording(cache, recording_id)
+        for name, row in arrays.items():
+            array = recording.array(name)
+            row["rows"] += array.shape[0]
+            row["raw_bytes"] += array.nbytes
+            row["compression"] = _compression(array)
+        attributes = recording.attributes
+        defects.update(attributes["defects"]["counts"])
+        for window in attributes["defects"]["left_out"]:
+            left_out += not window["repeated"]
+            repeated += window["repeated"]
+        sensors.add("{}x{}".format(*recording.sensor))
+        by_split.append((recording.split, len(recording)))
+        sources[recording_id] = attributes["source"]["files"]
+    sizes = cache.store.sizes()
+    for path, size in sizes.items():
+        parts = path.split("/")
+        if len(parts) > 4 and parts[3] in arrays:
+            arrays[parts[3]]["stored_bytes"] += size
+    source_bytes = sum(file["bytes"] for files in sources.values() for file in files)
+    cache_bytes = sum(sizes.values())
+    facts = {
         "kind": "cache",
         **cache.attributes,
-        "sensors": sorted({f"{r.sensor[0]}x{r.sensor[1]}" for r in recordings}),
-        "recordings": len(recordings),
-        "windows": sum(len(r) for r in recordings),
-        "by_split": _by_split([(r.split, len(r)) for r in recordings]),
-        "pillars": sum(r.array_length("pillars") for r in recordings),
-        "boxes": sum(r.array_length("labels") for r in recordings),
+        "sensors": sorted(sensors),
+        "recordings": len(by_split),
+        "recording_ids": list(cache.recording_ids),
+        "windows": sum(windows for _, windows in by_split),
+        "by_split": _by_split(by_split),
+        "pillars": arrays["pillars"]["rows"],
+        "boxes": arrays["labels"]["rows"],
         "source_bytes": source_bytes,
         "cache_bytes": cache_bytes,
         "cache_to_source": cache_bytes / source_bytes if source_bytes else None,
-        "left_out": sum(len(r.attributes["defects"]["left_out"]) for r in recordings),
+        "arrays": arrays,
+        "left_out": left_out,
+        "repeated": repeated,
         "defects": dict(sorted(defects.items())),
     }
+    if manifest is not None:
+        facts["manifest"] = _completeness(sources, manifest)
+    return facts
+
+
+def _compression(array: zarr.Array) -> str:
+    """The codecs behind the plain bytes, such as ``blosc zstd 1 bitshuffle``."""
+    words: list[str] = []
+    for codec in array.compressors:
+        described: dict[str, Any] = codec.to_dict()  # type: ignore[union-attr]
+        configuration = described.get("configuration", {})
+        words.append(described["name"])
+        words += [
+            str(configuration[key])
+            for key in ("cname", "clevel", "shuffle")
+            if key in configuration
+        ]
+    return " ".join(words)
+
+
+def _completeness(sources: dict[str, list[dict[str, Any]]], manifest: Manifest) -> dict[str, Any]:
+    """How much of ``manifest`` is in a cache made from ``sources``, its files by recording."""
+    listed = {row.id: row for row in manifest.recordings}
+    missing = [key for key in listed if key not in sources]
+    changed = [key for key in listed if key in sources and _differ(sources[key], listed[key])]
+    filelists = Counter(key.rpartition("/")[0] for key in missing)
+    return {
+        "digest": manifest.digest,
+        "recordings": len(listed),
+        "complete": len(listed) - len(missing) - len(changed),
+        "missing": missing,
+        "missing_filelists": sorted(filelists),
+        "missing_bytes": sum(listed[key].bytes for key in missing),
+        "changed": changed,
+        "not_in_manifest": sorted(set(sources) - set(listed)),
+    }
+
+
+def _differ(files: list[dict[str, Any]], row: RecordingEntry) -> bool:
+    """Was a recording made from other files than the manifest lists?
+
+    What a manifest does not know (the events, where labels alone were scanned) is not compared.
+    """
+    made_from = {file["name"]: file for file in files}
+    for shard in row.shards:
+        for name, size, digest in (
+            (f"ev{shard.number:03d}.npz", shard.event_bytes, shard.event_sha256),
+            (f"lb{shard.number:03d}.npz", shard.label_bytes, shard.label_sha256),
+        ):
+            file = made_from.pop(name, {})
+            if size is not None and file.get("bytes") != size:
+                return True
+            if digest is not None and file.get("sha256") != digest:
+                return True
+    return bool(made_from)
 
 
 def manifest_info(manifest: Manifest) -> dict[str, Any]:
@@ -81,7 +167,7 @@ def info_lines(info: dict[str, Any]) -> list[str]:
             lines.append(f"{key}:" if value else f"{key}: none")
             for name, inner in value.items():
                 shown = (
-                    ", ".join(f"{count} {what}" for what, count in inner.items())
+                    ", ".join(_counted(what, n) for what, n in inner.items())
                     if isinstance(inner, dict)
                     else readable(name, inner)
                 )
@@ -89,6 +175,12 @@ def info_lines(info: dict[str, Any]) -> list[str]:
         else:
             lines.append(f"{key:<20} {readable(key, value)}")
     return lines
+
+
+def _counted(what: str, value: Any) -> str:
+    """``3 windows``, ``12.6 MB raw``; a text speaks for itself."""
+    shown = readable(what, value)
+    return shown if isinstance(value, str) else f"{shown} {what.removesuffix('_bytes')}"
 
 
 def readable(key: str, value: Any) -> str:
@@ -102,7 +194,8 @@ def readable(key: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
+        more = [f"and {len(value) - _LISTED:,} more"] if len(value) > _LISTED else []
+        return ", ".join([*map(str, value[:_LISTED]), *more]) or "none"
     return str(value)
 
 

@@ -1,40 +1,42 @@
-"""Checking a pillar cache on this disk: every digest, and that the arrays fit each other."""
+"""Checking a pillar cache: every digest, that the arrays fit each other, and that nothing is added."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import zarr
 
 from pipeline import cache_layout as layout
 from pipeline.cache import CachedRecording, PillarCache
-from pipeline.cache_writer import array_digest, attributes_digest
 from pipeline.errors import CacheError, UsageError
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with a cache: where, and what."""
+    """One thing wrong with a cache: where (a recording, or a folder above it), and what."""
 
     recording: str
     message: str
 
 
 def verify_cache(
-    root: Path, on_checked: Callable[[str], None] = lambda recording: None
+    location: str | Path, on_checked: Callable[[str], None] = lambda recording: None
 ) -> list[Finding]:
-    """Recompute every digest under ``root``; an empty list means the cache is sound.
+    """Recompute every digest of the cache at ``location``; an empty list means that it is sound.
 
-    Raises :class:`UsageError` or :class:`CacheError` when ``root`` is no cache at all.
+    Sources are not needed. Raises :class:`UsageError` or :class:`CacheError` when there is no cache
+    at all.
     """
-    if "://" in str(root):
-        raise UsageError(f"{root}: verify reads local folders; copy the cache here first.")
-    cache = PillarCache(root)
+    cache = PillarCache(location)
     findings = []
+    folders = {folder for key in cache.recording_ids for folder in _folders_above(key)}
+    for folder in sorted(folders):
+        if not _is_plain_group(cache, folder):
+            findings.append(Finding(folder, "its zarr.json is not that of a group"))
     for recording_id in cache.recording_ids:
         try:
-            problems = _check_recording(cache.recording(recording_id), root / recording_id)
+            problems = _check_recording(cache, CachedRecording(cache, recording_id))
         except (CacheError, UsageError, KeyError, TypeError, ValueError) as error:
             problems = [f"cannot be read ({error})"]
         findings += [Finding(recording_id, problem) for problem in problems]
@@ -42,20 +44,28 @@ def verify_cache(
     return findings
 
 
-def _check_recording(recording: CachedRecording, folder: Path) -> list[str]:
-    attributes: dict[str, Any] = recording.attributes
-    if attributes_digest(attributes) != attributes.get("digest"):
-        return ["its attributes do not match their digest"]
-    problems = [
-        f"the array '{name}' does not match its digest"
-        for name, expected in attributes["digests"].items()
-        if array_digest(folder / name) != expected
-    ]
-    problems += [
-        f"the array '{name}' is missing"
-        for name in layout.ARRAYS
-        if name not in attributes["digests"]
-    ]
+def _folders_above(recording_id: str) -> list[str]:
+    split, filelist, _ = recording_id.split("/")
+    return [split, f"{split}/{filelist}"]
+
+
+def _is_plain_group(cache: PillarCache, folder: str) -> bool:
+    try:
+        group = cache.store.root[folder]
+        return isinstance(group, zarr.Group) and not dict(group.attrs)
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _check_recording(cache: PillarCache, recording: CachedRecording) -> list[str]:
+    digests = recording.attributes["digests"]
+    found = {name.split("/")[0] for name in cache.store.sizes(recording.id)} - {"zarr.json"}
+    problems = [f"'{name}' is not part of it" for name in sorted(found - set(layout.ARRAYS))]
+    for name in layout.ARRAYS:
+        if name not in found or name not in digests:
+            problems.append(f"the array '{name}' is missing")
+        elif cache.store.array_digest(f"{recording.id}/{name}") != digests[name]:
+            problems.append(f"the array '{name}' does not match its digest")
     return problems or _check_offsets(recording)
 
 

@@ -1,0 +1,28 @@
+"""One window of a cache as a picture: its pillars by polarity, and its labels."""
+
+from PIL import Image
+
+from dmanet.visualization import WindowCells, draw_window
+from pipeline.cache import PillarCache
+from pipeline.labels import CLASS_NAMES
+
+
+def draw_cached_window(
+    cache: PillarCache, recording_id: str, window: int, width: int = 960
+) -> Image.Image:
+    """The window as an RGB picture, ``width`` pixels wide and in the sensor's aspect.
+
+    Raises :class:`~pipeline.errors.UsageError` when the cache lacks the recording or the window.
+    """
+    recording = cache.recording(recording_id)
+    sample = recording.read(window, window + 1)
+    negative, positive = (sample.tensors(0, polarity).coords[:, [2, 1]] for polarity in (0, 1))
+    columns, rows = cache.settings.grid
+    row = recording.table("windows")[window]
+    return draw_window(
+        WindowCells(positive, negative, (rows, columns), recording.sensor),
+        [CLASS_NAMES[number] for number in cache.settings.classes],
+        labels=sample,
+        caption=f"{recording_id} window {window}, shard {row[0]:03d} member {row[1]}",
+        width=width,
+    )

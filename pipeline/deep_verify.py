@@ -1,0 +1,197 @@
+"""Checking a pillar cache against its sources: a sample of windows is voxelized again and compared.
+
+Digests show that the cache holds what was written; this shows that what was written is what the
+sources and the kernels give.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import cache_layout as layout
+from pipeline.cache import CachedRecording, PillarCache
+from pipeline.errors import PipelineError, UsageError
+from pipeline.labels import KeptBoxes, apply_label_rules
+from pipeline.npz import NpzFile
+from pipeline.pillars import PackedWindow, Workspace, pack_window
+from pipeline.release import read_events, read_labels, shard_path
+from pipeline.verify import Finding
+
+
+@dataclass(frozen=True)
+class DeepReport:
+    """What a comparison with the sources gave.
+
+    ``windows`` were compared; ``without_sources`` are the recordings none of whose files are there.
+    """
+
+    findings: list[Finding]
+    windows: int
+    without_sources: tuple[str, ...]
+
+
+def verify_against_sources(
+    cache: PillarCache,
+    root: Path,
+    *,
+    windows: int = 64,
+    seed: int = 0,
+    on_window: Callable[[], object] = lambda: None,
+) -> DeepReport:
+    """Voxelize a sample of ``windows`` again from the release at ``root`` and compare.
+
+    The sample is drawn evenly, by ``seed``, from all windows whose source files are there; fewer are
+    compared where there are fewer. Raises :class:`UsageError` when there are none.
+    """
+    candidates = [
+        _comparable(CachedRecording(cache, recording_id), root)
+        for recording_id in cache.recording_ids
+    ]
+    bounds = np.cumsum([0, *map(len, candidates)])
+    if not bounds[-1]:
+        raise UsageError(
+            f"{root}: holds none of the files that {cache.location} was made from; give the "
+            "release's folder, or verify without the comparison."
+        )
+    chosen = np.random.default_rng(seed).choice(
+        bounds[-1], min(windows, int(bounds[-1])), replace=False
+    )
+    findings = []
+    for k, recording_id in enumerate(cache.recording_ids):
+        here = np.sort(chosen[(chosen >= bounds[k]) & (chosen < bounds[k + 1])]) - bounds[k]
+        if len(here):
+            compared = _compare(cache, recording_id, root, candidates[k][here], on_window)
+            findings += [Finding(recording_id, message) for message in compared]
+    without = tuple(
+        key for key, rows in zip(cache.recording_ids, candidates, strict=True) if not len(rows)
+    )
+    return DeepReport(findings, len(chosen), without)
+
+
+def _comparable(recording: CachedRecording, root: Path) -> np.ndarray:
+    """Windows whose event and label files are below ``root``: int64 ``[n, 5]``.
+
+    Columns: the window, shard and member of its labels, shard and member of its events.
+    """
+    numbers: dict[str, list[int]] = {"ev": [], "lb": []}
+    for file in recording.attributes["source"]["files"]:
+        name = file["name"]
+        if _source_path(root, recording.id, name).exists():
+            numbers[name[:2]].append(_number(name))
+    origin = recording.table("windows")[:, :2]  # shard, member
+    rows = np.arange(len(recording))
+    # A repeated window holds the events of the window before it.
+    source = np.maximum.accumulate(np.where(recording.window_column("repeated"), 0, rows))
+    there = np.isin(origin[:, 0], numbers["lb"]) & np.isin(origin[source, 0], numbers["ev"])
+    return np.column_stack([rows, origin, origin[source]])[there]
+
+
+def _number(file_name: str) -> int:
+    return int(file_name[2:].removesuffix(".npz"))
+
+
+def _source_path(root: Path, recording_id: str, name: str) -> Path:
+    kind = "events" if name.startswith("ev") else "labels"
+    return shard_path(root, recording_id, _number(name), kind).with_name(name)
+
+
+class _Sources:
+    """Source files of one recording, held to the digests the cache names; one of each kind open."""
+
+    def __init__(self, recording: CachedRecording, root: Path) -> None:
+        self._recording, self._root = recording, root
+        self._expected = {
+            (file["name"][:2], _number(file["name"])): file
+            for file in recording.attributes["source"]["files"]
+        }
+        self._open: dict[str, tuple[int, NpzFile | None]] = {}
+        self.problems: list[str] = []
+
+    def file(self, prefix: str, number: int) -> NpzFile | None:
+        """The file; ``None`` when it is another one than the cache was made from."""
+        if self._open.get(prefix, (None,))[0] != number:
+            self._open[prefix] = number, self._checked(self._expected[prefix, number])
+        return self._open[prefix][1]
+
+    def _checked(self, expected: dict[str, str]) -> NpzFile | None:
+        path = _source_path(self._root, self._recording.id, expected["name"])
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest == expected["sha256"]:
+            return NpzFile(path)
+        self.problems.append(
+            f"its source {path} has the sha256 {digest[:12]}…, the cache was made from "
+            f"{expected['sha256'][:12]}…"
+        )
+        return None
+
+
+def _compare(
+    cache: PillarCache,
+    recording_id: str,
+    root: Path,
+    sample: np.ndarray,
+    on_window: Callable[[], object],
+) -> Iterator[str]:
+    recording = CachedRecording(cache, recording_id)
+    rules = cache.settings.label_rules(recording.sensor)
+    sources = _Sources(recording, root)
+    workspace = Workspace(recording.pillar_settings)
+    for row, shard, member, event_shard, event_member in sample.tolist():
+        on_window()
+        event_file, label_file = sources.file("ev", event_shard), sources.file("lb", shard)
+        if event_file is None or label_file is None:
+            continue
+        try:
+            labels = read_labels(label_file, member)
+            packed = pack_window(read_events(event_file, event_member), workspace)
+            differing = [
+                *_other_pillars(recording, row, packed),
+                *_other_labels(recording, row, labels, apply_label_rules(labels, rules)),
+            ]
+        except PipelineError as error:
+            yield f"window {row} cannot be compared ({error})"
+            continue
+        if differing:
+            yield (
+                f"window {row} (shard {shard:03d}, member {member}) has other "
+                f"{', '.join(differing)} than its source gives"
+            )
+    yield from sources.problems
+
+
+def _other_pillars(recording: CachedRecording, row: int, packed: PackedWindow) -> Iterator[str]:
+    """Names of what differs between a stored window and the same window packed again."""
+    stored = recording.read(row, row + 1)
+    if not np.array_equal(stored.pillars, np.concatenate(packed.pillars)):
+        yield "pillars"
+    if not np.array_equal(stored.points, np.concatenate(packed.points)):
+        yield "points"
+    counts = packed.counts
+    facts = {
+        "t_first": packed.t_first,
+        "span": packed.span,
+        "events_read": counts.read,
+        "events_in_range": counts.in_range,
+        "events_kept": counts.kept,
+        "positive_in_range": counts.positive_in_range,
+    }
+    yield from (name for name, n in facts.items() if recording.window_column(name)[row] != n)
+
+
+def _other_labels(
+    recording: CachedRecording, row: int, labels: np.ndarray, kept: KeptBoxes
+) -> Iterator[str]:
+    """The same for labels: every box as the release has it, and those the rules keep."""
+    (r0, k0), (r1, k1) = recording.table("label_offsets")[row : row + 2]
+    raw = recording.table("labels_raw")[r0:r1, 1:]
+    expected = np.column_stack([labels[n] for n in layout.RAW_LABEL_COLUMNS[1:]]).astype(float)
+    if not np.array_equal(raw, expected, equal_nan=True):
+        yield "labels"
+    stored = recording.table("labels")[k0:k1, 1:7]
+    tracks = labels["track_id"][kept.rows]
+    if not np.array_equal(stored, np.column_stack([kept.boxes, kept.classes, tracks])):
+        yield "kept labels"
