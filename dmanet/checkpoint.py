@@ -21,6 +21,7 @@ from dmanet.config import ModelSettings, Settings, load_model_settings, load_set
 from dmanet.models.detector import DMANet
 from dmanet.pickled_names import foreign_names
 from dmanet.training_settings import RunSettings
+from dmanet.weights import to_released
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 
 CHECKPOINT_FORMAT = "dmanet-checkpoint"
@@ -180,6 +181,12 @@ def load_released(path: Path) -> dict[str, Tensor]:
             "whose 'state_dict' maps names to tensors."
         )
     return dict(state)
+
+
+def save_released(path: Path, weights: Weights) -> None:
+    """Write weights as a checkpoint that the released code loads, whole or not at all."""
+    with written_whole(path) as unfinished:
+        torch.save({"state_dict": to_released(weights.tensors, weights.settings)}, unfinished)
 
 
 def first_difference(found: Settings, wanted: Settings, prefix: str = "") -> str | None:
