@@ -103,7 +103,9 @@ def main(quick: bool, as_json: bool, work: Path, peak_of: Path | None, preset: s
     for name, rate in RATES.items():
         root = simulated_release(work, rate, recordings=2, shards=shards[name])
         for kind in ("release", "paper"):
-            figures = measure(root, work, kind, 1 if quick else 5, scaling=not quick or kind == "release")
+            figures = measure(
+                root, work, kind, 1 if quick else 5, scaling=not quick or kind == "release"
+            )
             if (kind, name) == MAIN:
                 result.update(figures)
             result.setdefault(kind, {})[name] = figures

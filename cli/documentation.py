@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from cli import data, main
+from cli.data import main as data_group
+from cli.main import main as dmanet_group
 
 TARGET = Path(__file__).parents[1] / "docs" / "commands.md"
 
@@ -14,7 +15,7 @@ def commands_page() -> str:
     parts = [
         "# Commands\n\nWritten by `make docs` from the commands' own help; a test keeps it true.\n"
     ]
-    for program, group in (("dmanet-data", data.main), ("dmanet", main.main)):
+    for program, group in (("dmanet-data", data_group), ("dmanet", dmanet_group)):
         parts.append(f"## {program}\n\n{_help(group, program)}")
         for name in sorted(group.commands):
             title = f"{program} {name}"

@@ -12,6 +12,7 @@ import struct
 import zipfile
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from isal import isal_zlib
@@ -20,7 +21,7 @@ from pipeline.defects import Defect
 from pipeline.errors import ShardError
 
 _MAX_DEFLATE_RATIO = 1032  # no deflate stream expands further; a larger promise is damage
-_InflateError: type[Exception] = isal_zlib.error
+_InflateError = cast(type[Exception], isal_zlib.error)
 _LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")  # zip local file header, 30 bytes
 # The header numpy writes, version 1.0; any other form goes through numpy's own reader.
 _NPY_HEADER = re.compile(
