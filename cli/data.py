@@ -360,29 +360,29 @@ def voxelize(
       3    complete, but windows are left out or repeated (in this run or an earlier one)
       130  stopped by Ctrl-C, 143 by SIGTERM; the same command continues
     """
-    from pipeline.cache import PillarCache
-    from pipeline.cache_layout import CacheSettings
-    from pipeline.info import cache_info
-    from pipeline.parallel import Stopped
-    from pipeline.release import SENSOR_SIZE
-    from pipeline.voxelize import voxelize as make_cache
-    from pipeline.voxelize_report import write_report
-    from pipeline.voxelize_source import open_source
-
-    settings = CacheSettings(
-        preset=preset,
-        grid=grid,
-        time_cells=time_cells,
-        max_points=max_points,
-        max_pillars=max_pillars,
-        dedup=dedup,
-        overflow=overflow,
-        min_diagonal=min_diagonal,
-        min_side=min_side,
-        classes=class_numbers(classes),
-    )
-    opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
     with stop_requests() as request:
+        from pipeline.cache import PillarCache
+        from pipeline.cache_layout import CacheSettings
+        from pipeline.info import cache_info
+        from pipeline.parallel import Stopped
+        from pipeline.release import SENSOR_SIZE
+        from pipeline.voxelize import voxelize as make_cache
+        from pipeline.voxelize_report import write_report
+        from pipeline.voxelize_source import open_source
+
+        settings = CacheSettings(
+            preset=preset,
+            grid=grid,
+            time_cells=time_cells,
+            max_points=max_points,
+            max_pillars=max_pillars,
+            dedup=dedup,
+            overflow=overflow,
+            min_diagonal=min_diagonal,
+            min_side=min_side,
+            classes=class_numbers(classes),
+        )
+        opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
         progress = Progress(request, quiet)
         try:
             report = make_cache(

@@ -1,0 +1,75 @@
+"""Tasks for the tests of running tasks; at module level, so that worker processes find them."""
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.build_folder import BuildFolder
+from pipeline.errors import DataError
+from pipeline.parallel import Watcher
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to do in ``folder``, where every attempt leaves a line in the file ``name``."""
+
+    name: str
+    folder: Path
+    kind: str = "succeed"
+
+    @property
+    def attempts(self) -> int:
+        file = self.folder / self.name
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def do(task: Task, tick: Callable[[int], None]) -> str:
+    with (task.folder / task.name).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    tick(3)
+    if task.kind == "fail on purpose":
+        raise DataError(f"{task.name}: is not what it should be.")
+    if task.kind == "have a defect":
+        raise ZeroDivisionError("an unforeseen\ndivision")
+    if task.kind == "fail once" and task.attempts == 1:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), task.name)
+    if task.kind == "always fail":
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), task.name)
+    if task.kind == "lose the worker once" and task.attempts == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task.kind == "always lose the worker":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task.kind == "work until abandoned":
+        folder = BuildFolder(task.folder / "run")
+        try:
+            while True:
+                tick(0)
+                folder.check()
+                time.sleep(0.01)
+        finally:
+            folder.remove()
+    tick(4)
+    return f"{task.name} done"
+
+
+class Recorder(Watcher):
+    """Remembers what it was told; asks to stop once ``stop_when`` holds."""
+
+    def __init__(self, stop_when: Callable[[], bool] = lambda: False) -> None:
+        self.amount = 0
+        self.outcomes: list = []
+        self.notes: list[str] = []
+        self.should_stop = stop_when
+
+    def progressed(self, amount: int) -> None:
+        self.amount += amount
+
+    def finished(self, outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def noted(self, sentence: str) -> None:
+        self.notes.append(sentence)

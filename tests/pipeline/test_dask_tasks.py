@@ -1,0 +1,152 @@
+"""Tasks on dask: worker processes of this machine, and a real cluster on the loopback device."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.build_folder import discard
+from pipeline.dask_tasks import run_on_workers
+from pipeline.errors import DataError, UsageError
+from pipeline.parallel import ATTEMPTS, Done, Stopped
+from tests.pipeline.tasks import Recorder, Task, do
+
+REPOSITORY = Path(__file__).parents[2]
+QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@contextmanager
+def dask(*arguments: object) -> Iterator[subprocess.Popen]:
+    """A `dask` command that runs until the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dask", *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def running_scheduler() -> Iterator[tuple[str, subprocess.Popen]]:
+    port = free_port()
+    with dask("scheduler", "--host", "127.0.0.1", "--port", port, *QUIET) as process:
+        yield f"tcp://127.0.0.1:{port}", process
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[str]:
+    """Address of a scheduler with two worker processes."""
+    local = tmp_path_factory.mktemp("dask")
+    options = ("--host", "127.0.0.1", "--nthreads", 1, *QUIET, "--local-directory", local)
+    with (
+        running_scheduler() as (address, _),
+        dask("worker", address, *options),
+        dask("worker", address, *options),
+    ):
+        from distributed import Client
+
+        with Client(address, timeout="60s", set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield address
+
+
+def run(folder: Path, watcher: Recorder, where: dict, **kinds: str):
+    """Outcomes by key, and the tasks."""
+    tasks = {name: Task(name, folder, kind) for name, kind in kinds.items()}
+    scratch = folder / "run"
+    scratch.mkdir()
+    with closing(run_on_workers(do, tasks, watcher, lambda: discard(scratch), **where)) as outcomes:
+        for outcome in outcomes:
+            watcher.finished(outcome)
+    return {outcome.key: outcome for outcome in watcher.outcomes}, tasks
+
+
+def test_a_cluster_does_the_tasks_and_tells_what_failed(cluster, tmp_path):
+    watcher = Recorder()
+    outcomes, tasks = run(
+        tmp_path,
+        watcher,
+        {"scheduler": cluster},
+        a="succeed",
+        b="fail once",
+        c="always fail",
+        d="fail on purpose",
+        e="have a defect",
+    )
+    assert outcomes["a"] == Done("a", "a done")
+    assert outcomes["b"] == Done("b", "b done")
+    assert "Stale file handle" in str(outcomes["c"].error)
+    assert str(outcomes["d"].error) == "d: is not what it should be."
+    assert str(outcomes["e"].error) == "ZeroDivisionError: an unforeseen division"
+    assert "in do" in outcomes["e"].trace
+    assert [task.attempts for task in tasks.values()] == [1, 2, ATTEMPTS, 1, 1]
+    assert watcher.amount == 7 + 7 + 3 + 3 + 3
+
+
+def test_a_lost_worker_s_task_is_done_by_another_and_one_that_kills_all_is_given_up(tmp_path):
+    watcher = Recorder()
+    outcomes, tasks = run(
+        tmp_path, watcher, {"workers": 2}, a="always lose the worker", b="lose the worker once"
+    )
+    assert "every worker that tried it died" in str(outcomes["a"].error)
+    assert len(str(outcomes["a"].error).splitlines()) == 1
+    assert outcomes["b"] == Done("b", "b done")
+    assert tasks["a"].attempts >= 4
+
+
+def test_a_request_to_stop_ends_running_and_waiting_tasks_which_leave_nothing(cluster, tmp_path):
+    kinds = dict.fromkeys("abcde", "work until abandoned")
+    watcher = Recorder(stop_when=lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists())
+    with pytest.raises(Stopped):
+        run(tmp_path, watcher, {"scheduler": cluster}, **kinds)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left <= set("abcde")
+    before = {name: Task(name, tmp_path).attempts for name in "abcde"}
+    time.sleep(0.5)
+    assert {name: Task(name, tmp_path).attempts for name in "abcde"} == before
+    # The workers are free again.
+    (tmp_path / "next").mkdir()
+    outcomes, _ = run(tmp_path / "next", Recorder(), {"scheduler": cluster}, a="succeed")
+    assert outcomes["a"] == Done("a", "a done")
+
+
+def test_an_address_without_a_scheduler_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.dask_tasks._CONNECT", "2s")
+    for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense://"):
+        with pytest.raises(UsageError, match="no dask scheduler answers there") as caught:
+            list(run_on_workers(do, {}, Recorder(), lambda: None, scheduler=address))
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_cluster_without_workers_is_told_and_waited_for_and_its_loss_is_one_sentence(tmp_path):
+    with running_scheduler() as (address, process):
+        watcher = Recorder()
+
+        def lose_it() -> bool:
+            if watcher.notes and process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+            return False
+
+        watcher.should_stop = lose_it
+        with pytest.raises(DataError, match="scheduler was lost"):
+            run(tmp_path, watcher, {"scheduler": address}, a="succeed")
+        assert "no worker yet" in watcher.notes[0]

@@ -1,0 +1,61 @@
+"""Tasks in this process: what is tried again, what is given up, and stopping."""
+
+import pytest
+
+from pipeline import parallel
+from pipeline.parallel import ATTEMPTS, Done, Failed, Stopped, run_here
+from tests.pipeline.tasks import Recorder, Task, do
+
+
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch):
+    monkeypatch.setattr(parallel, "PAUSE", 0)
+
+
+def run(folder, watcher, **kinds):
+    tasks = {name: Task(name, folder, kind) for name, kind in kinds.items()}
+    return tasks, list(run_here(do, tasks, watcher))
+
+
+def test_tasks_are_done_in_order_and_their_progress_is_told(tmp_path):
+    watcher = Recorder()
+    _, outcomes = run(tmp_path, watcher, b="succeed", a="succeed")
+    assert outcomes == [Done("b", "b done"), Done("a", "a done")]
+    assert watcher.amount == 14
+
+
+def test_a_passing_fault_of_the_machine_is_tried_again_and_counted_once(tmp_path):
+    watcher = Recorder()
+    tasks, outcomes = run(tmp_path, watcher, a="fail once")
+    assert outcomes == [Done("a", "a done")]
+    assert tasks["a"].attempts == 2
+    assert watcher.amount == 7
+
+
+def test_failed_tasks_are_named_and_the_others_finish(tmp_path):
+    watcher = Recorder()
+    tasks, outcomes = run(
+        tmp_path, watcher, a="always fail", b="fail on purpose", c="have a defect", d="succeed"
+    )
+    stale, refused, defect, good = outcomes
+    assert good == Done("d", "d done")
+    assert isinstance(stale, Failed)
+    assert (
+        str(stale.error)
+        == f"a: Stale file handle, tried {ATTEMPTS} times; restore it and run again."
+    )
+    assert (refused.key, str(refused.error)) == ("b", "b: is not what it should be.")
+    assert str(defect.error) == "ZeroDivisionError: an unforeseen division"
+    assert "in do" in defect.trace
+    assert stale.trace is refused.trace is None
+    assert [task.attempts for task in tasks.values()] == [ATTEMPTS, 1, 1, 1]
+    assert watcher.amount == 3 + 3 + 7  # what the given-up attempts read is taken back
+
+
+def test_a_request_to_stop_ends_the_task_at_its_next_tick(tmp_path):
+    tasks = {name: Task(name, tmp_path) for name in "abc"}
+    watcher = Recorder(stop_when=lambda: len(watcher.outcomes) == 1)
+    with pytest.raises(Stopped):
+        watcher.outcomes.extend(run_here(do, tasks, watcher))
+    assert watcher.outcomes == [Done("a", "a done")]
+    assert [task.attempts for task in tasks.values()] == [1, 1, 0]
