@@ -7,6 +7,7 @@ import torch
 from dmanet.config import AnchorSettings
 from dmanet.detections import decode_detections, select_detections
 from dmanet.models.anchors import anchors_for
+from dmanet.nms import grouped_nms
 from pipeline.errors import DataError
 
 GRID = (512, 512)
@@ -86,7 +87,10 @@ def scores_of(*frames):
 
 
 def test_frames_of_a_batch_do_not_suppress_each_other():
-    """The release runs one NMS over the boxes of all images of a batch."""
+    """The release runs one NMS over the boxes of all images of a batch, and loses the second."""
+    mixed = grouped_nms(ANCHORS[:2].numpy(), np.array([0.9, 0.8]), np.array([0, 0]), 0.5)
+    assert mixed.tolist() == [0]
+
     scores = scores_of({(0, 0): 0.9}, {(1, 0): 0.8}, {})
     found = select_detections(scores, torch.zeros(3, 4, 4), ANCHORS, GRID, 0.1)
     assert [len(frame) for frame in found] == [1, 1, 0]

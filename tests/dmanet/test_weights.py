@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from dmanet.config import MODEL_PRESETS
+from dmanet.config import MODEL_PRESETS, ModelSettings
 from dmanet.models.detector import DMANet
 from dmanet.weights import UNUSED_RELEASED, from_released, released_names, to_released
 from pipeline.errors import CheckpointError
@@ -44,9 +44,12 @@ def test_golden_weights_survive_the_way_in_and_out(released_state):
     assert out[UNUSED_RELEASED].shape == released_state[UNUSED_RELEASED].shape
 
 
-@pytest.mark.parametrize("preset", ["dmanet34", "tiny"])
-def test_other_architectures_survive_the_way_out_and_in(preset):
-    settings = MODEL_PRESETS[preset]
+@pytest.mark.parametrize(
+    "settings",
+    [MODEL_PRESETS["dmanet34"], MODEL_PRESETS["tiny"], ModelSettings(depth=50, stem_width=8)],
+    ids=["dmanet34", "tiny", "bottleneck"],
+)
+def test_other_architectures_survive_the_way_out_and_in(settings):
     ours = DMANet(settings).state_dict()
     back = from_released(to_released(ours, settings), settings)
     assert back.keys() == ours.keys()

@@ -60,7 +60,11 @@ def test_class_choice_drops_and_renumbers():
 
 def test_more_than_sixty_boxes_are_all_kept_and_counted():
     labels = boxes(*[(10 * k, 100, 100, 100) for k in range(75)])
-    assert len(apply_label_rules(labels, LabelRules()).boxes) == 75
+    kept = apply_label_rules(labels, LabelRules()).boxes
+    assert len(kept) == 75
+    padded = np.full((60, 5), -1.0)  # what the release copies a window's boxes into
+    with pytest.raises(ValueError, match="broadcast"):
+        padded[: len(kept), :4] = kept
     assert label_defects(labels, (1280, 720)) == {Defect.OVER_60_BOXES: 15}
 
 

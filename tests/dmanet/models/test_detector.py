@@ -115,6 +115,24 @@ def test_gradients_of_a_sequence_at_once_equal_those_of_its_steps(random_pillars
 
 
 @torch.no_grad()
+def test_training_statistics_cover_all_frames_of_all_steps(random_pillars, lively_model):
+    # The release's cover the frames of one step, and are updated once a step.
+    model = lively_model(SMALL).train()
+    pillars = [random_pillars([40, 10, 0, 5, 80, 3], SMALL, seed) for seed in (1, 2)]
+    norm = model.backbone.stem_norm
+    before = norm.running_mean.clone()
+    seen = []
+    handle = norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model(*pillars, 3, 2)
+    handle.remove()
+    (features,) = seen  # one call for T * B = 6 frames
+    assert len(features) == 6
+    mean = features.mean(dim=(0, 2, 3))
+    expected = before + norm.momentum * (mean - before)
+    torch.testing.assert_close(norm.running_mean, expected)
+
+
+@torch.no_grad()
 def test_a_reset_sequence_is_a_new_one_whatever_came_before(random_pillars, lively_model):
     model = lively_model(SMALL)
     pillars = [random_pillars([30] * 4, SMALL, seed) for seed in (1, 2)]

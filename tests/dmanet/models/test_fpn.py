@@ -60,6 +60,17 @@ def test_one_pass_over_two_paths_is_the_sum_of_their_pyramids(levels, size):
         torch.testing.assert_close(one, two, atol=2e-5, rtol=0)
 
 
+def test_twice_a_coarser_level_does_not_fit_an_odd_one():
+    # 720 cells are 45 rows at stride 16 and 23 at stride 32: the release, which doubles, fails.
+    _, fine, coarse = features_of(720, 1280)
+    with pytest.raises(RuntimeError, match="must match the size"):
+        fine + nn.functional.interpolate(coarse, scale_factor=2)
+    pyramid = FeaturePyramid((6, 12, 12), 8, (3, 4, 5))
+    assert [tuple(x.shape[2:]) for x in pyramid(features_of(720, 1280))] == [
+        (90, 160), (45, 80), (23, 40),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("levels", LEVELS)
 def test_both_pyramids_have_every_level_asked_for_at_sizes_rounded_up(levels):
     features = features_of(90, 33)

@@ -137,6 +137,30 @@ def test_few_or_no_pillars_give_finite_features_gradients_and_statistics(
     assert net.norm.running_var.isfinite().all()
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_polarity_without_pillars_crashes_the_release_and_not_ours(random_pillars, training):
+    # The release takes each window and polarity alone: [1, features, pillars, slots].
+    with pytest.raises(RuntimeError, match="input size"):
+        torch.nn.Conv2d(6, 8, 1)(torch.zeros(1, 6, 0, 5))
+    net = PillarNet(8, 5).train(training)
+    few, none = random_pillars([3], SMALL), none_like(random_pillars([3], SMALL))
+    assert [len(features) for features in net(few, none)] == [3, 0]
+    assert [len(features) for features in net(none, none)] == [0, 0]
+
+
+def test_batch_statistics_cover_every_pillar_of_both_polarities_and_all_frames(random_pillars):
+    positive, negative = random_pillars([40, 25], SMALL, 3), random_pillars([0, 30], SMALL, 4)
+    net = PillarNet(8, 5).train()
+    net(positive, negative)
+    slots = torch.cat([point_features(positive), point_features(negative)], dim=2)  # padding too
+    hidden = torch.einsum("cf,fsp->csp", net.point_conv.weight.flatten(1), slots).flatten(1)
+    hidden = hidden + net.point_conv.bias[:, None]
+    momentum = net.norm.momentum
+    torch.testing.assert_close(net.norm.running_mean, momentum * hidden.mean(dim=1))
+    expected = (1 - momentum) + momentum * hidden.var(dim=1)
+    torch.testing.assert_close(net.norm.running_var, expected)
+
+
 def test_sample_statistics_are_those_of_one_call_for_each_frame_and_polarity(random_pillars):
     positive, negative = (
         random_pillars([40, 0, 25], SMALL, 3),

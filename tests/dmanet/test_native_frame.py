@@ -1,0 +1,65 @@
+"""The sensor's own 720x1280 frame as the grid, from shards to a training step and a result."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dmanet.checkpoint import Weights
+from dmanet.config import AnchorSettings, ModelSettings
+from dmanet.data import collate
+from dmanet.decoding import decode_batch
+from dmanet.evaluation import evaluate
+from dmanet.losses import detection_loss
+from dmanet.models.anchors import anchors_for
+from dmanet.models.detector import DMANet
+from dmanet.streaming import StreamSettings
+from pipeline.cache import PillarCache
+from pipeline.cache_layout import CacheSettings
+from pipeline.npz import NpzFile
+from pipeline.release import SENSOR_SIZE, read_events, shard_path, walk_release
+from pipeline.voxelize import voxelize
+from tests.pipeline.releases import write_recording
+
+RECORDING = "test/testfilelist00/native"
+NETWORK = ModelSettings(
+    grid_size=(720, 1280),
+    stem_width=4,
+    feature_size=8,
+    head_convs=1,
+    anchors=AnchorSettings(scales=(1.0,), ratios=(1.0,)),
+)
+
+
+@pytest.mark.parametrize("preset", ["release", "paper"])
+def test_the_native_frame_is_voxelized_trained_and_scored(tmp_path: Path, preset):
+    write_recording(tmp_path / "release", RECORDING, shards=(1,))
+    settings = CacheSettings(preset=preset, grid=SENSOR_SIZE)
+    voxelize(walk_release(tmp_path / "release"), lambda key: SENSOR_SIZE, tmp_path / "c", settings)
+    cache = PillarCache(tmp_path / "c")
+    batch = collate([cache.recording(RECORDING).read(0, 2)])
+    positive, negative = decode_batch(batch)
+
+    # A cell is a pixel: the pillars of a window are the pixels of its events but those of the last
+    # instant.
+    shard = NpzFile(shard_path(tmp_path / "release", RECORDING, 1, "events"))
+    events = read_events(shard, 0)
+    events = events[events["t"] < events["t"].max()]
+    pixels = set(zip(events["x"].tolist(), events["y"].tolist(), strict=True))
+    cells = torch.cat([p.coords[p.coords[:, 0] == 0] for p in (positive, negative)])
+    assert {(x, y) for _, _, y, x in cells.tolist()} == pixels
+
+    torch.manual_seed(0)
+    model = DMANet(NETWORK).train()
+    output, _ = model(positive, negative, 2, 1, None, batch.reset)
+    anchors = anchors_for(NETWORK.grid_size, NETWORK.anchors)
+    loss = sum(detection_loss(output.logits, output.deltas, anchors, batch.targets).values())
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+    weights = Weights(NETWORK, model.state_dict(), None, "native")
+    stream = StreamSettings(torch.device("cpu"), "fp32", steps=5)
+    result = evaluate(weights, cache, "prophesee", "test", stream)
+    assert result.rows[0].windows <= 10
+    assert all(np.isfinite(row.map50) for row in result.rows if row.map50 is not None)
