@@ -55,13 +55,13 @@ def verify(
             )
         findings = report.findings
         without = len(report.without_sources)
-        gone = f" (the sources of {without} recordings are not there)" if without else ""
+        gone = f" (recordings whose sources are not there: {without})" if without else ""
         passed.append(f"{report.windows} windows are what {sources} gives{gone}")
     for finding in findings:
         click.echo(f"{finding.recording}: {finding.message}", err=True)
     if findings:
         click.echo(
-            f"{cache}: {len(findings)} faults; delete the recordings named above and run "
+            f"{cache}: faults found: {len(findings)}; delete the recordings named above and run "
             "`dmanet-data voxelize` again.",
             err=True,
         )

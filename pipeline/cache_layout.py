@@ -132,12 +132,14 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
     expected = describe(settings)
     flat_found = {**found, **found.get("settings", {})}
     flat_expected = {**expected, **expected["settings"]}
-    for key in ("format", "version", "kernel_version", *expected["settings"]):
+    ours = "format", "version", "kernel_version"
+    for key in (*ours, *expected["settings"], "fingerprint"):
         if flat_found.get(key) != flat_expected[key]:
+            same = "release of this software" if key in ours else "setting"
             raise CacheError(
                 f"{where}: the cache was made with {key} = {json.dumps(flat_found.get(key))}, "
                 f"this run asks for {json.dumps(flat_expected[key])}; "
-                "use the same setting or another folder."
+                f"use the same {same} or another folder."
             )
 
 

@@ -103,12 +103,16 @@ class CacheStore:
             for e in entries
         ]
 
+    def read(self, path: str) -> bytes:
+        """The bytes of one file."""
+        with self._reaching():
+            return self._files.cat_file(self._at(path))
+
     def array_digest(self, array: str) -> str:
         """The digest of the files of the array at this path, as the writer computes it."""
         digest = hashlib.sha256()
         for name in sorted(self.sizes(array), key=lambda name: name.split("/")):
-            with self._reaching():
-                data = self._files.cat_file(self._at(f"{array}/{name}"))
+            data = self.read(f"{array}/{name}")
             digest.update(f"{name}\0{len(data)}\0".encode())
             digest.update(data)
         return digest.hexdigest()
