@@ -110,6 +110,11 @@ def test_training_lowers_the_loss(cache, tmp_path: Path):
     assert sum(found[-6:]) < 0.85 * sum(found[:6])  # boxes at random places: only by heart
 
 
+def test_the_paper_preset_trains_too(paper_cache, tmp_path: Path):
+    train(paper_cache, small_run("training.epochs=1"), tmp_path / "run", device=CPU)
+    assert all(math.isfinite(loss) for loss in losses(tmp_path / "run"))
+
+
 def test_equal_runs_have_equal_losses_whatever_the_workers(finished, cache, tmp_path: Path):
     train(cache, small_run(), tmp_path / "again", device=CPU, workers=2)
     assert losses(tmp_path / "again") == losses(finished)
