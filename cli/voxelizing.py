@@ -53,12 +53,7 @@ class Progress(Watcher):
 def print_outcome(report: "VoxelizeReport") -> None:
     """What is not in the cache, and why, on stderr."""
     for window in report.left_out[:_LISTED]:
-        what = "repeated" if window.repeated else "left out"
-        click.echo(
-            f"{what}: {window.recording} shard {window.shard:03d} window {window.member}: "
-            f"{window.defect.value}",
-            err=True,
-        )
+        click.echo(str(window), err=True)
     more = len(report.left_out) - _LISTED
     if more > 0:
         click.echo(f"and {more} windows more; --report FILE lists all.", err=True)

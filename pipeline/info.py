@@ -1,6 +1,7 @@
 """What a cache or a manifest is, in a few lines: contents, sizes, settings, what was left out."""
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import zarr
@@ -8,6 +9,8 @@ import zarr
 from pipeline import cache_layout as layout
 from pipeline.cache import CachedRecording, PillarCache
 from pipeline.manifest import Manifest, RecordingEntry
+from pipeline.voxelize_recording import LeftOut
+from pipeline.voxelize_report import left_out_windows
 
 _LISTED = 8  # names shown of a longer list; JSON has all of them
 
@@ -24,7 +27,7 @@ def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str
         name: {"rows": 0, "raw_bytes": 0, "stored_bytes": 0, "compression": ""}
         for name in layout.ARRAYS
     }
-    left_out = repeated = 0
+    affected: list[LeftOut] = []
     for recording_id in cache.recording_ids:
         recording = CachedRecording(cache, recording_id)
         for name, row in arrays.items():
@@ -34,9 +37,7 @@ def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str
             row["compression"] = _compression(array)
         attributes = recording.attributes
         defects.update(attributes["defects"]["counts"])
-        for window in attributes["defects"]["left_out"]:
-            left_out += not window["repeated"]
-            repeated += window["repeated"]
+        affected += left_out_windows(recording_id, attributes)
         sensors.add("{}x{}".format(*recording.sensor))
         by_split.append((recording.split, len(recording)))
         sources[recording_id] = attributes["source"]["files"]
@@ -61,9 +62,10 @@ def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str
         "cache_bytes": cache_bytes,
         "cache_to_source": cache_bytes / source_bytes if source_bytes else None,
         "arrays": arrays,
-        "left_out": left_out,
-        "repeated": repeated,
+        "left_out": sum(not window.repeated for window in affected),
+        "repeated": sum(window.repeated for window in affected),
         "defects": dict(sorted(defects.items())),
+        "left_out_windows": [asdict(window) for window in affected],
     }
     if manifest is not None:
         facts["manifest"] = _completeness(sources, manifest)
@@ -195,8 +197,12 @@ def readable(key: str, value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         more = [f"and {len(value) - _LISTED:,} more"] if len(value) > _LISTED else []
-        return ", ".join([*map(str, value[:_LISTED]), *more]) or "none"
+        return ", ".join([*map(_item, value[:_LISTED]), *more]) or "none"
     return str(value)
+
+
+def _item(item: Any) -> str:
+    return str(LeftOut(**item)) if isinstance(item, dict) else str(item)
 
 
 def format_bytes(count: int) -> str:

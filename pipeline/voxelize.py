@@ -90,6 +90,7 @@ def voxelize(
                 f"Stopped with {complete} of {len(recordings)} recordings complete; run the same "
                 "command again to continue."
             ) from None
+    report.left_out.sort(key=lambda window: window.place)
     return report
 
 

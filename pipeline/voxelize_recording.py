@@ -22,6 +22,7 @@ from pipeline.labels import label_defects
 from pipeline.npz import NpzFile
 from pipeline.pillars import PackedWindow, Workspace, pack_window
 from pipeline.release import (
+    SPLITS,
     WINDOW_US,
     WINDOWS_PER_SHARD,
     RecordingFiles,
@@ -46,9 +47,17 @@ class LeftOut:
     defect: Defect
     repeated: bool = False
 
+    def __str__(self) -> str:
+        what = "repeated" if self.repeated else "left out"
+        return (
+            f"{what}: {self.recording} shard {self.shard:03d} window {self.member}: {self.defect}"
+        )
+
     @property
-    def place(self) -> tuple[str, int, int]:
-        return self.recording, self.shard, self.member
+    def place(self) -> tuple[int, str, int, int]:
+        """Sorts windows as a release does: train, val, test, then by recording, shard, member."""
+        split = SPLITS.index(self.recording.split("/")[0])
+        return split, self.recording, self.shard, self.member
 
 
 @dataclass

@@ -61,7 +61,7 @@ def write_report(report: VoxelizeReport, cache: Path, path: Path) -> None:
         },
         "windows": windows,
         "defects": dict(sorted(defects.items())),
-        "left_out": [asdict(w) for w in sorted(report.left_out, key=lambda w: w.place)],
+        "left_out": [asdict(window) for window in report.left_out],
         "failed": [{"recording": f.key, "message": str(f.error)} for f in report.failed],
         "waiting": sorted(report.waiting),
     }

@@ -1,6 +1,8 @@
 """Tasks on dask: worker processes of this machine, and a real cluster on the loopback device."""
 
+import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,11 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.kill_writer import content
 from pipeline.build_folder import discard
 from pipeline.dask_tasks import run_on_workers
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError, ShardError, UsageError
 from pipeline.parallel import ATTEMPTS, Done, Stopped
+from pipeline.release import shard_path
+from pipeline.verify import verify_cache
+from tests.pipeline.releases import damage_member, write_recording
 from tests.pipeline.tasks import Recorder, Task, do
+from tests.pipeline.voxelized import run as voxelizing
 
 REPOSITORY = Path(__file__).parents[2]
 QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
@@ -127,6 +134,70 @@ def test_a_request_to_stop_ends_running_and_waiting_tasks_which_leave_nothing(cl
     (tmp_path / "next").mkdir()
     outcomes, _ = run(tmp_path / "next", Recorder(), {"scheduler": cluster}, a="succeed")
     assert outcomes["a"] == Done("a", "a done")
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "release"
+    for k in range(6):
+        write_recording(
+            root, f"train/trainfilelist00/rec_{k}", (1, 2, 3), events_per_window=3000, seed=k
+        )
+    return root
+
+
+@pytest.fixture(scope="module")
+def calm(release) -> dict[str, str]:
+    """Content of a cache that one process made."""
+    voxelizing(release, release.parent / "calm")
+    return content(release.parent / "calm")
+
+
+def test_a_cluster_makes_the_cache_that_one_process_makes(cluster, release, calm, tmp_path):
+    report = voxelizing(release, tmp_path / "c", scheduler=cluster)
+    assert len(report.made) == 6
+    assert content(tmp_path / "c") == calm
+
+
+def test_a_cluster_that_outlives_its_killed_client_does_not_disturb_the_next_run(
+    cluster, release, calm, tmp_path
+):
+    context = multiprocessing.get_context("spawn")
+    for _ in range(2):
+        client = context.Process(
+            target=voxelizing, args=(release, tmp_path / "c"), kwargs={"scheduler": cluster}
+        )
+        client.start()
+        while client.is_alive() and not any((tmp_path / "c").glob(".building/*/*")):
+            time.sleep(0.005)
+        client.kill()
+        client.join()
+    voxelizing(release, tmp_path / "c", scheduler=cluster)
+    assert content(tmp_path / "c") == calm
+
+
+def test_fail_stops_every_worker_and_leaves_nothing_half_written(cluster, release, tmp_path):
+    damaged = tmp_path / "release"
+    shutil.copytree(release, damaged)
+    damage_member(shard_path(damaged, "train/trainfilelist00/rec_0", 2, "events"), "e3")
+    with pytest.raises(ShardError, match=r"ev002\.npz"):
+        voxelizing(damaged, tmp_path / "c", scheduler=cluster, on_corrupt="fail")
+    assert {path.name for path in (tmp_path / "c").iterdir()} <= {"train", "zarr.json"}
+    assert verify_cache(tmp_path / "c") == []
+
+
+def test_a_file_that_workers_cannot_read_fails_its_recording_and_no_other(
+    cluster, release, tmp_path
+):
+    broken = tmp_path / "release"
+    shutil.copytree(release, broken)
+    events = shard_path(broken, "train/trainfilelist00/rec_0", 2, "events")
+    events.unlink()
+    events.mkdir()
+    report = voxelizing(broken, tmp_path / "c", scheduler=cluster)
+    assert [failed.key for failed in report.failed] == ["train/trainfilelist00/rec_0"]
+    assert f"{events}: Is a directory" in str(report.failed[0].error)
+    assert len(report.made) == 5
 
 
 def test_an_address_without_a_scheduler_is_one_sentence(tmp_path, monkeypatch):

@@ -1,20 +1,18 @@
-"""Shards to cache: what each fault leads to, continuing, and being killed."""
+"""Shards to cache: every fault has a name, and a policy says what becomes of it."""
 
-import hashlib
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+import json
+from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from benchmarks.kill_writer import content
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.defects import Defect
-from pipeline.errors import CacheError, ShardError, UsageError
+from pipeline.defects import FATAL, Defect
+from pipeline.errors import ShardError, UsageError
+from pipeline.info import cache_info
 from pipeline.release import (
     EVENT_DTYPE,
     LABEL_DTYPE,
@@ -23,69 +21,26 @@ from pipeline.release import (
     walk_release,
     write_shard,
 )
-from pipeline.verify import verify_cache
+from pipeline.simulation import SimulationSettings, simulate_release
+from pipeline.statistics import collect_statistics
 from pipeline.voxelize import voxelize
-from pipeline.voxelize_report import VoxelizeReport
-from tests.pipeline.releases import damage_member, random_events, write_recording
-
-RECORDING = "train/trainfilelist00/rec_a"
-SETTINGS = CacheSettings(grid=(128, 128))
-
-
-def run(root: Path, cache: Path, **options) -> VoxelizeReport:
-    return voxelize(walk_release(root), lambda recording: (1280, 720), cache, SETTINGS, **options)
-
-
-def content(cache: Path) -> dict[str, str]:
-    """Digest of every file of a cache."""
-    return {
-        path.relative_to(cache).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(cache.rglob("*"))
-        if path.is_file()
-    }
+from pipeline.voxelize_recording import LeftOut
+from pipeline.voxelize_report import write_report
+from tests.pipeline.releases import random_events, write_recording
+from tests.pipeline.voxelized import (
+    FATAL_AND_WINDOWS_LOST,
+    RECORDING,
+    SETTINGS,
+    damage,
+    run,
+)
 
 
 @pytest.fixture
-def release(tmp_path) -> Path:
+def release(tmp_path):
     root = tmp_path / "release"
     write_recording(root, RECORDING, shards=(1, 2))
     return root
-
-
-def damage(root: Path, defect: Defect) -> None:
-    """Plant one fault in shard 2."""
-    events = shard_path(root, RECORDING, 2, "events")
-    labels = shard_path(root, RECORDING, 2, "labels")
-    if defect is Defect.BAD_CRC:
-        damage_member(events, "e3")
-    elif defect is Defect.MISSING_EVENT_FILE:
-        events.unlink()
-    elif defect is Defect.MISSING_LABEL_FILE:
-        labels.unlink()
-    elif defect is Defect.UNREADABLE_FILE:
-        events.write_bytes(events.read_bytes()[:1000])
-    else:
-        with np.load(events) as arrays:
-            windows = [arrays[f"e{k}"].copy() for k in range(10)]
-        if defect is Defect.BAD_POLARITY:
-            windows[3]["p"][5] = 2
-        if defect is Defect.MISSING_MEMBER:
-            windows = windows[:9]
-        if defect is Defect.WRONG_DTYPE:
-            np.savez_compressed(events, **{f"e{k}": w["t"] * 0.5 for k, w in enumerate(windows)})
-        else:
-            np.savez_compressed(events, **{f"e{k}": w for k, w in enumerate(windows)})
-
-
-FATAL_AND_WINDOWS_LOST = [
-    (Defect.BAD_CRC, 1),
-    (Defect.BAD_POLARITY, 1),
-    (Defect.MISSING_MEMBER, 1),
-    (Defect.MISSING_EVENT_FILE, 10),
-    (Defect.MISSING_LABEL_FILE, 10),
-    (Defect.UNREADABLE_FILE, 10),
-    (Defect.WRONG_DTYPE, 10),
-]
 
 
 @pytest.mark.parametrize(("defect", "lost"), FATAL_AND_WINDOWS_LOST)
@@ -152,24 +107,6 @@ def test_faults_that_keep_the_window_are_counted(tmp_path):
     assert recording.window_column("events_in_range").tolist() == [50, 0, 0, *[50] * 7]
 
 
-def test_running_again_changes_nothing_and_adds_what_is_new(release, tmp_path):
-    run(release, tmp_path / "c")
-    before = content(tmp_path / "c")
-    report = run(release, tmp_path / "c")
-    assert (report.made, report.already_complete) == ([], [RECORDING])
-    assert content(tmp_path / "c") == before
-    write_recording(release, "val/valfilelist00/rec_b", shards=(1,))
-    assert [r.recording for r in run(release, tmp_path / "c").made] == ["val/valfilelist00/rec_b"]
-    assert before.items() <= content(tmp_path / "c").items()
-
-
-def test_a_recording_made_from_other_files_is_refused(release, tmp_path):
-    run(release, tmp_path / "c")
-    write_recording(release, RECORDING, shards=(1, 2), events_per_window=301)
-    with pytest.raises(CacheError, match="the cache was made from"):
-        run(release, tmp_path / "c")
-
-
 def test_two_workers_give_the_bytes_of_one(release, tmp_path):
     for k in range(3):
         write_recording(release, f"train/trainfilelist01/rec_{k}", shards=(1,), seed=k)
@@ -185,38 +122,6 @@ def test_an_unknown_policy_is_refused(release, tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-def test_a_killed_writer_leaves_a_cache_the_next_run_completes(tmp_path):
-    release = tmp_path / "release"
-    for k in range(8):
-        write_recording(
-            release, f"train/trainfilelist00/rec_{k}", (1, 2, 3), events_per_window=3000, seed=k
-        )
-    run(release, tmp_path / "calm")
-    expected = content(tmp_path / "calm")
-    code = (
-        "import sys; from pathlib import Path; from tests.pipeline.test_voxelize import run; "
-        "run(Path(sys.argv[1]), Path(sys.argv[2]))"
-    )
-    repository = Path(__file__).parents[2]
-    cache = tmp_path / "killed"
-    kills = 0
-    for delay in (0.0, 0.02, 0.05, 0.1):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, str(release), str(cache)], cwd=repository
-        )
-        while process.poll() is None and not (cache / ".building").exists():
-            time.sleep(0.005)
-        time.sleep(delay)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-        assert verify_cache(cache) == []  # whatever is visible is whole
-    assert kills
-    run(release, cache)
-    assert content(cache) == expected
-
-
 def test_events_of_other_integer_widths_give_the_same_cache_content(release, tmp_path):
     run(release, tmp_path / "plain")
     for path in (release / "train").rglob("ev*.npz"):
@@ -227,3 +132,67 @@ def test_events_of_other_integer_widths_give_the_same_cache_content(release, tmp
     plain, wide = content(tmp_path / "plain"), content(tmp_path / "wide")
     differing = {name for name in plain if plain[name] != wide[name]}
     assert differing == {f"{RECORDING}/zarr.json"}  # only the source's digest
+
+
+def test_events_and_labels_pair_by_number_when_one_of_each_is_missing(tmp_path):
+    write_recording(tmp_path / "r", RECORDING, shards=(1, 2, 3))
+    shard_path(tmp_path / "r", RECORDING, 1, "labels").unlink()
+    shard_path(tmp_path / "r", RECORDING, 3, "events").unlink()
+    report = run(tmp_path / "r", tmp_path / "c").made[0]
+    assert dict(report.defects) == {"missing-label-file": 10, "missing-event-file": 10}
+    recording = PillarCache(tmp_path / "c").recording(RECORDING)
+    # By position, events of shard 1 would have met the labels of shard 2.
+    assert recording.window_column("shard").tolist() == [2] * 10
+    assert recording.window_column("t_start").tolist() == [(20 + k) * WINDOW_US for k in range(10)]
+    raw = recording.table("labels_raw")
+    assert raw[:, 1].tolist() == [(20 + k) * WINDOW_US for k in range(10) for _ in range(3)]
+
+
+def test_a_window_too_long_for_packed_time_is_left_out_by_name(tmp_path):
+    rng = np.random.default_rng(0)
+    windows = [random_events(rng, (10 + k) * WINDOW_US, 50) for k in range(10)]
+    windows[4]["t"][-1] += 3_000_000_000
+    write_shard(tmp_path / "r", RECORDING, 1, windows, [np.empty(0, LABEL_DTYPE)] * 10)
+    settings = CacheSettings(preset="paper")
+    report = voxelize(walk_release(tmp_path / "r"), lambda _: (1280, 720), tmp_path / "c", settings)
+    assert report.left_out == [LeftOut(RECORDING, 1, 4, Defect.WRONG_DTYPE)]
+    assert report.made[0].windows == 9
+
+
+def test_every_planted_defect_is_named_in_the_store_in_info_in_statistics_and_in_the_report(
+    tmp_path,
+):
+    planted = simulate_release(
+        tmp_path / "r",
+        SimulationSettings(
+            sensor=(96, 64),
+            recordings={"train": 1, "test": 1},
+            seconds=4.0,
+            rate=2000,
+            defects=tuple(Defect),
+        ),
+    ).defects
+    assert {place.defect for place in planted} == set(Defect)
+    cache = tmp_path / "c"
+    report = voxelize(walk_release(tmp_path / "r"), lambda _: (96, 64), cache, SETTINGS)
+    write_report(report, cache, tmp_path / "report.json")
+    document = json.loads((tmp_path / "report.json").read_text())
+    info = cache_info(PillarCache(cache))
+    statistics = collect_statistics(PillarCache(cache))
+    stored: Counter[str] = Counter()
+    for recording in PillarCache(cache).recordings():
+        stored.update(recording.attributes["defects"]["counts"])
+    assert set(stored) == {defect.value for defect in Defect}
+    assert stored == info["defects"] == document["defects"]
+    assert stored == {name: found.count for name, found in statistics.defects.items()}
+    listed = {(w.recording, w.shard, w.member): w.defect for w in report.left_out}
+    for place in planted:
+        if place.defect in FATAL:
+            members = range(10) if place.window is None else [place.window]
+            for member in members:
+                assert listed.pop((place.recording, place.shard, member)) is place.defect
+    assert listed == {}
+    places = [asdict(window) for window in report.left_out]
+    assert info["left_out_windows"] == document["left_out"] == places
+    assert info["left_out"] == len(places) == sum(stored[defect] for defect in FATAL)
+    assert info["windows"] == document["windows"] > 0
