@@ -174,18 +174,41 @@ def test_an_unpublished_recording_is_invisible_and_leaves_nothing(tmp_path):
     assert [p.name for p in (tmp_path / "c").iterdir()] == ["zarr.json"]
 
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cache.md"
+
+
+def documented(number: int, **names: object) -> dict:
+    """Run one of the document's blocks of Python; gives its names."""
+    exec(DOCUMENT.read_text().split("```python\n")[number].split("```")[0], names)
+    return names
+
+
 def test_the_documented_lines_decode_a_window_with_zarr_alone(cache):
-    text = (Path(__file__).parents[2] / "docs" / "cache.md").read_text()
-    code = text.split("```python\n")[1].split("```")[0]
-    recording = cache.recording(RECORDING)
-    expected = recording.read(17, 18).tensors(0, 1)
-    names = {
-        "location": cache.location,
-        "recording_id": RECORDING,
-        "window": 17,
-        "polarity": 1,
-        "columns": cache.settings.grid[0],
-    }
-    exec(code, names)
+    expected = cache.recording(RECORDING).read(17, 18).tensors(0, 1)
+    names = documented(
+        1,
+        location=cache.location,
+        recording_id=RECORDING,
+        window=17,
+        polarity=1,
+        columns=cache.settings.grid[0],
+    )
     np.testing.assert_array_equal(np.stack([names["y"], names["x"]], 1), expected.coords[:, 1:])
     np.testing.assert_array_equal(names["num_points"], expected.num_points)
+
+
+def test_the_documented_lines_read_windows(cache):
+    names = documented(2, location=cache.location, recording_id=RECORDING)
+    expected = cache.recording(RECORDING).read(12, 13)
+    np.testing.assert_array_equal(names["positive"].points, expected.tensors(0, 1).points)
+    np.testing.assert_array_equal(names["boxes"], expected.boxes)
+
+
+def test_the_documented_arrays_are_those_of_the_store(cache):
+    rows = [line.split("|")[1:3] for line in DOCUMENT.read_text().splitlines() if "| `" in line]
+    assert [name.strip(" `") for name, _ in rows] == list(layout.ARRAYS)
+    for name, kind in rows:
+        array = cache.recording(RECORDING).array(name.strip(" `"))
+        dtype, shape, _ = kind.split("`")
+        assert dtype.strip() in (str(array.dtype), "")  # that of the points depends on the preset
+        assert tuple(map(int, shape.strip("[]").split(",")[1:])) == array.shape[1:]
