@@ -1,5 +1,6 @@
 """Option types and helpers that several commands share."""
 
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -113,7 +114,7 @@ def example(text: str) -> Callable[[Any], Any]:
     """Put an example under a command's help; every command has one."""
 
     def decorate(command: Any) -> Any:
-        command.__doc__ = f"{command.__doc__}\n\n\b\nExample:\n  {text}\n"
+        command.__doc__ = f"{inspect.cleandoc(command.__doc__)}\n\n\b\nExample:\n  {text}\n"
         return command
 
     return decorate

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.errors import UsageError
+from pipeline.labels import CLASS_NAMES
 
 if TYPE_CHECKING:  # pictures of a cache's windows need no network, so this must not import torch
     from dmanet.detections import Detections
@@ -21,7 +22,7 @@ LABEL = (255, 255, 255)
 STRIP = (24, 30, 44)
 STRIP_TEXT = (170, 180, 200)
 SHEET = (40, 47, 64)
-#: One colour for each class, in the order of the class numbers; a longer list starts again.
+#: One colour for each class of the release, in the order of its class numbers.
 CLASS_COLOURS = (
     (255, 107, 107),
     (255, 169, 77),
@@ -90,14 +91,15 @@ def draw_window(
     if detections is not None:
         best_first = np.argsort(-detections.scores, kind="stable")
         for row in best_first[::-1]:  # the best boxes on top, and the best tags in the best places
-            colour = _class_colour(detections.classes[row])
+            name = class_names[detections.classes[row]]
+            colour = class_colour(name)
             corners = _on_picture(detections.boxes[row] * scale, frame_size)
             draw.rectangle(corners, outline=colour, width=line)
         for row in best_first:
             tags.place(
                 _on_picture(detections.boxes[row] * scale, frame_size),
-                f"{class_names[detections.classes[row]]} {detections.scores[row]:.2f}",
-                _class_colour(detections.classes[row]),
+                f"{name} {detections.scores[row]:.2f}",
+                class_colour(name),
                 ("above", "inside above", "below", "inside below"),
             )
     if labels is not None:
@@ -153,8 +155,9 @@ def _events_image(cells: WindowCells, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX)
 
 
-def _class_colour(class_index: int) -> Colour:
-    return CLASS_COLOURS[int(class_index) % len(CLASS_COLOURS)]
+def class_colour(name: str) -> Colour:
+    """A class's own colour by its name, whichever classes a cache keeps."""
+    return CLASS_COLOURS[CLASS_NAMES.index(name)]
 
 
 def _on_picture(box: np.ndarray, size: tuple[int, int]) -> Box:
@@ -249,7 +252,7 @@ def _draw_strip(
         x -= mark + 6
         swatch = (x, middle - mark // 2, x + mark, middle + mark // 2)
         if name == "detection":
-            draw.rectangle(swatch, outline=CLASS_COLOURS[2], width=2)
+            draw.rectangle(swatch, outline=class_colour("car"), width=2)
         elif name == "label":
             _dashed_rectangle(draw, (round(x), swatch[1], round(x) + mark, swatch[3]), 1)
         else:

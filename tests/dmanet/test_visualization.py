@@ -127,3 +127,11 @@ def test_sheet_of_one_picture_is_one_column_wide():
 def test_sheet_of_nothing_is_refused(count, columns):
     with pytest.raises(UsageError, match="contact sheet"):
         contact_sheet([draw_window(window(), CLASS_NAMES, width=256)] * count, columns)
+
+
+def test_a_class_keeps_its_colour_when_only_some_classes_are_kept():
+    found = Detections(
+        np.array([[4, 4, 40, 24]], np.float32), np.array([0.9], np.float32), np.array([0])
+    )
+    pixels = frame(draw_window(window(), ("car",), found, width=512), (512, 256))
+    assert shows(pixels, CLASS_COLOURS[CLASS_NAMES.index("car")])
