@@ -1,20 +1,18 @@
-"""The sensor's own 720x1280 frame as the grid, from shards to a training step and a result."""
+"""The sensor's own 720x1280 frame as the grid, from shards to a training step and detections."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from dmanet.checkpoint import Weights
 from dmanet.config import AnchorSettings, ModelSettings
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
-from dmanet.evaluation import evaluate
 from dmanet.losses import detection_loss
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
-from dmanet.streaming import StreamSettings
+from dmanet.samplers import WindowRange
+from dmanet.streaming import StreamSettings, stream_detections
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
 from pipeline.npz import NpzFile
@@ -33,7 +31,7 @@ NETWORK = ModelSettings(
 
 
 @pytest.mark.parametrize("preset", ["release", "paper"])
-def test_the_native_frame_is_voxelized_trained_and_scored(tmp_path: Path, preset):
+def test_the_native_frame_is_voxelized_trained_on_and_detected_in(tmp_path: Path, preset):
     write_recording(tmp_path / "release", RECORDING, shards=(1,))
     settings = CacheSettings(preset=preset, grid=SENSOR_SIZE)
     voxelize(walk_release(tmp_path / "release"), lambda key: SENSOR_SIZE, tmp_path / "c", settings)
@@ -52,14 +50,20 @@ def test_the_native_frame_is_voxelized_trained_and_scored(tmp_path: Path, preset
 
     torch.manual_seed(0)
     model = DMANet(NETWORK).train()
+    torch.nn.init.normal_(model.class_head.output.weight)  # so that scores differ
     output, _ = model(positive, negative, 2, 1, None, batch.reset)
     anchors = anchors_for(NETWORK.grid_size, NETWORK.anchors)
     loss = sum(detection_loss(output.logits, output.deltas, anchors, batch.targets).values())
     loss.backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
-    weights = Weights(NETWORK, model.state_dict(), None, "native")
-    stream = StreamSettings(torch.device("cpu"), "fp32", steps=5)
-    result = evaluate(weights, cache, "prophesee", "test", stream)
-    assert result.rows[0].windows <= 10
-    assert all(np.isfinite(row.map50) for row in result.rows if row.map50 is not None)
+    stream = StreamSettings(torch.device("cpu"), "fp32")
+    (found,) = stream_detections(
+        model, cache, [WindowRange(RECORDING, 1, 3)], stream, score_threshold=0.001,
+        max_detections=20,
+    )  # fmt: skip
+    for detections in found.detections:
+        assert len(detections) > 0
+        assert (detections.boxes >= 0).all()
+        assert (detections.boxes <= [1280, 720, 1280, 720]).all()
+        assert detections.boxes[:, 2].max() > 720  # not the axes of the square grid, nor swapped
