@@ -1,6 +1,7 @@
 """Runs of `voxelize` on a small release of one recording, and faults planted into it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,10 @@ RECORDING = "train/trainfilelist00/rec_a"
 SETTINGS = CacheSettings(grid=(128, 128))
 
 
-def run(root: Path, cache: Path, **options) -> VoxelizeReport:
-    return voxelize(walk_release(root), lambda recording: (1280, 720), cache, SETTINGS, **options)
+def run(
+    root: Path, cache: Path, settings: CacheSettings = SETTINGS, **options: Any
+) -> VoxelizeReport:
+    return voxelize(walk_release(root), lambda recording: (1280, 720), cache, settings, **options)
 
 
 def damage(root: Path, defect: Defect) -> None:
