@@ -68,6 +68,11 @@ class RecordingFiles:
         return f"{self.split}/{self.filelist}/{self.name}"
 
 
+def release_order(recording_id: str) -> tuple[int, str]:
+    """Sorts ids as a release does: train, val, test, then by filelist and name."""
+    return SPLITS.index(recording_id.split("/")[0]), recording_id
+
+
 def shard_path(root: Path, recording_id: str, number: int, kind: str) -> Path:
     """Path of one file; ``kind`` is ``events`` or ``labels``."""
     split, filelist, name = recording_id.split("/")

@@ -22,13 +22,13 @@ from pipeline.labels import label_defects
 from pipeline.npz import NpzFile
 from pipeline.pillars import PackedWindow, Workspace, pack_window
 from pipeline.release import (
-    SPLITS,
     WINDOW_US,
     WINDOWS_PER_SHARD,
     RecordingFiles,
     ShardFiles,
     read_events,
     read_labels,
+    release_order,
 )
 
 POLICIES = ("quarantine", "fail", "repeat")
@@ -54,10 +54,9 @@ class LeftOut:
         )
 
     @property
-    def place(self) -> tuple[int, str, int, int]:
-        """Sorts windows as a release does: train, val, test, then by recording, shard, member."""
-        split = SPLITS.index(self.recording.split("/")[0])
-        return split, self.recording, self.shard, self.member
+    def place(self) -> tuple[tuple[int, str], int, int]:
+        """Sorts windows as a release does."""
+        return release_order(self.recording), self.shard, self.member
 
 
 @dataclass

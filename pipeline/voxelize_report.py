@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.cache_writer import root_attributes
 from pipeline.defects import Defect
 from pipeline.parallel import Failed
+from pipeline.release import release_order
 from pipeline.voxelize_recording import LeftOut, RecordingReport
 
 _FORMAT = "dmanet-voxelize-report"
@@ -18,7 +19,7 @@ _VERSION = 1
 
 @dataclass
 class VoxelizeReport:
-    """Recordings made now, complete before, failed; ids where there is nothing more to say.
+    """Recordings made now, complete before (ids), and failed.
 
     ``left_out`` lists the windows left out or repeated of all complete recordings that were asked
     for, whichever run made them. ``waiting`` are recordings whose files are not on disk yet.
@@ -62,8 +63,11 @@ def write_report(report: VoxelizeReport, cache: Path, path: Path) -> None:
         "windows": windows,
         "defects": dict(sorted(defects.items())),
         "left_out": [asdict(window) for window in report.left_out],
-        "failed": [{"recording": f.key, "message": str(f.error)} for f in report.failed],
-        "waiting": sorted(report.waiting),
+        "failed": [
+            {"recording": failed.key, "message": str(failed.error)}
+            for failed in sorted(report.failed, key=lambda failed: release_order(failed.key))
+        ],
+        "waiting": sorted(report.waiting, key=release_order),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
