@@ -18,8 +18,9 @@ demo: setup  # simulate, scan, subset, voxelize, stats, train, evaluate, picture
 	rm -rf demo
 	$(BIN)/dmanet demo demo
 
+# Two processes share the cores already: more threads in each would only wait for one another.
 test: setup
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

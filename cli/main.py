@@ -269,6 +269,21 @@ def import_weights(checkpoint: Path, out: Path, preset: str, overrides: tuple[st
     click.echo(f"{out}: {len(tensors)} tensors, fingerprint {weights.fingerprint()}")
 
 
+@main.command("export-weights")
+@click.argument("checkpoint", type=_PATH)
+@click.argument("out", type=_PATH)
+@example("dmanet export-weights runs/one/last.pt released-names.pth")
+def export_weights(checkpoint: Path, out: Path) -> None:
+    """Write the network of CHECKPOINT to OUT under the released code's names.
+
+    The one matrix that the released network holds and never reads is written as zeros.
+    """
+    from dmanet.checkpoint import load_weights, save_released
+
+    save_released(out, load_weights(checkpoint))
+    click.echo(f"{out}: weights under the released names.")
+
+
 @main.command()
 @click.argument("out", type=_PATH, default="demo")
 @quiet_option

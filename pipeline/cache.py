@@ -119,12 +119,7 @@ class CachedRecording:
         try:
             rows = np.asarray(array[start:stop])
         except MissingChunkError as error:
-            path = f"{self.id}/{name}"
-            store = self._cache.store
-            if store.array_digest(path) != self.attributes["digests"].get(name):
-                raise self._damaged(f"the array '{name}' lacks a chunk ({error})") from None
-            store.allow_missing_chunks(path)
-            rows = np.asarray(array[start:stop])
+            raise self._damaged(f"the array '{name}' lacks a chunk ({error})") from None
         except Exception as error:  # the codecs raise whatever their C libraries tell them
             raise self._unreadable(name, error) from error
         if len(rows) != stop - start:

@@ -1,8 +1,7 @@
 """Where a cache's bytes come from: a local folder or any address fsspec knows, opened read-only.
 
-zarr reads a chunk that is not there as zeros, which is right for a chunk that was all zeros when it
-was written and wrong for one that was lost. Here a missing chunk is an error until the array's
-digest has shown that it was published so.
+zarr reads a chunk that is not there as zeros. The writer stores every chunk, also those that are all
+zeros, so a chunk that is not there was lost, and here that is an error.
 """
 
 import hashlib
@@ -24,21 +23,13 @@ class MissingChunkError(Exception):
 
 
 class _ChunkStore(WrapperStore[Store]):
-    """A store in which a missing chunk raises :class:`MissingChunkError`.
-
-    ``sparse`` holds the paths of the arrays that may lack chunks.
-    """
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        self.sparse: set[str] = set()
+    """A store in which a missing chunk raises :class:`MissingChunkError`."""
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         value = await self._store.get(key, prototype, byte_range)
-        is_chunk = not key.endswith("zarr.json")
-        if value is None and is_chunk and key.rpartition("/c/")[0] not in self.sparse:
+        if value is None and not key.endswith("zarr.json"):
             raise MissingChunkError(key)
         return value
 
@@ -66,11 +57,6 @@ class CacheStore:
             raise _no_cache(location, error) from None
         except Exception as error:  # each filesystem raises its own library's errors
             raise _out_of_reach(location, error) from error
-        self._sparse = store.sparse
-
-    def allow_missing_chunks(self, array: str) -> None:
-        """From now on, chunks that the array at this path lacks read as zeros."""
-        self._sparse.add(array)
 
     def folders(self, path: str = "") -> list[str]:
         """Names of the folders at ``path``, hidden ones left out.

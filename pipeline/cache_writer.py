@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from pipeline import cache_layout as layout
 from pipeline.build_folder import BuildFolder
@@ -66,7 +66,12 @@ class _Column:
             shape=(0, *tail),
             chunks=(self._chunk, *tail),
             dtype=self._dtype,
-            compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
+            # Blosc has no checksum, and numcodecs reads past the end of a truncated frame.
+            compressors=(
+                BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
+                Crc32cCodec(),
+            ),
+            config={"write_empty_chunks": True},  # so that a chunk that is not there was lost
             attributes={
                 "holds": layout.ARRAYS[name],
                 **({"columns": list(columns)} if columns else {}),

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from cli.main import main
-from dmanet.checkpoint import load_weights, save_released
+from dmanet.checkpoint import load_weights
 from dmanet.config import MODEL_PRESETS
 from dmanet.models.detector import DMANet, HeadOutput
 from dmanet.models.pillar_net import Pillars
@@ -190,7 +190,7 @@ def test_imported_weights_are_safetensors_with_their_settings_as_json(imported):
 
 
 def test_golden_weights_are_exported_bit_for_bit(imported, released_state, tmp_path: Path):
-    save_released(tmp_path / "back.pth", load_weights(imported))
+    run("export-weights", imported, tmp_path / "back.pth")
     back = torch.load(tmp_path / "back.pth", weights_only=True)["state_dict"]
     assert back.keys() == released_state.keys()
     for name, tensor in released_state.items():

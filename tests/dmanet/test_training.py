@@ -21,7 +21,7 @@ from tests.dmanet.caches import LONG, SMALL, small_run
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")  # the module's runs are made under it as well
 def one_thread():
     """Sums in one order, so that equal runs are equal to the bit."""
     before = torch.get_num_threads()

@@ -205,7 +205,8 @@ def test_the_documented_lines_read_windows(cache):
 
 
 def test_the_documented_arrays_are_those_of_the_store(cache):
-    rows = [line.split("|")[1:3] for line in DOCUMENT.read_text().splitlines() if "| `" in line]
+    section = DOCUMENT.read_text().split("## Arrays of a recording")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if "| `" in line]
     assert [name.strip(" `") for name, _ in rows] == list(layout.ARRAYS)
     for name, kind in rows:
         array = cache.recording(RECORDING).array(name.strip(" `"))

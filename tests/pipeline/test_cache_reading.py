@@ -239,6 +239,33 @@ def test_a_chunk_lost_while_reading_is_an_error(copy):
         recording.read(0, 1)
 
 
+def test_a_truncated_chunk_is_an_error(copy):
+    for path in sorted(p for p in (copy / RECORDING).rglob("*") if "/c/" in p.as_posix()):
+        if path.is_file():
+            content = path.read_bytes()
+            for length in (0, 7, len(content) // 2, len(content) - 1):
+                path.write_bytes(content[:length])
+                with pytest.raises(CacheError, match="cannot be read"):
+                    read_everything(copy)
+            path.write_bytes(content)
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_one_flipped_byte_in_a_chunk_is_an_error_at_reading(folder, data):
+    files = [p for p in (folder / RECORDING).rglob("*") if p.is_file() and "/c/" in p.as_posix()]
+    path = folder / data.draw(st.sampled_from([p.relative_to(folder) for p in sorted(files)]))
+    sound = path.read_bytes()
+    damaged = bytearray(sound)
+    damaged[data.draw(st.integers(0, len(sound) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        path.write_bytes(damaged)
+        with pytest.raises(CacheError, match="cannot be read"):
+            read_everything(folder)
+    finally:
+        path.write_bytes(sound)
+
+
 def test_an_array_that_was_cut_short_is_an_error(copy):
     zarr.open_array(copy / RECORDING / "pillars", mode="r+").resize((5,))
     with pytest.raises(CacheError, match="'pillars' has 5 rows, too few"):
