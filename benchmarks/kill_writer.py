@@ -26,6 +26,14 @@ from pipeline.simulation import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize
 
 
+def is_building(cache: Path) -> bool:
+    """Is there anything of a recording under construction?"""
+    try:
+        return any((cache / BUILDING).glob("*/*/*"))
+    except FileNotFoundError:  # published or cleared while being looked at
+        return False
+
+
 @dataclass
 class Kills:
     """What the kills met: ``building`` of them a recording under construction, ``published`` at
@@ -93,7 +101,7 @@ def kill_writers(
             os.kill(process.pid, signal.SIGKILL)
             process.join()
             result.kills += 1
-            result.building += any((cache / BUILDING).glob("*/*/*"))
+            result.building += is_building(cache)
             result.published += _check_visible(cache, expected)
         else:
             _check_whole(cache, expected)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks.kill_writer import content
+from benchmarks.kill_writer import content, is_building
 from cli.data import main
 from tests.pipeline.releases import damage_member, write_recording
 
@@ -67,7 +67,7 @@ def test_a_signal_stops_cleanly_and_the_same_command_continues(
     cache = tmp_path / "c"
     command = ("voxelize", release, cache, "--workers", workers)
     process = start(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not any(cache.glob(".building/*/*/*")):
+    while not is_building(cache):
         assert process.poll() is None
         time.sleep(0.005)
     os.killpg(process.pid, number)  # as Ctrl-C and batch systems do: to the workers, too
@@ -149,6 +149,16 @@ def test_parts_and_recordings_not_downloaded_yet(small, tmp_path):
         refused = run("voxelize", manifest, cache, *GRID, "--parts", wrong)
         assert refused.exit_code == 2
         assert "from 1/8 to 8/8" in refused.stderr
+
+
+def test_a_scheduler_that_does_not_answer_is_one_sentence_and_leaves_nothing(
+    small, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("pipeline.dask_tasks._CONNECT", "1s")
+    result = run("voxelize", small, tmp_path / "c", "--scheduler", "tcp://127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "no dask scheduler answers there" in result.stderr
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["zarr.json"]
 
 
 def test_the_bar_shows_recordings_rate_and_time_left(release, tmp_path):

@@ -49,7 +49,10 @@ def test_parts_share_a_cache_and_leave_nothing_but_it(tmp_path):
         (Part(2, 2), Part(2, 2), "another process writes part 2/2"),
     ],
 )
-def test_what_would_collide_is_refused_and_disturbs_nothing(tmp_path, first, second, saying):
+def test_what_would_collide_is_refused_and_disturbs_nothing(
+    tmp_path, monkeypatch, first, second, saying
+):
+    monkeypatch.setattr("pipeline.cache_lock._PATIENCE", 0.1)
     cache = tmp_path / "c"
     with open_for_writing(cache, SETTINGS, first) as scratch:
         (scratch / "work").mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_writer import content, kill_writers
+from benchmarks.kill_writer import content, is_building, kill_writers
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import BUILDING, CacheSettings
 from pipeline.cache_lock import BusyError, Part
@@ -96,7 +96,7 @@ def test_a_killed_part_is_made_up_for_by_running_it_again(release, calm, tmp_pat
     start, told = CONTEXT.Barrier(1), CONTEXT.SimpleQueue()
     process = CONTEXT.Process(target=write_and_tell, args=(release, cache, Part(1, 2), start, told))
     process.start()
-    while not any(cache.glob(f"{BUILDING}/*/*")):
+    while not is_building(cache):
         assert process.is_alive()
     process.kill()
     process.join()
