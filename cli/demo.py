@@ -66,6 +66,17 @@ class DemoResult:
     map50: float
 
 
+def _join_pictures(out: Path) -> None:
+    """Two pictures of each of the first two test recordings on one sheet, `pictures.png`."""
+    from PIL import Image
+
+    from dmanet.visualization import contact_sheet
+
+    folders = sorted(path for path in (out / "predictions").rglob("*") if any(path.glob("*.png")))
+    chosen = [path for folder in folders[:2] for path in sorted(folder.glob("*.png"))[2:7:4]]
+    contact_sheet([Image.open(path) for path in chosen], columns=2).save(out / "pictures.png")
+
+
 def run_demo(out: Path, quiet: bool) -> DemoResult:
     """Run every step into the new folder ``out``; raises :class:`UsageError` where it is not new."""
     from cli import data, main
@@ -84,6 +95,7 @@ def run_demo(out: Path, quiet: bool) -> DemoResult:
         groups[step.program].main(arguments, step.program, standalone_mode=False)
         seconds[arguments[0]] = time.perf_counter() - began
         click.echo(f"  ({seconds[arguments[0]]:.1f} s)\n")
+    _join_pictures(out)
     result = json.loads((out / "result.json").read_text())
     (overall,) = [row for row in result["rows"] if row["name"] == "all"]
     return DemoResult(seconds, overall["map50"])

@@ -298,7 +298,7 @@ def demo(out: Path, quiet: bool) -> None:
 
     result = run_demo(out, quiet)
     click.secho(
-        f"report: {out / 'report.html'} · pictures: {out / 'predictions'} · "
+        f"report: {out / 'report.html'} · pictures: {out / 'pictures.png'}, {out / 'predictions'} · "
         f"mAP@0.5 {result.map50:.3f} (protocol release, split test) · "
         f"{sum(result.seconds.values()):.0f} s",
         bold=True,

@@ -1,0 +1,39 @@
+"""The demo's steps are commands that exist; what it makes is measured by `benchmarks.learn`."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli import data, main
+from cli.demo import STEPS
+from pipeline.manifest import read_manifest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.arguments.split()[0])
+def test_every_step_uses_options_the_command_has(step):
+    group = {"dmanet-data": data.main, "dmanet": main.main}[step.program]
+    name, *arguments = step.arguments.split()
+    known = {option for p in group.commands[name].params for option in p.opts}
+    assert {a for a in arguments if re.match(r"-[a-z-]", a)} <= known
+
+
+def test_the_demo_does_not_touch_a_folder_that_holds_something(tmp_path):
+    (tmp_path / "thesis.txt").write_text("dear reader")
+    result = CliRunner().invoke(main.main, ["demo", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "not empty" in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_committed_manifest_is_a_subset_that_the_demo_can_repeat():
+    manifest = read_manifest(REPOSITORY / "data_manifests" / "demo.json")
+    (budget,) = [
+        re.search(r"--budget (\d+)MB", s.arguments)[1] for s in STEPS if "subset" in s.arguments
+    ]
+    assert manifest.subset.budget == int(budget) * 1_000_000
+    assert manifest.totals.bytes <= manifest.subset.budget
+    assert {row.split for row in manifest.recordings} == {"train", "val", "test"}
