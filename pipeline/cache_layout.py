@@ -54,6 +54,15 @@ RAW_LABEL_COLUMNS = (
 #: Columns of ``labels``, float64 ``[K, 8]``: what the label rules keep, grid units.
 LABEL_COLUMNS = ("batch_id", "x1", "y1", "x2", "y2", "class", "track_id", "raw_row")
 
+#: The names of the columns of each table, stored as its attribute `columns`.
+TABLE_COLUMNS = {
+    "windows": WINDOW_COLUMNS,
+    "labels_raw": RAW_LABEL_COLUMNS,
+    "labels": LABEL_COLUMNS,
+    "offsets": ("pillar", "point"),
+    "label_offsets": ("labels_raw", "labels"),
+}
+
 #: Every array of a recording: what it holds. W windows, P pillars, Q points.
 ARRAYS = {
     "pillars": "uint32 [P]: step << 3 | num_points, window by window, negative then positive",

@@ -47,24 +47,22 @@ class _Column:
     """One growing array: rows are collected and written in whole chunks."""
 
     def __init__(self, group: zarr.Group, name: str, dtype: Any, width: int = 0) -> None:
-        columns = {
-            "windows": layout.WINDOW_COLUMNS,
-            "labels_raw": layout.RAW_LABEL_COLUMNS,
-            "labels": layout.LABEL_COLUMNS,
-            "offsets": ("pillar", "point"),
-            "label_offsets": ("labels_raw", "labels"),
-        }.get(name, ())
-        tail = (width,) if width else ()
+        self._group = group
+        self._name = name
+        self._dtype = np.dtype(dtype)
+        self._tail = (width,) if width else ()
+        self._chunk = layout.TABLE_CHUNK_ROWS if width else layout.CHUNK_ROWS
+        self._array: zarr.Array | None = None
         self._rows: list[np.ndarray] = []
         self._waiting = 0
         self.written = 0
-        self._dtype = np.dtype(dtype)
-        self._tail = tail
-        self._chunk = layout.TABLE_CHUNK_ROWS if width else layout.CHUNK_ROWS
-        self._array = group.create_array(
-            name,
-            shape=(0, *tail),
-            chunks=(self._chunk, *tail),
+
+    def _create(self, rows: int) -> zarr.Array:
+        columns = layout.TABLE_COLUMNS.get(self._name, ())
+        return self._group.create_array(
+            self._name,
+            shape=(rows, *self._tail),
+            chunks=(self._chunk, *self._tail),
             dtype=self._dtype,
             # Blosc has no checksum, and numcodecs reads past the end of a truncated frame.
             compressors=(
@@ -73,7 +71,7 @@ class _Column:
             ),
             config={"write_empty_chunks": True},  # so that a chunk that is not there was lost
             attributes={
-                "holds": layout.ARRAYS[name],
+                "holds": layout.ARRAYS[self._name],
                 **({"columns": list(columns)} if columns else {}),
             },
         )
@@ -85,13 +83,18 @@ class _Column:
             self._write(self._waiting - self._waiting % self._chunk)
 
     def close(self) -> None:
-        self._write(self._waiting)
+        """Write what is left, and the array itself if nothing was ever appended."""
+        if self._waiting:
+            self._write(self._waiting)
+        elif self._array is None:
+            self._array = self._create(0)
 
     def _write(self, count: int) -> None:
-        if not count:
-            return
         rows = np.concatenate(self._rows).astype(self._dtype, copy=False)
-        self._array.resize((self.written + count, *self._tail))
+        if self._array is None:  # most arrays are written once: created then, with their length
+            self._array = self._create(count)
+        else:
+            self._array.resize((self.written + count, *self._tail))
         self._array[self.written : self.written + count] = rows[:count]
         self.written += count
         self._rows = [rows[count:]]

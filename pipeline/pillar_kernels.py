@@ -53,6 +53,9 @@ def mark_cells(events, t_first, span, column_of, row_of, columns, bins, max_pill
     width = len(column_of)
     height = len(row_of)
     totals = np.zeros(4, np.int64)
+    # Events are sorted by time, so bins * dt // span only grows: step it instead of dividing.
+    time_bin = 0
+    edge = (span + bins - 1) // bins if span > 0 else np.iinfo(np.int64).max
     for i in range(len(events)):
         event = events[i]
         if event.x >= width or event.y >= height:
@@ -60,9 +63,10 @@ def mark_cells(events, t_first, span, column_of, row_of, columns, bins, max_pill
         cell = row_of[event.y] * columns + column_of[event.x]
         if state[cell] != 0:
             continue
-        time_bin = 0
-        if span > 0:
-            time_bin = bins * (np.int64(event.t) - t_first) // span
+        dt = np.int64(event.t) - t_first
+        while dt >= edge:
+            time_bin += 1
+            edge = ((time_bin + 1) * span + bins - 1) // bins
         p = np.int64(event.p)
         totals[p] += 1
         if time_bin < bins and totals[2 + p] < max_pillars:
