@@ -31,7 +31,7 @@ ARRAYS = ("pillars", "points")  # what a sample reads; batch_id is for people
 def measure(root: Path, cache_path: Path, preset: str, repetitions: int) -> dict[str, Any]:
     """Every figure for one release and preset."""
     recordings = walk_release(root)
-    build(recordings, cache_path, preset, 1)
+    build(recordings, cache_path, preset)
     cache = PillarCache(cache_path)
     opened = cache.recordings()
     rng = np.random.default_rng(5)
