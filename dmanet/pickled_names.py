@@ -21,7 +21,7 @@ def foreign_names(path: Path) -> list[str]:
         for _ in range(_PICKLES_AT_MOST):
             try:
                 names |= _imports(pickletools.genops(file))
-            except (ValueError, IndexError, UnicodeError):  # no pickle, or the end of them
+            except (ValueError, IndexError, MemoryError, OverflowError):  # no pickle, or the end
                 break
     return sorted(
         name for name in names if not name.startswith(_HARMLESS) and not _is_storage(name)

@@ -136,6 +136,12 @@ def describe(settings: CacheSettings) -> dict[str, Any]:
     return {**identity, "fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
 
 
+def group_document(attributes: dict[str, Any]) -> bytes:
+    """The zarr.json of a group with these attributes, to the byte."""
+    document = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
+    return json.dumps(document, indent=2).encode()
+
+
 def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -> None:
     """Raise :class:`CacheError` naming the first key in which a cache differs from ``settings``."""
     expected = describe(settings)

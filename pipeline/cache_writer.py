@@ -37,9 +37,8 @@ def root_attributes(root: Path) -> dict[str, Any]:
 
 def write_group_file(folder: Path, attributes: dict[str, Any], scratch: Path) -> None:
     """Write a group's zarr.json whole or not at all; ``scratch`` is on the same disk."""
-    document = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
     beside = scratch / f"group-{secrets.token_hex(8)}.json"
-    beside.write_text(json.dumps(document, indent=2))
+    beside.write_bytes(layout.group_document(attributes))
     os.replace(beside, folder / "zarr.json")
 
 

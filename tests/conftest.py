@@ -7,8 +7,10 @@ import pytest
 from hypothesis import settings
 
 # Time limits of single examples say more about the machine's load than about the code.
-settings.register_profile("shared-machine", deadline=None)
-settings.load_profile("shared-machine")
+settings.register_profile("explore", deadline=None)
+# The same examples each time, so that a change is judged by itself; every run elsewhere explores.
+settings.register_profile("repeat", deadline=None, derandomize=True)
+settings.load_profile("repeat" if os.environ.get("CI") else "explore")
 
 TESTS = Path(__file__).parent
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dmanet.pickled_names import foreign_names
@@ -47,6 +47,7 @@ def test_a_checkpoint_of_the_old_format_names_what_is_beside_its_tensors(tmp_pat
 
 
 @given(st.binary(max_size=60))
+@example(b"\x96\x00\x00\x00\x00\x00\x00\x00\x01")  # promises 2**56 bytes
 def test_any_bytes_are_answered_with_names(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("bytes") / "file"
     path.write_bytes(data)

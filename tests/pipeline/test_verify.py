@@ -54,6 +54,12 @@ def test_a_sound_cache_has_no_faults(folder):
     assert verify_cache(folder) == []
 
 
+def test_a_changed_space_is_found(copy):
+    path = copy / RECORDING / "zarr.json"
+    path.write_bytes(path.read_bytes().replace(b"\n", b" ", 1))
+    assert verify_cache(copy) == [Finding(RECORDING, "its zarr.json is not that of a group")]
+
+
 @settings(max_examples=120)
 @given(data=st.data())
 def test_one_flipped_byte_in_any_file_is_found(folder, data):
