@@ -1,7 +1,6 @@
 """Commands that look at a cache: `verify`, `info` and `show`."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,16 +115,15 @@ def info(source: str, manifest: Path | None, as_json: bool) -> None:
 def show(cache: str, recording: str, window: int, output: Path, width: int) -> None:
     """Draw one window of CACHE, its pillars by polarity and its labels, as a PNG file."""
     from dmanet.window_picture import draw_cached_window
+    from pipeline.atomic import written_whole
     from pipeline.cache import PillarCache
     from pipeline.errors import UsageError
 
     if not 64 <= width <= 8192:
         raise UsageError(f"--width {width}: give 64 to 8192 pixels.")
     picture = draw_cached_window(PillarCache(cache), recording, window, width)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    beside = output.with_name(f".{output.name}.partial")
-    picture.save(beside, format="PNG")
-    os.replace(beside, output)
+    with written_whole(output) as unfinished:
+        picture.save(unfinished, format="PNG")
     click.echo(f"{output}: window {window} of {recording}.")
 
 

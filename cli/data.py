@@ -230,6 +230,7 @@ def subset(
     """
     from pipeline import subset as choosing
     from pipeline.assemble import assemble_tree
+    from pipeline.atomic import written_whole
     from pipeline.info import format_bytes
     from pipeline.manifest import read_manifest, write_manifest
 
@@ -243,7 +244,8 @@ def subset(
     )
     write_manifest(chosen.manifest, output)
     if files_from:
-        files_from.write_text("\n".join(choosing.files_from(chosen.manifest)) + "\n")
+        with written_whole(files_from) as unfinished:
+            unfinished.write_text("\n".join(choosing.files_from(chosen.manifest)) + "\n")
     for folder, mode in ((link, "link"), (copy_to, "copy")):
         if folder:
             with progress_bar(None, "file", quiet) as bar:

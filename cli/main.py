@@ -155,10 +155,10 @@ def evaluate(
     Recordings are read in order; memory is carried over contiguous windows and reset where a recording
     begins and at time gaps.
     """
-    from dmanet.atomic import written_whole
     from dmanet.checkpoint import load_weights
     from dmanet.data import recordings_of
     from dmanet.evaluation import evaluate
+    from pipeline.atomic import written_whole
     from pipeline.cache import PillarCache
 
     opened = PillarCache(cache)

@@ -16,12 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dmanet.atomic import written_whole
 from dmanet.config import ModelSettings, Settings, load_model_settings, load_settings
 from dmanet.models.detector import DMANet
 from dmanet.pickled_names import foreign_names
 from dmanet.training_settings import RunSettings
 from dmanet.weights import to_released
+from pipeline.atomic import written_whole
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 
 CHECKPOINT_FORMAT = "dmanet-checkpoint"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.atomic import folder_written_whole
 from dmanet.checkpoint import Weights
 from dmanet.evaluation import check_weights_fit
 from dmanet.prophesee import box_records, write_boxes
 from dmanet.samplers import WindowRange
 from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.visualization import WindowCells, draw_window
+from pipeline.atomic import folder_written_whole
 from pipeline.cache import PillarCache
 from pipeline.labels import CLASS_NAMES
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from dmanet.atomic import written_whole
+from pipeline.atomic import written_whole
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dmanet.atomic import written_whole
 from dmanet.checkpoint import Checkpoint, first_difference, load_checkpoint, save_checkpoint
 from dmanet.data import BatchLoader, PackedBatch, check_fit, recordings_of
 from dmanet.decoding import decode_batch
@@ -19,6 +18,7 @@ from dmanet.models.detector import DMANet
 from dmanet.run_log import RunLog, StepReport
 from dmanet.samplers import RandomWindows
 from dmanet.training_settings import RunSettings, TrainingSettings, to_yaml
+from pipeline.atomic import written_whole
 from pipeline.cache import PillarCache
 from pipeline.errors import CheckpointError, DataError, UsageError
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from pipeline.atomic import written_whole
 from pipeline.defects import Defect
 from pipeline.errors import ManifestError
 from pipeline.labels import CLASS_NAMES
@@ -267,7 +268,6 @@ def _content(manifest: Manifest) -> dict[str, Any]:
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write the file whole or not at all; its root becomes relative to the file's folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     root = os.path.relpath(manifest.root.resolve(), path.parent.resolve())
     content = {
         "format": _FORMAT,
@@ -276,9 +276,8 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "root": Path(root).as_posix(),
         **_content(manifest),
     }
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(_readable_json(content) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    with written_whole(path) as unfinished:
+        unfinished.write_text(_readable_json(content) + "\n", encoding="utf-8")
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -1,6 +1,5 @@
 """Dataset statistics as one HTML page that opens without a network and needs no script."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from importlib.resources import files
@@ -9,6 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from pipeline.atomic import written_whole
 from pipeline.number_format import counted, duration, grouped, listed, share, short, size
 from pipeline.release import SPLITS
 from pipeline.report_events import events_section, pillars_section, sequences_section
@@ -37,10 +37,8 @@ class KeyFigure:
 
 def write_report(statistics: Statistics, path: Path) -> None:
     """Write the page whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(render_report(statistics), encoding="utf-8")
-    os.replace(beside, path)
+    with written_whole(path) as unfinished:
+        unfinished.write_text(render_report(statistics), encoding="utf-8")
 
 
 def render_report(statistics: Statistics) -> str:

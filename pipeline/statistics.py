@@ -1,11 +1,11 @@
 """Statistics of a dataset, from its pillar cache or from its manifest alone."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.atomic import written_whole
 from pipeline.cache import PillarCache
 from pipeline.cache_statistics import collect_from_cache
 from pipeline.manifest import Manifest
@@ -29,10 +29,8 @@ def collect_statistics(
 
 def write_statistics(statistics: Statistics, path: Path) -> None:
     """Write the JSON file whole or not at all: a line for each field, and for each recording."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(_json_text(statistics), encoding="utf-8")
-    os.replace(beside, path)
+    with written_whole(path) as unfinished:
+        unfinished.write_text(_json_text(statistics), encoding="utf-8")
 
 
 def _json_text(statistics: Statistics) -> str:

@@ -1,12 +1,12 @@
 """What a run of `voxelize` came to, also as a JSON file for programs."""
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.atomic import written_whole
 from pipeline.cache_writer import root_attributes
 from pipeline.defects import Defect
 from pipeline.parallel import Failed
@@ -69,10 +69,5 @@ def write_report(report: VoxelizeReport, cache: Path, path: Path) -> None:
         ],
         "waiting": sorted(report.waiting, key=release_order),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        beside.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with written_whole(path) as unfinished:
+        unfinished.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

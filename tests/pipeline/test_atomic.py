@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dmanet.atomic import folder_written_whole, written_whole
+from pipeline.atomic import folder_written_whole, written_whole
 from pipeline.errors import UsageError
 
 
