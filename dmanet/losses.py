@@ -67,6 +67,8 @@ def detection_loss(
     anchors: Tensor,
     targets: Targets,
     settings: LossSettings | None = None,
+    counted: Tensor | None = None,
+    frames_total: Tensor | float | None = None,
 ) -> dict[str, Tensor]:
     """Mean loss of a frame: ``{"classification": [], "regression": []}``, float32 scalars.
 
@@ -76,7 +78,10 @@ def detection_loss(
     *Classification*: sigmoid focal loss summed over classes and all anchors that are not ignored,
     divided by the number of positive anchors of the frame (at least 1). *Regression*: smooth L1
     between the deltas and the encoded boxes, mean over the frame's positive anchors and the four
-    coordinates, 0 without positives. Both are then averaged over the ``F`` frames.
+    coordinates, 0 without positives. Both are then averaged over the ``F`` frames, or over those
+    that ``counted`` (bool ``[F]``) names: the others have no loss and no gradient. Where none is
+    counted the loss is 0. ``frames_total`` is divided by instead of the number of counted frames:
+    with several processes, whose gradients are averaged, the mean of that number over them.
 
     The release averages over the images of one time step and sums over the steps. With
     ``F = T * B`` frames that sum is ``T`` times what is returned here.
@@ -100,9 +105,15 @@ def detection_loss(
         beta=settings.smooth_l1_beta,
         reduction="none",
     ).mean(dim=1)  # [P]
+    classification, regression = focal / positives, error / positives[frame]  # [F], [P]
+    if counted is not None:
+        classification = torch.where(counted, classification, 0.0)
+        regression = torch.where(counted[frame], regression, 0.0)
+    if frames_total is None:
+        frames_total = len(logits) if counted is None else counted.sum().clamp(min=1)
     return {
-        "classification": (focal / positives).mean(),
-        "regression": (error / positives[frame]).sum() / len(logits),
+        "classification": classification.sum() / frames_total,
+        "regression": regression.sum() / frames_total,
     }
 
 

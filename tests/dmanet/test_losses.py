@@ -204,6 +204,53 @@ def test_mean_over_frames_times_steps_is_the_sum_over_steps_of_batch_means():
         torch.testing.assert_close(steps * value, total, rtol=1e-5, atol=1e-6)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_loss_is_that_of_the_counted_frames_alone(seed, counted):
+    counted = torch.tensor(counted)
+    logits, deltas, anchors, targets = random_case(seed, frames=4)
+    ours = [logits.clone().requires_grad_(), deltas.clone().requires_grad_()]
+    found = detection_loss(*ours, anchors, targets, counted=counted)
+    sum(found.values()).backward()
+    assert (ours[0].grad[~counted] == 0).all()
+    assert (ours[1].grad[~counted] == 0).all()
+    if not counted.any():
+        assert all(value == 0 for value in found.values())
+        return
+    own = counted[targets.frame]
+    renumbered = (counted.cumsum(0) - 1)[targets.frame[own]]
+    alone = Targets(targets.boxes[own], targets.classes[own], renumbered)
+    theirs = [logits[counted].requires_grad_(), deltas[counted].requires_grad_()]
+    expected = detection_loss(*theirs, anchors, alone)
+    sum(expected.values()).backward()
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=1e-7)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad[counted], other.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_processes_that_count_different_numbers_of_frames_average_to_the_whole():
+    logits, deltas, anchors, targets = random_case(3, frames=4)
+    counted = torch.tensor([True, False, True, True])
+    whole = detection_loss(logits, deltas, anchors, targets, counted=counted)
+    parts = []
+    for part in (slice(0, 2), slice(2, 4)):
+        own = (targets.frame >= part.start) & (targets.frame < part.stop)
+        one = Targets(targets.boxes[own], targets.classes[own], targets.frame[own] - part.start)
+        parts.append(
+            detection_loss(
+                logits[part],
+                deltas[part],
+                anchors,
+                one,
+                counted=counted[part],
+                frames_total=counted.sum() / 2,
+            )
+        )
+    for name, value in whole.items():
+        torch.testing.assert_close(value, (parts[0][name] + parts[1][name]) / 2)
+
+
 BACKGROUND_ONLY = Targets(
     torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
 )
