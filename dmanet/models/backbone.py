@@ -6,6 +6,7 @@ Like the usual residual networks, but the last stage is as wide as the third (4 
 from torch import Tensor, nn
 
 from dmanet.models.normalization import BatchNorm
+from dmanet.models.recomputation import recomputed
 
 
 class BasicBlock(nn.Module):
@@ -86,11 +87,22 @@ class Backbone(nn.Module):
 
     def forward(self, canvas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``[N, inputs, H, W]`` to ``x2, x3, x4`` at strides 8, 16, 32 (sizes rounded up)."""
-        x = self.pool(self.relu(self.stem_norm(self.stem_conv(canvas))))  # [N, width, H/4, W/4]
-        x1 = self.stages[0](x)
-        x2 = self.stages[1](x1)
-        x3 = self.stages[2](x2)
-        x4 = self.stages[3](x3)
+        return self.features(self.stem(canvas))
+
+    def stem(self, canvas: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, width, H/4, W/4]``."""
+        x: Tensor = self.pool(self.relu(self.stem_norm(self.stem_conv(canvas))))
+        return x
+
+    def features(self, x: Tensor, recompute: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """What the stem gives to ``x2, x3, x4``; ``recompute`` keeps nothing within a block."""
+        outputs = []
+        for stage in self.stages:
+            assert isinstance(stage, nn.Sequential)
+            for block in stage:
+                x = recomputed(block, block, x) if recompute else block(x)
+            outputs.append(x)
+        _, x2, x3, x4 = outputs
         return x2, x3, x4
 
 

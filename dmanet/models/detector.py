@@ -5,8 +5,9 @@ Representation", AAAI 2023. T time steps and B sequences make T*B frames, step-m
 that is not recurrent runs once over all of them; the state is an argument and a result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from dmanet.models.heads import Head
 from dmanet.models.initialization import initialize_convolutions, initialize_heads
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.models.pillar_net import PillarNet, Pillars, scatter_to_canvas
+from dmanet.models.recomputation import recomputed
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,14 @@ class HeadOutput:
 
 
 class DMANet(nn.Module):
-    """The detector of ``settings``, freshly initialised."""
+    """The detector of ``settings``, freshly initialised.
+
+    With ``checkpoint_activations`` set, training keeps only what passes between the parts of the
+    network and computes the rest again in the backward pass: less memory, a third more work, the
+    same loss, gradients and statistics.
+    """
+
+    checkpoint_activations = False
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -112,24 +121,23 @@ class DMANet(nn.Module):
             The heads' outputs for all frames, and the state after the last step (part of the
             graph: detach it to stop gradients there).
         """
-        features = self.backbone(self.canvas(positive, negative, steps * batch))
+        frames = steps * batch
+        stem = self._run(self._stem, self, positive, negative, frames)
+        features = self.backbone.features(stem, self.checkpoint_activations)
         if state is not None and reset is not None:
             state = tuple(_forget(level, reset[0]) for level in state)
         short = self._short_path(features, steps, state, reset)
         if self.long_memory is None:
-            pyramid = self.pyramid(short)
+            pyramid = self._run(self.pyramid, self.pyramid, short)
             nothing = [x.new_zeros((batch, 0, *x.shape[2:])) for x in features]
             hidden, cell = nothing, nothing
         else:
-            assert self.temporal_branch is not None
             long, hidden, cell = self._long_path(features, steps, state, reset)
-            pyramid = [
-                both + temporal
-                for both, temporal in zip(
-                    self.pyramid(short, long), self.temporal_branch(long), strict=True
-                )
-            ]
-        output = HeadOutput(self.class_head(pyramid), self.box_head(pyramid))
+            pyramid = self._run(self._both_pyramids, self, short, long)
+        output = HeadOutput(
+            self._run(self.class_head, self.class_head, pyramid),
+            self._run(self.box_head, self.box_head, pyramid),
+        )
         return output, tuple(
             LevelState(h, c, x[-batch:]) for h, c, x in zip(hidden, cell, features, strict=True)
         )
@@ -139,18 +147,35 @@ class DMANet(nn.Module):
 
         In channels-last memory if the network's weights are.
         """
-        polarities = (positive, negative)
-        canvas = torch.cat(
-            [
-                scatter_to_canvas(features, pillars.coords, frames, self.settings.grid_size)
-                for features, pillars in zip(self.pillar_net(*polarities), polarities, strict=True)
-            ],
-            dim=1,
+        canvas = scatter_to_canvas(
+            self.pillar_net(positive, negative),
+            (positive.coords, negative.coords),
+            frames,
+            self.settings.grid_size,
         )
         stem = self.backbone.stem_conv.weight
         if stem.is_contiguous(memory_format=torch.channels_last):
             return canvas
         return canvas.contiguous()
+
+    def _run(self, function: Callable[..., Any], owner: nn.Module, *arguments: Any) -> Any:
+        """A part of the network, ``owner`` or one of its methods, as ``checkpoint_activations`` says."""
+        if self.checkpoint_activations:
+            return recomputed(function, owner, *arguments)
+        return function(*arguments)
+
+    def _stem(self, positive: Pillars, negative: Pillars, frames: int) -> Tensor:
+        return self.backbone.stem(self.canvas(positive, negative, frames))
+
+    def _both_pyramids(self, short: Sequence[Tensor], long: Sequence[Tensor]) -> list[Tensor]:
+        """The feature pyramids of both paths and the temporal branch, summed."""
+        assert self.temporal_branch is not None
+        return [
+            both + temporal
+            for both, temporal in zip(
+                self.pyramid(short, long), self.temporal_branch(long), strict=True
+            )
+        ]
 
     def _short_path(
         self, features: Sequence[Tensor], steps: int, state: State | None, reset: Tensor | None
@@ -158,7 +183,7 @@ class DMANet(nn.Module):
         if self.short_memory is None:
             return features
         return [
-            module(x, steps, state[i].feature if state else None, reset)
+            self._run(module, module, x, steps, state[i].feature if state else None, reset)
             for i, (module, x) in enumerate(zip(self.short_memory, features, strict=True))
         ]
 
@@ -168,7 +193,7 @@ class DMANet(nn.Module):
         assert self.long_memory is not None
         before = [(s.hidden, s.cell, s.feature) for s in state] if state else [None] * len(features)
         results = [
-            module(x, steps, level, reset)
+            self._run(module, module, x, steps, level, reset)
             for module, x, level in zip(self.long_memory, features, before, strict=True)
         ]
         outputs, hidden, cell = zip(*results, strict=True)

@@ -10,8 +10,10 @@ class BatchNorm(nn.BatchNorm2d):
 
     One value has no variance, and PyTorch refuses it. Such a batch (one frame whose coarsest level
     is a single cell, one pillar with one slot) is normalised with the running statistics, which it
-    leaves as they are.
+    leaves as they are. So does every batch while ``hold_statistics`` is set.
     """
+
+    hold_statistics = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised ``x``, shape and dtype unchanged."""
@@ -19,6 +21,12 @@ class BatchNorm(nn.BatchNorm2d):
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
+        if self.training and self.hold_statistics:
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            # Updates copies: what autograd keeps must be the same tensors either way.
+            mean, var = self.running_mean.clone(), self.running_var.clone()
+            return F.batch_norm(x, mean, var, self.weight, self.bias, training=True, eps=self.eps)
         return super().forward(x)
 
     def _check_input_dim(self, input: Tensor) -> None:

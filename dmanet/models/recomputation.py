@@ -1,0 +1,42 @@
+"""Activation checkpointing: activations made again in the backward pass instead of kept."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from dmanet.models.normalization import BatchNorm
+
+
+def recomputed(function: Callable[..., Any], owner: nn.Module, *arguments: Any) -> Any:
+    """``function(*arguments)``, of which only arguments and results are kept for the backward pass.
+
+    What lies between is computed a second time there, with the same results: the network draws no
+    random numbers, and the batch normalisations of ``owner``, the module that ``function`` runs,
+    count a batch in their running statistics once, not twice.
+    """
+    if not torch.is_grad_enabled():
+        return function(*arguments)
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _statistics_held(owner)
+
+    return checkpoint(
+        function, *arguments, use_reentrant=False, preserve_rng_state=False, context_fn=contexts
+    )
+
+
+@contextmanager
+def _statistics_held(owner: nn.Module) -> Iterator[None]:
+    """Batch normalisations below ``owner`` leave their running statistics as they are."""
+    norms = [module for module in owner.modules() if isinstance(module, BatchNorm)]
+    for norm in norms:
+        norm.hold_statistics = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.hold_statistics = False
