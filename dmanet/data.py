@@ -1,4 +1,4 @@
-"""Windows of a cache to batches: T steps of B sequences, as compact integers.
+"""Windows of a cache to batches: T steps of B slots, as compact integers.
 
 A batch is small (a few bytes a pillar) until it is on the device, where
 :func:`dmanet.decoding.decode_batch` turns it into the pillars the network takes.
@@ -6,6 +6,7 @@ A batch is small (a few bytes a pillar) until it is on the device, where
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dmanet.config import ModelSettings
 from dmanet.losses import Targets
-from dmanet.samplers import WindowRange
+from dmanet.samplers import Sample, WindowRange
 from pipeline.cache import CachedRecording, PackedWindows, PillarCache
 from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.pillars import PillarSettings
@@ -23,13 +24,13 @@ from pipeline.pillars import PillarSettings
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """T consecutive windows of each of B sequences. Frame ``t * B + b`` is step t of sequence b.
+    """T windows of each of B slots. Frame ``t * B + b`` is step t of slot b.
 
     Pillars and points stand segment by segment, where segment ``polarity * T * B + frame`` is one
     polarity (0 negative, 1 positive) of one frame.
 
     Attributes:
-        ranges: which windows the B sequences are.
+        samples: which windows the B slots hold.
         settings: one entry for each sensor size in the batch.
         pillars: ``[P]`` int32, the bits of the cache's ``step << 3 | num_points``.
         points: ``[Q]`` uint8, or int32 with the bits of the cache's uint32.
@@ -37,11 +38,14 @@ class PackedBatch:
         positive: the first pillar of the positive polarity.
         spans: ``[T * B]`` int64, µs from a window's first event to its last.
         sensor: ``[T * B]`` int64, which of ``settings`` a frame has.
-        reset: ``[T, B]`` bool, True where a window does not follow the one before it.
+        reset: ``[T, B]`` bool, True where a window does not follow the one before it in its slot.
+        continues: ``[B]`` bool, True where the state of the batch before is to be carried on.
+        counted: ``[T * B]`` bool, False for windows that only fill up the batch.
+        draws: ``[T * B]`` int64, the seed of each frame's augmentation.
         targets: the boxes of all frames.
     """
 
-    ranges: tuple[WindowRange, ...]
+    samples: tuple[Sample, ...]
     settings: tuple[PillarSettings, ...]
     pillars: Tensor
     points: Tensor
@@ -50,6 +54,9 @@ class PackedBatch:
     spans: Tensor
     sensor: Tensor
     reset: Tensor
+    continues: Tensor
+    counted: Tensor
+    draws: Tensor
     targets: Targets
 
     @property
@@ -60,7 +67,7 @@ class PackedBatch:
     @property
     def sequences(self) -> int:
         """B."""
-        return len(self.ranges)
+        return len(self.samples)
 
     @property
     def frames(self) -> int:
@@ -83,76 +90,112 @@ class PackedBatch:
         return replace(self, targets=targets, **tensors)
 
 
-def collate(samples: Sequence[PackedWindows]) -> PackedBatch:
-    """Join B sequences of T windows each.
+def collate(
+    windows: Sequence[PackedWindows], samples: Sequence[Sample] | None = None
+) -> PackedBatch:
+    """Join the pieces of B samples of T windows each.
+
+    ``windows`` holds every piece of the first sample, then every one of the second, and so on.
+    Without ``samples`` each of them is a sample of its own, with fresh state and counted whole.
 
     Raises:
         CacheError: they differ in more than their sensor, so they come from different caches.
     """
-    batch, steps = len(samples), len(samples[0])
-    settings = tuple(dict.fromkeys(sample.settings for sample in samples))
+    if samples is None:
+        samples = [_whole(piece) for piece in windows]
+    settings = tuple(dict.fromkeys(piece.settings for piece in windows))
     if len({(s.preset, s.grid, s.num_bins, s.max_points) for s in settings}) > 1:
         raise CacheError("A batch mixes windows of caches with different settings; use one cache.")
-    frames = [(sample, t) for t in range(steps) for sample in samples]
-    segments = [
-        (sample, sample.offsets[2 * t + polarity], sample.offsets[2 * t + polarity + 1])
-        for polarity in (0, 1)
-        for sample, t in frames
-    ]
-    counts = np.array([stop - start for _, start, stop in segments])  # [2 * T * B, 2]
+    lengths = np.array([len(piece) for piece in windows])
+    first = lengths.cumsum() - lengths  # of each piece, among all windows
+    batch, steps = len(samples), int(lengths.sum()) // len(samples)
+
+    def by_frame(values: np.ndarray) -> Tensor:
+        """From one value for each window, sample after sample, to ``[T * B]``."""
+        return torch.from_numpy(values.reshape(batch, steps).T.reshape(-1))
+
+    segment = np.arange(2 * batch * steps).reshape(batch, steps, 2).transpose(2, 1, 0).reshape(-1)
+    counts = np.concatenate([np.diff(piece.offsets, axis=0) for piece in windows])[segment]
     offsets = np.concatenate([np.zeros((1, 2), np.int64), counts.cumsum(axis=0)])
-    pillars = np.concatenate([s.pillars[start[0] : stop[0]] for s, start, stop in segments])
-    points = np.concatenate([s.points[start[1] : stop[1]] for s, start, stop in segments])
+    pillars = _in_order([(piece.pillars, piece.offsets[:, 0]) for piece in windows], segment)
+    points = _in_order([(piece.points, piece.offsets[:, 1]) for piece in windows], segment)
     if points.dtype == np.uint32:
         points = points.view(np.int32)  # torch computes with few unsigned types
-    targets = Targets(
-        boxes=torch.from_numpy(np.concatenate([s.boxes for s in samples])),
-        classes=torch.from_numpy(np.concatenate([s.classes for s in samples])),
-        frame=torch.from_numpy(
-            np.concatenate([s.box_window * batch + b for b, s in enumerate(samples)])
-        ),
-    )
+
+    continues = np.array([sample.continues for sample in samples])
+    starts = np.concatenate([piece.starts for piece in windows])
+    reset = starts.copy()
+    reset[first] = True
+    reset[::steps] = starts[::steps] | ~continues
+    counted = np.arange(steps)[:, None] < np.array([sample.counted for sample in samples])
+    draws = np.array([draw for sample in samples for draw in sample.draws], np.int64)
+    sensor = np.array([settings.index(piece.settings) for piece in windows])
+    window = np.concatenate([piece.box_window for piece in windows]) + np.repeat(
+        first, [len(piece.boxes) for piece in windows]
+    )  # of each box, among all windows
     return PackedBatch(
-        ranges=tuple(WindowRange(s.recording, s.first, s.first + steps) for s in samples),
+        samples=tuple(samples),
         settings=settings,
         pillars=torch.from_numpy(pillars.view(np.int32)),
         points=torch.from_numpy(points),
         offsets=torch.from_numpy(offsets),
-        positive=int(offsets[len(frames), 0]),
-        spans=torch.from_numpy(np.stack([s.spans for s in samples], axis=1).reshape(-1)),
-        sensor=torch.tensor([settings.index(s.settings) for s in samples]).repeat(steps),
-        reset=torch.from_numpy(np.stack([s.starts for s in samples], axis=1)),
-        targets=targets,
+        positive=int(offsets[batch * steps, 0]),
+        spans=by_frame(np.concatenate([piece.spans for piece in windows])),
+        sensor=by_frame(np.repeat(sensor, lengths)),
+        reset=by_frame(reset).view(steps, batch),
+        continues=torch.from_numpy(continues),
+        counted=torch.from_numpy(counted.reshape(-1)),
+        draws=by_frame(np.repeat(draws, lengths)),
+        targets=Targets(
+            boxes=torch.from_numpy(np.concatenate([piece.boxes for piece in windows])),
+            classes=torch.from_numpy(np.concatenate([piece.classes for piece in windows])),
+            frame=torch.from_numpy(window % steps * batch + window // steps),
+        ),
     )
 
 
+def _whole(windows: PackedWindows) -> Sample:
+    own = WindowRange(windows.recording, windows.first, windows.first + len(windows))
+    return Sample((own,), (0,), continues=False, counted=len(windows))
+
+
+def _in_order(pieces: Sequence[tuple[np.ndarray, np.ndarray]], segment: np.ndarray) -> np.ndarray:
+    """The segments of all pieces, rows between two offsets, joined in the order ``segment``."""
+    parts = [rows[a:b] for rows, offsets in pieces for a, b in pairwise(offsets.tolist())]
+    return np.concatenate([parts[i] for i in segment])
+
+
 class _Batches(Dataset["PackedBatch | PipelineError"]):
-    """Reads a batch by its ranges. An error is returned, not raised: a worker process of the loader
+    """Reads a batch by its samples. An error is returned, not raised: a worker process of the loader
     would wrap its sentence in a traceback.
     """
 
     def __init__(self, cache: PillarCache) -> None:
         self.cache = cache
 
-    def __getitem__(self, ranges: Sequence[WindowRange]) -> PackedBatch | PipelineError:
+    def __getitem__(self, samples: Sequence[Sample]) -> PackedBatch | PipelineError:
         try:
-            return collate(
-                [self.cache.recording(r.recording).read(r.start, r.stop) for r in ranges]
-            )
+            # A window that fills up the batch stands there many times and is read once.
+            read = {
+                piece: self.cache.recording(piece.recording).read(piece.start, piece.stop)
+                for sample in samples
+                for piece in sample.pieces
+            }
+            return collate([read[piece] for s in samples for piece in s.pieces], samples)
         except PipelineError as error:
             return error
 
 
 class BatchLoader:
-    """Reads batches of a cache in the order of ``ranges``, in this process or ahead in others.
+    """Reads batches of a cache in the order of ``batches``, in this process or ahead in others.
 
-    ``ranges`` may be a sampler: it is iterated anew for each iteration of the loader.
+    ``batches`` may be a sampler: it is iterated anew for each iteration of the loader.
     """
 
     def __init__(
         self,
         cache: PillarCache,
-        ranges: Iterable[Sequence[WindowRange]],
+        batches: Iterable[Sequence[Sample]],
         *,
         workers: int = 0,
         pin_memory: bool = False,
@@ -160,7 +203,7 @@ class BatchLoader:
         """``workers``: processes that read ahead; 0 reads in this one. The batches are the same."""
         self._loader = DataLoader(
             _Batches(cache),
-            sampler=ranges,
+            sampler=batches,
             batch_size=None,  # a sampler's element is a whole batch already
             collate_fn=_unchanged,
             num_workers=workers,

@@ -1,17 +1,25 @@
-"""Which windows are read together: ranges of consecutive windows, grouped into batches.
+"""Which windows are read together: samples of T consecutive windows, grouped into batches.
 
-A *range* is T consecutive windows of one recording as the cache holds them. It may cross a time
-gap: the windows behind the gap carry the flag that resets both memories, so nothing is left out
-because a recording has holes.
+A batch has B *slots* with one sample each. A slot is either *random*, where every sample begins
+anywhere and with fresh state, or a *stream*, where each sample goes on where the slot's sample of
+the batch before ended, so that state can be carried.
+
+A sample may cross a time gap: the windows behind the gap carry the flag that resets both memories,
+so nothing is left out because a recording has holes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
-from torch.utils.data import Sampler
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, SettingsError
+
+SamplingMode = Literal["random", "stream", "mixed"]
+
+_DRAWS = 2**63  # draws are int64 and not negative
 
 
 class WindowRange(NamedTuple):
@@ -22,64 +30,225 @@ class WindowRange(NamedTuple):
     stop: int
 
 
-class RandomWindows(Sampler[list[WindowRange]]):
-    """Batches of ranges that begin at any window, drawn anew each epoch.
+class Sample(NamedTuple):
+    """T windows of one slot of a batch.
 
-    A recording of L windows gives ``L // steps`` ranges an epoch: their starts are drawn one from
-    each of as many equal parts of ``0...L - steps``, so an epoch covers every recording evenly and
-    about once. The ranges of all recordings are shuffled; those that do not fill the last batch wait
-    for another epoch. What is drawn depends on the seed and the epoch alone.
+    Attributes:
+        pieces: the windows in order, T together. A second piece begins a recording behind the end of
+            another, or repeats a window; no piece but the first follows the one before it.
+        draws: a random number for each piece, 0...2**63 - 1: the seed of its augmentation. It is the
+            same for all that one slot reads of one recording without a break.
+        continues: the first window follows the last one of the same slot in the batch before.
+        counted: leading windows that are to be learned from. Fewer than T at the end of a stream
+            only, where its last window is repeated to keep the batch's shape.
     """
 
-    def __init__(
-        self, lengths: Mapping[str, int], steps: int, batch_size: int, seed: int, epoch: int = 0
-    ) -> None:
-        """``lengths``: windows of each recording; ``steps``: T; ``batch_size``: ranges in a batch.
+    pieces: tuple[WindowRange, ...]
+    draws: tuple[int, ...]
+    continues: bool
+    counted: int
 
-        Raises:
-            DataError: all recordings together do not give one batch.
-        """
-        self.lengths = dict(lengths)
-        self.steps = steps
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = epoch
-        self.ranges = sum(length // steps for length in self.lengths.values())
-        if self.ranges < batch_size:
-            raise DataError(
-                f"{len(self.lengths)} recordings with {sum(self.lengths.values())} windows give "
-                f"{self.ranges} samples of {steps} windows, fewer than a batch of {batch_size}; "
-                "set training.steps or training.batch_size lower, or add recordings."
-            )
+
+@dataclass
+class WindowSampler:
+    """Batches of one epoch, in an order that depends on the seed and the epoch alone.
+
+    An epoch is one pass over all windows by the streams or, without streams, one pass by the random
+    slots (:func:`random_slots`). With streams, random slots draw as often as the streams need.
+
+    Attributes:
+        lengths: windows of each recording.
+        steps: T.
+        random: random slots of the whole batch, over all processes; they come first.
+        streams: streams of the whole batch, over all processes.
+        seed: of everything drawn.
+        own: the slots that this process reads.
+        epoch: the pass that the next iteration makes.
+        position: leading batches of that pass to leave out, for going on in mid-epoch.
+    """
+
+    lengths: Mapping[str, int]
+    steps: int
+    random: int
+    streams: int
+    seed: int
+    own: slice
+    epoch: int = 0
+    position: int = 0
 
     def __len__(self) -> int:
-        return self.ranges // self.batch_size
+        """Batches of a whole epoch, wherever iteration begins."""
+        if self.streams:
+            longest = -(-sum(self.lengths.values()) // self.streams)
+            return -(-longest // self.steps)
+        return _random_samples(self.lengths, self.steps) // self.random
 
-    def __iter__(self) -> Iterator[list[WindowRange]]:
+    def __iter__(self) -> Iterator[list[Sample]]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        ranges = []
-        for recording, length in self.lengths.items():
-            count = length // self.steps
-            if not count:
-                continue
-            choices = length - self.steps + 1
-            starts = (np.arange(count) + rng.random(count)) * choices / count
-            # A sum that rounds up to ``count`` must not reach past the end.
-            starts = np.minimum(starts.astype(np.int64), choices - 1)
-            ranges += [WindowRange(recording, int(s), int(s) + self.steps) for s in starts]
-        order = rng.permutation(len(ranges))
-        for batch in order[: len(self) * self.batch_size].reshape(len(self), self.batch_size):
-            yield [ranges[i] for i in batch]
+        slots = [
+            *random_slots(self.lengths, self.steps, self.random, len(self), rng),
+            *stream_slots(self.lengths, self.steps, self.streams, rng),
+        ]
+        for batch in range(self.position, len(self)):
+            yield [slot[batch] for slot in slots[self.own]]
 
 
-def consecutive_windows(
-    recording: str, start: int, stop: int, steps: int
-) -> Sequence[list[WindowRange]]:
-    """Windows ``start`` to ``stop`` of a recording in order, ``steps`` at a time, as batches of one.
+def make_sampler(
+    mode: SamplingMode,
+    lengths: Mapping[str, int],
+    steps: int,
+    batch_size: int,
+    seed: int,
+    *,
+    rank: int = 0,
+    ranks: int = 1,
+) -> WindowSampler:
+    """The sampler of a training run.
 
-    The last one may be shorter.
+    Args:
+        mode: ``random``, ``stream``, or ``mixed``: the first half of the slots (rounded down) random
+            and the others streams.
+        lengths: windows of each recording.
+        steps: T.
+        batch_size: slots of one process.
+        seed: of everything drawn.
+        rank: which process this is. All together read what one would with ``batch_size * ranks``
+            slots; this one the slots from ``batch_size * rank`` on.
+        ranks: processes in all.
+
+    Raises:
+        DataError: the recordings do not give one batch.
+        SettingsError: ``mixed`` with a single slot.
     """
-    return [
-        [WindowRange(recording, first, min(first + steps, stop))]
-        for first in range(start, stop, steps)
+    slots = batch_size * ranks
+    if mode == "mixed" and slots == 1:
+        raise SettingsError(
+            "Mixed sampling needs two samples in a batch, one of each kind; set "
+            "training.batch_size=2 or more, or sample at random or in streams alone."
+        )
+    random = {"random": slots, "stream": 0, "mixed": slots // 2}[mode]
+    windows = sum(lengths.values())
+    drawn = _random_samples(lengths, steps)
+    if (random and not drawn) or drawn < random == slots:
+        raise DataError(
+            f"{len(lengths)} recordings with {windows} windows give {drawn} samples of {steps} "
+            f"windows, fewer than a batch of {random}; set training.steps or training.batch_size "
+            "lower, or add recordings."
+        )
+    if windows < slots - random:
+        raise DataError(
+            f"{len(lengths)} recordings with {windows} windows cannot be read as {slots - random} "
+            "streams; set training.batch_size lower, or add recordings."
+        )
+    own = slice(batch_size * rank, batch_size * (rank + 1))
+    lengths = {recording: length for recording, length in lengths.items() if length}
+    return WindowSampler(lengths, steps, random, slots - random, seed, own)
+
+
+def random_slots(
+    lengths: Mapping[str, int], steps: int, slots: int, batches: int, rng: np.random.Generator
+) -> list[list[Sample]]:
+    """``batches`` samples for each of ``slots`` slots, each beginning at any window of a recording.
+
+    In one pass a recording of L windows gives ``L // steps`` samples: their starts are drawn one from
+    each of as many equal parts of ``0...L - steps``, so a pass covers every recording evenly and
+    about once. The samples of all recordings are shuffled; there are as many passes as it takes, and
+    what the last one has too many waits for another epoch.
+    """
+    ranges: list[WindowRange] = []
+    while len(ranges) < slots * batches:
+        ranges += _random_pass(lengths, steps, rng)
+    draws = rng.integers(_DRAWS, size=slots * batches).tolist()
+    samples = [
+        Sample((one,), (draw,), continues=False, counted=steps)
+        for one, draw in zip(ranges, draws, strict=False)
     ]
+    return [samples[slot::slots] for slot in range(slots)]
+
+
+def stream_slots(
+    lengths: Mapping[str, int], steps: int, streams: int, rng: np.random.Generator
+) -> list[list[Sample]]:
+    """The samples of each of ``streams`` streams; together they read every window once.
+
+    The recordings are shuffled and their windows laid end to end. That tape is cut into ``streams``
+    parts, equal but for one window, and each stream reads its part T windows at a time. All have
+    equally many samples; where a part ends early, its last window is repeated and not counted.
+    """
+    if not streams:
+        return []
+    windows = sum(lengths.values())
+    cuts = [stream * windows // streams for stream in range(streams + 1)]
+    tapes: list[list[tuple[WindowRange, int]]] = [[] for _ in range(streams)]
+    names = list(lengths)
+    begin = 0
+    for recording in (names[i] for i in rng.permutation(len(names))):
+        end = begin + lengths[recording]
+        for stream in range(bisect_right(cuts, begin) - 1, bisect_left(cuts, end)):
+            start, stop = max(begin, cuts[stream]) - begin, min(end, cuts[stream + 1]) - begin
+            draw = int(rng.integers(_DRAWS))
+            tapes[stream].append((WindowRange(recording, start, stop), draw))
+        begin = end
+    slots = [read_tape(tape, steps) for tape in tapes]
+    longest = max(map(len, slots))
+    return [slot + [_repeated(slot[-1], steps)] * (longest - len(slot)) for slot in slots]
+
+
+def read_tape(tape: Iterable[tuple[WindowRange, int]], steps: int) -> list[Sample]:
+    """Ranges of windows, each with its draw, laid end to end and read ``steps`` windows at a time.
+
+    State is fresh at the begin of each range. The last window is repeated, not counted, until the
+    last sample is full.
+    """
+    samples: list[Sample] = []
+    pieces: list[WindowRange] = []
+    draws: list[int] = []
+    room, continues = steps, False
+    for (recording, first, end), draw in tape:
+        start = first
+        while start < end:
+            if not pieces:
+                continues = start > first
+            stop = min(start + room, end)
+            pieces.append(WindowRange(recording, start, stop))
+            draws.append(draw)
+            room -= stop - start
+            start = stop
+            if not room:
+                samples.append(Sample(tuple(pieces), tuple(draws), continues, steps))
+                pieces, draws, room = [], [], steps
+    if pieces:
+        filled = (*pieces, *[_last_window(pieces[-1])] * room)
+        samples.append(Sample(filled, (*draws, *[draws[-1]] * room), continues, steps - room))
+    return samples
+
+
+def _random_samples(lengths: Mapping[str, int], steps: int) -> int:
+    """Samples of one random pass."""
+    return sum(length // steps for length in lengths.values())
+
+
+def _random_pass(
+    lengths: Mapping[str, int], steps: int, rng: np.random.Generator
+) -> Sequence[WindowRange]:
+    ranges = []
+    for recording, length in lengths.items():
+        count = length // steps
+        if not count:
+            continue
+        choices = length - steps + 1
+        starts = (np.arange(count) + rng.random(count)) * choices / count
+        # A sum that rounds up to ``count`` must not reach past the end.
+        starts = np.minimum(starts.astype(np.int64), choices - 1)
+        ranges += [WindowRange(recording, int(s), int(s) + steps) for s in starts]
+    return [ranges[i] for i in rng.permutation(len(ranges))]
+
+
+def _last_window(windows: WindowRange) -> WindowRange:
+    return windows._replace(start=windows.stop - 1)
+
+
+def _repeated(last: Sample, steps: int) -> Sample:
+    """A whole sample of the last window of a stream, none of it counted."""
+    window = _last_window(last.pieces[-1])
+    return Sample((window,) * steps, (last.draws[-1],) * steps, continues=False, counted=0)

@@ -17,7 +17,7 @@ from dmanet.device import autocast, place
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet, State
 from dmanet.models.pillar_net import Pillars
-from dmanet.samplers import WindowRange, consecutive_windows
+from dmanet.samplers import Sample, WindowRange
 from pipeline.cache import PillarCache
 
 STATE_POLICY = "carried over contiguous windows, reset at recording starts and gaps"
@@ -65,15 +65,14 @@ def stream_detections(
     place(model, stream.device).eval()
     grid_size = model.settings.grid_size
     anchors = anchors_for(grid_size, model.settings.anchors, stream.device)
-    chunks = [chunk for span in spans for chunk in consecutive_windows(*span, stream.steps)]
-    begins = {(span.recording, span.start) for span in spans}
+    chunks = [[chunk] for span in spans for chunk in _chunks(span, stream.steps)]
     loader = BatchLoader(
         cache, chunks, workers=stream.workers, pin_memory=stream.device.type == "cuda"
     )
     state: State | None = None
     for packed in loader:
-        (windows,) = packed.ranges
-        if (windows.recording, windows.start) in begins:
+        ((windows,), _, continues, _) = packed.samples[0]
+        if not continues:
             state = None
         with torch.inference_mode():
             batch = packed.to(stream.device)
@@ -96,3 +95,16 @@ def _labels(batch: PackedBatch) -> list[Labels]:
     targets = batch.targets
     rows = [targets.frame == frame for frame in range(batch.frames)]
     return [Labels(targets.boxes[r].numpy(), targets.classes[r].numpy()) for r in rows]
+
+
+def _chunks(span: WindowRange, steps: int) -> list[Sample]:
+    """The span in order, ``steps`` windows at a time; the last chunk may be shorter."""
+    return [
+        Sample(
+            (WindowRange(span.recording, first, min(first + steps, span.stop)),),
+            (0,),
+            continues=first > span.start,
+            counted=min(steps, span.stop - first),
+        )
+        for first in range(span.start, span.stop, steps)
+    ]

@@ -16,7 +16,7 @@ from dmanet.losses import detection_loss
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
 from dmanet.run_log import RunLog, StepReport
-from dmanet.samplers import RandomWindows
+from dmanet.samplers import make_sampler
 from dmanet.training_settings import RunSettings, TrainingSettings, to_yaml
 from pipeline.atomic import written_whole
 from pipeline.cache import PillarCache
@@ -51,7 +51,8 @@ def train(
     """
     recordings = recordings_of(cache, "train")
     check_fit(cache, settings.model, "this run's")
-    batches = RandomWindows(
+    batches = make_sampler(
+        "random",
         {recording.id: len(recording) for recording in recordings},
         settings.training.steps,
         settings.training.batch_size,
@@ -133,7 +134,11 @@ class _Run:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), recipe.gradient_clip)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-            windows = ", ".join(f"{r.recording} {r.start}…{r.stop - 1}" for r in batch.ranges)
+            windows = ", ".join(
+                f"{piece.recording} {piece.start}…{piece.stop - 1}"
+                for sample in batch.samples
+                for piece in sample.pieces
+            )
             raise DataError(
                 f"Training stopped at step {self.step}: the loss is {loss.item():g} and the gradient "
                 f"norm {norm.item():g} on the windows {windows}; the checkpoint of the last whole "

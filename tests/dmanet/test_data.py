@@ -6,7 +6,7 @@ import torch
 
 from dmanet.config import ModelSettings
 from dmanet.data import BatchLoader, check_fit, collate, recordings_of
-from dmanet.samplers import RandomWindows
+from dmanet.samplers import make_sampler
 from pipeline.cache import PillarCache
 from pipeline.errors import CacheError, UsageError
 from tests.dmanet.caches import GRID, LONG, SMALL
@@ -20,7 +20,7 @@ def contents(batch):
     """Everything in a batch as comparable values."""
     tensors = {k: v.tolist() for k, v in vars(batch).items() if isinstance(v, torch.Tensor)}
     targets = {k: v.tolist() for k, v in vars(batch.targets).items()}
-    return batch.ranges, batch.positive, tensors, targets
+    return batch.samples, batch.positive, tensors, targets
 
 
 def test_boxes_get_the_frame_of_their_step_and_sequence(cache):
@@ -39,7 +39,7 @@ def test_boxes_get_the_frame_of_their_step_and_sequence(cache):
 def test_memory_resets_at_recording_starts_and_behind_gaps(cache):
     long = cache.recording(LONG)
     batch = collate([long.read(18, 22), long.read(0, 4)])
-    expected = [[False, True], [False, False], [True, False], [False, False]]
+    expected = [[True, True], [False, False], [True, False], [False, False]]
     assert batch.reset.tolist() == expected
 
 
@@ -51,13 +51,13 @@ def test_sensors_are_kept_apart_in_one_batch(cache):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_give_the_same_batches_in_the_same_order(cache, workers):
-    sampler = RandomWindows(lengths(cache), steps=4, batch_size=2, seed=5)
+    sampler = make_sampler("mixed", lengths(cache), steps=4, batch_size=2, seed=5)
     alone, ahead = (BatchLoader(cache, sampler, workers=n) for n in (0, workers))
     for epoch in (0, 1):  # the sampler may change between two iterations of one loader
         sampler.epoch = epoch
         expected = [contents(batch) for batch in alone]
         assert [contents(batch) for batch in ahead] == expected
-        assert [list(ranges) for ranges, *_ in expected] == list(sampler)
+        assert [list(samples) for samples, *_ in expected] == list(sampler)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -68,7 +68,7 @@ def test_a_damaged_cache_is_one_sentence_also_from_a_worker(cache, tmp_path, wor
         if chunk.is_file():
             chunk.write_bytes(chunk.read_bytes()[:40])
     opened = PillarCache(broken)
-    loader = BatchLoader(opened, RandomWindows(lengths(opened), 4, 2, 0), workers=workers)
+    loader = BatchLoader(opened, make_sampler("random", lengths(opened), 4, 2, 0), workers=workers)
     with pytest.raises(CacheError, match="'pillars' cannot be read") as raised:
         list(loader)
     assert "Traceback" not in str(raised.value)

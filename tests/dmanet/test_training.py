@@ -12,7 +12,7 @@ from dmanet.decoding import decode_batch
 from dmanet.losses import detection_loss
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
-from dmanet.samplers import RandomWindows
+from dmanet.samplers import make_sampler
 from dmanet.training import schedule, train
 from dmanet.training_settings import TrainingSettings, resolve_settings
 from pipeline.errors import CacheError, CheckpointError, DataError, UsageError
@@ -83,7 +83,8 @@ def test_every_step_tells_loss_terms_times_and_learning_rate(finished):
 def test_the_first_loss_is_the_sum_over_steps_of_the_mean_over_sequences(finished, cache):
     settings = small_run()
     lengths = {LONG: 30, SMALL: 10}
-    ranges = next(iter(RandomWindows(lengths, 3, 2, settings.training.seed)))
+    samples = next(iter(make_sampler("random", lengths, 3, 2, settings.training.seed)))
+    ranges = [piece for sample in samples for piece in sample.pieces]
     batch = collate([cache.recording(r.recording).read(r.start, r.stop) for r in ranges])
     torch.manual_seed(settings.training.seed)
     model = DMANet(settings.model).train()
