@@ -170,8 +170,9 @@ class _Batches(Dataset["PackedBatch | PipelineError"]):
     would wrap its sentence in a traceback.
     """
 
-    def __init__(self, cache: PillarCache) -> None:
+    def __init__(self, cache: PillarCache, classes: tuple[int, ...]) -> None:
         self.cache = cache
+        self.outputs = class_outputs(cache.settings.classes, classes)
 
     def __getitem__(self, samples: Sequence[Sample]) -> PackedBatch | PipelineError:
         try:
@@ -181,7 +182,8 @@ class _Batches(Dataset["PackedBatch | PipelineError"]):
                 for sample in samples
                 for piece in sample.pieces
             }
-            return collate([read[piece] for s in samples for piece in s.pieces], samples)
+            batch = collate([read[piece] for s in samples for piece in s.pieces], samples)
+            return replace(batch, targets=select_classes(batch.targets, self.outputs))
         except PipelineError as error:
             return error
 
@@ -197,12 +199,17 @@ class BatchLoader:
         cache: PillarCache,
         batches: Iterable[Sequence[Sample]],
         *,
+        classes: tuple[int, ...] | None = None,
         workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
-        """``workers``: processes that read ahead; 0 reads in this one. The batches are the same."""
+        """``classes``: the release's numbers of the classes to load, in the order of the network's
+        outputs; None for all of the cache, in its order. Boxes of others are left out.
+
+        ``workers``: processes that read ahead; 0 reads in this one. The batches are the same.
+        """
         self._loader = DataLoader(
-            _Batches(cache),
+            _Batches(cache, cache.settings.classes if classes is None else classes),
             sampler=batches,
             batch_size=None,  # a sampler's element is a whole batch already
             collate_fn=_unchanged,
@@ -223,6 +230,21 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
+def class_outputs(cached: tuple[int, ...], classes: tuple[int, ...]) -> Tensor:
+    """For each class of a cache its place in ``classes``, -1 where it is not among them; int64.
+
+    Both are numbers of the release.
+    """
+    return torch.tensor([classes.index(c) if c in classes else -1 for c in cached])
+
+
+def select_classes(targets: Targets, outputs: Tensor) -> Targets:
+    """The boxes whose class ``outputs`` names (:func:`class_outputs`), under their new numbers."""
+    classes = outputs[targets.classes]
+    kept = classes >= 0
+    return Targets(targets.boxes[kept], classes[kept], targets.frame[kept])
+
+
 def recordings_of(cache: PillarCache, split: str) -> list[CachedRecording]:
     """The recordings of a split.
 
@@ -239,23 +261,37 @@ def recordings_of(cache: PillarCache, split: str) -> list[CachedRecording]:
     return recordings
 
 
-def check_fit(cache: PillarCache, settings: ModelSettings, source: str) -> None:
-    """Check that a network of ``settings`` takes what the cache holds.
+def check_fit(
+    cache: PillarCache,
+    settings: ModelSettings,
+    source: str,
+    classes: tuple[int, ...] | None = None,
+) -> None:
+    """Check that a network of ``settings`` takes what the cache holds and knows its classes.
 
-    ``source`` names the network in the message, as in "that of last.pt".
+    ``source`` names the network in the message, as in "that of last.pt"; ``classes`` are the
+    release's numbers of its outputs, None for those of the cache.
 
     Raises:
-        CacheError: they differ, naming the first key in which they do.
+        CacheError: it does not, naming the first key in which they differ.
     """
+    if classes is None:
+        classes = cache.settings.classes
+    elif not set(classes) <= set(cache.settings.classes):
+        raise CacheError(
+            f"{cache.location}: a network for this cache has classes among "
+            f"{cache.settings.classes}, {source} has {classes}; use a cache that holds them all, or "
+            "a network for fewer (`dmanet train` takes --set training.classes=…)."
+        )
     width, height = cache.settings.grid
-    for key, cached, wanted in (
+    for key, fitting, found in (
         ("grid_size", (height, width), settings.grid_size),
         ("max_points", cache.settings.max_points, settings.max_points),
-        ("num_classes", len(cache.settings.classes), settings.num_classes),
+        ("num_classes", len(classes), settings.num_classes),
     ):
-        if cached != wanted:
+        if fitting != found:
             raise CacheError(
-                f"{cache.location}: a network for this cache has {key} = {cached}, {source} has "
-                f"{wanted}; choose another network (`dmanet train` takes --set model.{key}=…) or "
+                f"{cache.location}: a network for this cache has {key} = {fitting}, {source} has "
+                f"{found}; choose another network (`dmanet train` takes --set model.{key}=…) or "
                 "voxelize with other settings."
             )

@@ -14,7 +14,7 @@ from dmanet.samplers import WindowRange
 from dmanet.streaming import STATE_POLICY, StreamSettings, stream_detections
 from pipeline.cache import CachedRecording, PillarCache
 from pipeline.cache_layout import RAW_LABEL_COLUMNS
-from pipeline.errors import CacheError, UsageError
+from pipeline.errors import UsageError
 from pipeline.labels import CLASS_NAMES, LabelRules, apply_label_rules
 from pipeline.release import LABEL_DTYPE
 
@@ -29,9 +29,11 @@ def evaluate(
 ) -> ProtocolResult:
     """Score every window of ``split``; ``on_windows`` is called with the number just finished.
 
+    Only the network's classes are scored, whatever other boxes the cache holds.
+
     Raises:
         UsageError: the protocol is unknown, or the cache has no such split.
-        CacheError: the cache's settings or classes are not those of the network.
+        CacheError: the cache's settings are not those of the network, or it lacks some of its classes.
         CheckpointError: the weights do not fit their own settings.
     """
     if protocol_name not in PROTOCOLS:
@@ -40,29 +42,32 @@ def evaluate(
         )
     protocol = PROTOCOLS[protocol_name]
     recordings = recordings_of(cache, split)
-    check_weights_fit(weights, cache)
+    classes = classes_of(weights, cache)
     spans = [WindowRange(recording.id, 0, len(recording)) for recording in recordings]
-    detections: list[Detections] = []
-    labels: list[Labels] = []
+    detections: dict[str, list[Detections]] = {recording.id: [] for recording in recordings}
+    labels: dict[str, list[Labels]] = {recording.id: [] for recording in recordings}
     for windows in stream_detections(
         weights.build(),
         cache,
         spans,
         stream,
+        classes=classes,
         score_threshold=protocol.score_threshold,
         nms_iou=protocol.nms_iou,
         max_detections=protocol.max_detections,
     ):
-        detections += windows.detections
-        labels += windows.labels
+        detections[windows.windows.recording] += windows.detections
+        labels[windows.windows.recording] += windows.labels
         on_windows(len(windows.detections))
-    class_names = [CLASS_NAMES[number] for number in cache.settings.classes]
+    class_names = [CLASS_NAMES[number] for number in classes]
+    found = [window for of_recording in detections.values() for window in of_recording]
     if protocol.boxes == "grid":
-        result = release_result(detections, labels, class_names, protocol)
+        truth = [window for of_recording in labels.values() for window in of_recording]
+        result = release_result(found, truth, class_names, protocol)
     else:
         result = coco_result(
-            _in_sensor_pixels(detections, recordings, weights.settings.grid_size),
-            [window for recording in recordings for window in sensor_labels(recording, cache)],
+            _in_sensor_pixels(found, recordings, weights.settings.grid_size),
+            [window for recording in recordings for window in sensor_labels(recording, classes)],
             class_names,
             protocol,
         )
@@ -78,32 +83,30 @@ def evaluate(
     )
 
 
-def check_weights_fit(weights: Weights, cache: PillarCache) -> None:
-    """Check that a network takes a cache's pillars and knows its classes by the same numbers.
+def classes_of(weights: Weights, cache: PillarCache) -> tuple[int, ...]:
+    """The release's number of each of a network's classes, once it is sure to fit the cache.
+
+    Weights that do not say which classes they know are taken to know the cache's, in its order.
 
     Raises:
-        CacheError: it does not.
+        CacheError: the network does not take the cache's pillars, or the cache lacks its classes.
     """
-    check_fit(cache, weights.settings, f"that of {weights.source}")
-    if weights.classes is not None and weights.classes != cache.settings.classes:
-        raise CacheError(
-            f"{cache.location}: the cache has the classes {cache.settings.classes}, "
-            f"{weights.source} was trained on {weights.classes}; use a cache with the same."
-        )
+    check_fit(cache, weights.settings, f"that of {weights.source}", weights.classes)
+    return cache.settings.classes if weights.classes is None else weights.classes
 
 
-def sensor_labels(recording: CachedRecording, cache: PillarCache) -> list[np.ndarray]:
+def sensor_labels(recording: CachedRecording, classes: tuple[int, ...]) -> list[np.ndarray]:
     """Ground truth of each window of a recording, ``BOX_DTYPE`` in sensor pixels.
 
-    All boxes of the cache's classes, cropped to the sensor, whatever their size; ``class_id`` is the
-    place of the class among the cache's classes.
+    All boxes of ``classes`` (numbers of the release), cropped to the sensor, whatever their size;
+    ``class_id`` is the place of the class among them.
     """
     raw = recording.table("labels_raw")
     records = np.zeros(len(raw), LABEL_DTYPE)
     for column, name in enumerate(RAW_LABEL_COLUMNS):
         if name in (LABEL_DTYPE.names or ()):
             records[name] = raw[:, column]
-    rules = LabelRules(recording.sensor, recording.sensor, 0, 0, cache.settings.classes)
+    rules = LabelRules(recording.sensor, recording.sensor, 0, 0, classes)
     kept = apply_label_rules(records, rules)
     boxes = np.zeros(len(kept.rows), BOX_DTYPE)
     boxes["t"] = records["t"][kept.rows]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dmanet.checkpoint import Weights
-from dmanet.evaluation import check_weights_fit
+from dmanet.evaluation import classes_of
 from dmanet.prophesee import box_records, write_boxes
 from dmanet.samplers import WindowRange
 from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
@@ -57,9 +57,9 @@ def predict(
 
     Raises:
         UsageError: ``out`` exists and is not an empty folder.
-        CacheError: the cache's settings or classes are not those of the network.
+        CacheError: the cache's settings are not those of the network, or it lacks some of its classes.
     """
-    check_weights_fit(weights, cache)
+    classes = classes_of(weights, cache)
     chosen = {span.recording: _evenly(span, settings.pictures) for span in spans}
     boxes: dict[str, list[np.ndarray]] = {span.recording: [] for span in spans}
     with folder_written_whole(out) as unfinished:
@@ -68,11 +68,12 @@ def predict(
             cache,
             spans,
             stream,
+            classes=classes,
             score_threshold=settings.score_threshold,
             nms_iou=settings.nms_iou,
         ):
-            boxes[windows.windows.recording] += _records(windows, cache)
-            _draw(windows, cache, chosen[windows.windows.recording], unfinished)
+            boxes[windows.windows.recording] += _records(windows, cache, classes)
+            _draw(windows, cache, classes, chosen[windows.windows.recording], unfinished)
             on_windows(len(windows.detections))
         for recording, records in boxes.items():
             write_boxes(unfinished / f"{recording}_bbox.npy", records)
@@ -101,12 +102,14 @@ def _picture(out: Path, recording: str, window: int) -> Path:
     return out / recording / f"window_{window:05d}.png"
 
 
-def _records(windows: DetectedWindows, cache: PillarCache) -> list[np.ndarray]:
+def _records(
+    windows: DetectedWindows, cache: PillarCache, classes: tuple[int, ...]
+) -> list[np.ndarray]:
     """Boxes of each window as Prophesee records, classes by the release's numbers."""
     recording = cache.recording(windows.windows.recording)
     starts = recording.window_column("t_start")[windows.windows.start : windows.windows.stop]
     width, height = cache.settings.grid
-    numbers = np.array(cache.settings.classes)
+    numbers = np.array(classes)
     return [
         box_records(
             replace(found, classes=numbers[found.classes]),
@@ -118,17 +121,23 @@ def _records(windows: DetectedWindows, cache: PillarCache) -> list[np.ndarray]:
     ]
 
 
-def _draw(windows: DetectedWindows, cache: PillarCache, chosen: set[int], out: Path) -> None:
+def _draw(
+    windows: DetectedWindows,
+    cache: PillarCache,
+    classes: tuple[int, ...],
+    chosen: set[int],
+    out: Path,
+) -> None:
     recording = cache.recording(windows.windows.recording)
-    class_names = [CLASS_NAMES[number] for number in cache.settings.classes]
-    for frame, labels in enumerate(windows.labels):
-        window = windows.windows.start + frame
+    class_names = [CLASS_NAMES[number] for number in classes]
+    for k, labels in enumerate(windows.labels):
+        window = windows.windows.start + k
         if window not in chosen:
             continue
         picture = draw_window(
-            _cells(windows, frame, cache, recording.sensor),
+            _cells(windows, windows.frames[k], cache, recording.sensor),
             class_names,
-            windows.detections[frame],
+            windows.detections[k],
             labels,
             caption=f"{recording.id} window {window}",
         )

@@ -15,9 +15,9 @@ from dmanet.decoding import decode_batch
 from dmanet.detections import Detections, Labels, decode_detections
 from dmanet.device import autocast, place
 from dmanet.models.anchors import anchors_for
-from dmanet.models.detector import DMANet, State
+from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.pillar_net import Pillars
-from dmanet.samplers import Sample, WindowRange
+from dmanet.samplers import Sample, WindowRange, read_tape
 from pipeline.cache import PillarCache
 
 STATE_POLICY = "carried over contiguous windows, reset at recording starts and gaps"
@@ -25,23 +25,29 @@ STATE_POLICY = "carried over contiguous windows, reset at recording starts and g
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How a stream is run: ``steps`` windows at a time (no result depends on it beyond rounding), in
+    """How recordings are run: ``batch`` of them side by side, ``steps`` windows of each at a time, in
     ``precision`` (``fp32`` or ``bf16``), read ahead by ``workers`` processes.
+
+    No result depends on ``steps`` or ``batch`` beyond rounding; memory grows with their product.
     """
 
     device: torch.device
     precision: str
     steps: int = 10
     workers: int = 0
+    batch: int = 1
 
 
 @dataclass(frozen=True)
 class DetectedWindows:
-    """Consecutive windows with their pillars (frame 0 is the first window), and for each window what
-    was found and what is true.
+    """Consecutive windows of one recording, and for each what was found and what is true.
+
+    ``positive`` and ``negative`` are the pillars of all windows that ran together; ``frames`` says
+    which of their frames each of these windows is.
     """
 
     windows: WindowRange
+    frames: tuple[int, ...]
     positive: Pillars
     negative: Pillars
     detections: list[Detections]
@@ -54,31 +60,39 @@ def stream_detections(
     spans: Sequence[WindowRange],
     stream: StreamSettings,
     *,
+    classes: tuple[int, ...] | None = None,
     score_threshold: float,
     nms_iou: float = 0.5,
     max_detections: int | None = None,
 ) -> Iterator[DetectedWindows]:
     """Detect in each span of windows from its first to its last, in order.
 
-    A span starts with fresh state. The model is put into evaluation mode and on the stream's device.
+    A span starts with fresh state. One span's windows come in order; with a batch of one the spans
+    do too, with a larger one they take turns. Labels are those of ``classes``, the release's numbers
+    in the order of the network's outputs (None: the cache's). The model is put into evaluation mode
+    and on the stream's device.
     """
     place(model, stream.device).eval()
     grid_size = model.settings.grid_size
     anchors = anchors_for(grid_size, model.settings.anchors, stream.device)
-    chunks = [[chunk] for span in spans for chunk in _chunks(span, stream.steps)]
     loader = BatchLoader(
-        cache, chunks, workers=stream.workers, pin_memory=stream.device.type == "cuda"
+        cache,
+        _batches(spans, stream.steps, stream.batch),
+        classes=classes,
+        workers=stream.workers,
+        pin_memory=stream.device.type == "cuda",
     )
     state: State | None = None
     for packed in loader:
-        ((windows,), _, continues, _) = packed.samples[0]
-        if not continues:
-            state = None
         with torch.inference_mode():
+            if state is not None:
+                state = tuple(_first_slots(level, packed.sequences) for level in state)
             batch = packed.to(stream.device)
             positive, negative = decode_batch(batch)
             with autocast(stream.device, stream.precision):
-                output, state = model(positive, negative, batch.steps, 1, state, batch.reset)
+                output, state = model(
+                    positive, negative, batch.steps, batch.sequences, state, batch.reset
+                )
             detections = decode_detections(
                 output.logits,
                 output.deltas,
@@ -88,23 +102,73 @@ def stream_detections(
                 nms_iou,
                 max_detections,
             )
-        yield DetectedWindows(windows, positive, negative, detections, _labels(packed))
+        labels = _labels(packed)
+        for windows, frames in _counted_pieces(packed):
+            yield DetectedWindows(
+                windows,
+                frames,
+                positive,
+                negative,
+                [detections[frame] for frame in frames],
+                [labels[frame] for frame in frames],
+            )
+
+
+def _batches(spans: Sequence[WindowRange], steps: int, batch: int) -> list[list[Sample]]:
+    """The spans as at most ``batch`` tapes, read side by side.
+
+    The longest tape is the first slot: those that have ended are always the last slots, and are
+    left out. In the last batch no more windows run than its longest sample needs.
+    """
+    tapes = [read_tape([(span, 0) for span in tape], steps) for tape in _tapes(spans, batch)]
+    batches = [
+        [tape[i] for tape in tapes if i < len(tape)] for i in range(max(map(len, tapes), default=0))
+    ]
+    if batches:
+        surplus = steps - max(sample.counted for sample in batches[-1])
+        batches[-1] = [_shortened(sample, surplus) for sample in batches[-1]]
+    return batches
+
+
+def _tapes(spans: Sequence[WindowRange], count: int) -> list[list[WindowRange]]:
+    """The spans on ``count`` tapes of similar length, longest tape first; none is empty.
+
+    Spans are dealt out from the longest on, each to the tape that is shortest; on a tape they keep
+    their order.
+    """
+    lengths = [span.stop - span.start for span in spans]
+    tapes: list[list[int]] = [[] for _ in range(count)]
+    totals = [0] * count
+    for span in sorted(range(len(spans)), key=lambda i: -lengths[i]):
+        shortest = totals.index(min(totals))
+        tapes[shortest].append(span)
+        totals[shortest] += lengths[span]
+    longest_first = sorted(range(count), key=lambda i: -totals[i])
+    return [[spans[i] for i in sorted(tapes[tape])] for tape in longest_first if tapes[tape]]
+
+
+def _shortened(sample: Sample, surplus: int) -> Sample:
+    """Without the last ``surplus`` windows, each of which is a repeated one and a piece of its own."""
+    kept = len(sample.pieces) - surplus
+    return sample._replace(pieces=sample.pieces[:kept], draws=sample.draws[:kept])
+
+
+def _first_slots(state: LevelState, slots: int) -> LevelState:
+    return LevelState(state.hidden[:slots], state.cell[:slots], state.feature[:slots])
+
+
+def _counted_pieces(batch: PackedBatch) -> Iterator[tuple[WindowRange, tuple[int, ...]]]:
+    """The pieces of all slots that count, each with its frames."""
+    for slot, sample in enumerate(batch.samples):
+        step = 0
+        for piece in sample.pieces:
+            if step < sample.counted:
+                steps = range(step, step + piece.stop - piece.start)
+                yield piece, tuple(t * batch.sequences + slot for t in steps)
+                step = steps.stop
 
 
 def _labels(batch: PackedBatch) -> list[Labels]:
     targets = batch.targets
     rows = [targets.frame == frame for frame in range(batch.frames)]
     return [Labels(targets.boxes[r].numpy(), targets.classes[r].numpy()) for r in rows]
-
-
-def _chunks(span: WindowRange, steps: int) -> list[Sample]:
-    """The span in order, ``steps`` windows at a time; the last chunk may be shorter."""
-    return [
-        Sample(
-            (WindowRange(span.recording, first, min(first + steps, span.stop)),),
-            (0,),
-            continues=first > span.start,
-            counted=min(steps, span.stop - first),
-        )
-        for first in range(span.start, span.stop, steps)
-    ]

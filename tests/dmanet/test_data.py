@@ -3,13 +3,24 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dmanet.config import ModelSettings
-from dmanet.data import BatchLoader, check_fit, collate, recordings_of
-from dmanet.samplers import make_sampler
+from dmanet.data import (
+    BatchLoader,
+    check_fit,
+    class_outputs,
+    collate,
+    recordings_of,
+    select_classes,
+)
+from dmanet.decoding import decode_batch
+from dmanet.losses import Targets
+from dmanet.samplers import Sample, WindowRange, make_sampler, read_tape
 from pipeline.cache import PillarCache
 from pipeline.errors import CacheError, UsageError
-from tests.dmanet.caches import GRID, LONG, SMALL
+from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL
 
 
 def lengths(cache):
@@ -43,6 +54,104 @@ def test_memory_resets_at_recording_starts_and_behind_gaps(cache):
     assert batch.reset.tolist() == expected
 
 
+def frames_of(batch):
+    """The recording and window of each frame, as the samples say."""
+    slots = [
+        [(p.recording, w) for p in sample.pieces for w in range(p.start, p.stop)]
+        for sample in batch.samples
+    ]
+    return [slot[t] for t in range(batch.steps) for slot in slots]
+
+
+@pytest.fixture(params=["release", "paper"])
+def either_cache(request, cache, paper_cache):
+    return {"release": cache, "paper": paper_cache}[request.param]
+
+
+def test_pieces_of_several_recordings_and_sensors_are_joined_window_by_window(either_cache):
+    samples = [
+        Sample((WindowRange(LONG, 12, 15), WindowRange(SMALL, 0, 2)), (5, 6), False, 5),
+        Sample((WindowRange(SMALL, 3, 8),), (7,), True, 5),
+        Sample((WindowRange(LONG, 27, 30), *[WindowRange(LONG, 29, 30)] * 2), (8, 8, 8), True, 3),
+    ]
+    (batch,) = BatchLoader(either_cache, [samples])
+    assert (batch.steps, batch.sequences, batch.samples) == (5, 3, tuple(samples))
+    pillars = decode_batch(batch)
+    boxes = 0
+    for frame, (recording, k) in enumerate(frames_of(batch)):
+        window = either_cache.recording(recording).read(k, k + 1)
+        assert batch.settings[batch.sensor[frame]] == window.settings
+        assert batch.spans[frame] == window.spans[0]
+        for polarity, found in enumerate(reversed(pillars)):
+            rows = found.coords[:, 0] == frame
+            expected = window.tensors(0, polarity)
+            assert np.array_equal(found.points[rows].numpy(), expected.points)
+            assert np.array_equal(found.coords[rows, 1:].numpy(), expected.coords)
+        rows = batch.targets.frame == frame
+        assert np.array_equal(batch.targets.boxes[rows].numpy(), window.boxes)
+        assert np.array_equal(batch.targets.classes[rows].numpy(), window.classes)
+        boxes += len(window.boxes)
+    assert len(batch.targets.boxes) == boxes > 5
+
+
+def test_draws_counted_and_continues_stand_at_their_frames(cache):
+    samples = [
+        Sample((WindowRange(LONG, 29, 30), WindowRange(SMALL, 0, 2)), (5, 2**63 - 1), True, 3),
+        Sample((WindowRange(SMALL, 8, 10), WindowRange(SMALL, 9, 10)), (7, 7), False, 2),
+    ]
+    (batch,) = BatchLoader(cache, [samples])
+    assert batch.draws.tolist() == [5, 7, 2**63 - 1, 7, 2**63 - 1, 7]
+    assert batch.counted.tolist() == [True, True, True, True, True, False]
+    assert batch.continues.tolist() == [True, False]
+    assert batch.reset.tolist() == [[False, True], [True, False], [False, True]]
+
+
+@pytest.mark.parametrize("mode", ["random", "stream", "mixed"])
+def test_memory_resets_exactly_where_a_slots_windows_do_not_follow_in_time(cache, mode):
+    sampler = make_sampler(mode, lengths(cache), steps=3, batch_size=3, seed=2)
+    seen = set()
+    for epoch in range(4):
+        sampler.epoch = epoch
+        before = [None] * 3
+        for batch in BatchLoader(cache, sampler):
+            for frame, (recording, window) in enumerate(frames_of(batch)):
+                step, slot = divmod(frame, 3)
+                follows = before[slot] == (recording, window - 1)
+                if step == 0 and slot < sampler.random:
+                    follows = False  # by chance, not by intent
+                gap = (recording, window) == (LONG, 20)
+                assert batch.reset[step, slot] == (not follows or gap)
+                before[slot] = (recording, window)
+                seen.add((follows, gap))
+    assert seen >= {(True, True), (True, False), (False, False)}
+
+
+def test_boxes_of_other_classes_are_left_out_and_the_others_renumbered(cache):
+    samples = [Sample((WindowRange(LONG, 0, 10),), (0,), False, 10)]
+    (whole,) = BatchLoader(cache, [samples])
+    (chosen,) = BatchLoader(cache, [samples], classes=(5, 0))
+    number = np.array(CLASSES)
+    release = number[whole.targets.classes]
+    kept = (release == 5) | (release == 0)
+    assert 0 < kept.sum() < len(kept)
+    assert np.array_equal(np.array((5, 0))[chosen.targets.classes], release[kept])
+    assert np.array_equal(chosen.targets.boxes, whole.targets.boxes[torch.from_numpy(kept)])
+    assert np.array_equal(chosen.targets.frame, whole.targets.frame[torch.from_numpy(kept)])
+
+
+@given(st.permutations(range(7)), st.permutations(range(7)), st.integers(1, 7), st.integers(1, 7))
+def test_a_class_goes_to_the_output_that_bears_its_number(first, second, cached, wanted):
+    cached, wanted = tuple(first[:cached]), tuple(second[:wanted])
+    targets = Targets(
+        boxes=torch.arange(4.0 * len(cached)).view(-1, 4),
+        classes=torch.arange(len(cached)),
+        frame=torch.arange(len(cached)),
+    )
+    chosen = select_classes(targets, class_outputs(cached, wanted))
+    assert [wanted[c] for c in chosen.classes] == [c for c in cached if c in wanted]
+    assert [cached[frame] for frame in chosen.frame] == [c for c in cached if c in wanted]
+
+
 def test_sensors_are_kept_apart_in_one_batch(cache):
     batch = collate([cache.recording(SMALL).read(0, 2), cache.recording(LONG).read(0, 2)])
     sensors = [batch.settings[i].sensor for i in batch.sensor.tolist()]
@@ -52,7 +161,7 @@ def test_sensors_are_kept_apart_in_one_batch(cache):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_give_the_same_batches_in_the_same_order(cache, workers):
     sampler = make_sampler("mixed", lengths(cache), steps=4, batch_size=2, seed=5)
-    alone, ahead = (BatchLoader(cache, sampler, workers=n) for n in (0, workers))
+    alone, ahead = (BatchLoader(cache, sampler, classes=(2, 5), workers=n) for n in (0, workers))
     for epoch in (0, 1):  # the sampler may change between two iterations of one loader
         sampler.epoch = epoch
         expected = [contents(batch) for batch in alone]
@@ -97,6 +206,24 @@ def test_a_network_that_does_not_fit_the_cache_is_named_by_its_key(cache):
         (key,) = change
         with pytest.raises(CacheError, match=key):
             check_fit(cache, fitting.model_copy(update=change), "the test's")
+
+
+def test_a_network_for_some_of_the_caches_classes_fits(cache):
+    width, height = GRID
+    one = ModelSettings(grid_size=(height, width), max_points=3, num_classes=1)
+    check_fit(cache, one, "the test's", (2,))
+    with pytest.raises(CacheError, match="num_classes = 2, the test's has 1"):
+        check_fit(cache, one, "the test's", (2, 5))
+    with pytest.raises(CacheError, match=r"among \(0, 2, 5\), the test's has \(2, 3\)"):
+        check_fit(cache, one, "the test's", (2, 3))
+
+
+def test_a_window_that_fills_up_a_batch_is_joined_to_whole_samples(cache):
+    tape = [(WindowRange(SMALL, 0, 5), 1)]
+    *_, last = BatchLoader(cache, [[sample] for sample in read_tape(tape, 4)])
+    assert frames_of(last) == [(SMALL, 4)] * 4
+    assert last.counted.tolist() == [True, False, False, False]
+    assert last.reset.flatten().tolist() == [False, True, True, True]
 
 
 def test_packed_integers_keep_all_32_bits(cache):

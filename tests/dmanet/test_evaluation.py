@@ -71,7 +71,9 @@ def test_a_result_says_what_it_depends_on(weights, cache):
 def test_the_prophesee_protocol_scores_sensor_pixels(weights, cache):
     result = evaluate(weights, cache, "prophesee", "test", CPU)
     labels = [
-        window for key in (TEST_A, TEST_B) for window in sensor_labels(cache.recording(key), cache)
+        window
+        for key in (TEST_A, TEST_B)
+        for window in sensor_labels(cache.recording(key), CLASSES)
     ]
     large = [np.hypot(w["w"], w["h"]) >= 60 for w in labels]
     wide = [(w["w"] >= 20) & (w["h"] >= 20) for w in labels]
@@ -89,7 +91,7 @@ def test_a_protocol_for_classes_the_cache_lacks_is_refused(weights, cache):
 @pytest.mark.parametrize("key", [LONG, SMALL])
 def test_sensor_labels_are_the_kept_boxes_before_scaling(cache, key):
     recording = cache.recording(key)
-    windows = sensor_labels(recording, cache)
+    windows = sensor_labels(recording, CLASSES)
     assert len(windows) == len(recording)
     scale = np.array([GRID[0] / recording.sensor[0], GRID[1] / recording.sensor[1]] * 2)
     for k, boxes in enumerate(windows):
@@ -103,8 +105,39 @@ def test_sensor_labels_are_the_kept_boxes_before_scaling(cache, key):
         assert np.array_equal(boxes["track_id"][large], kept.tracks)
 
 
+@pytest.mark.parametrize("protocol", ["release", "prophesee"])
+def test_a_network_of_some_classes_is_scored_on_these_alone(weights, cache, protocol):
+    """Its outputs are two of the whole network's, in another order."""
+    whole = evaluate(weights, cache, protocol, "test", CPU)
+    tensors = dict(weights.tensors)
+    for name in ("class_head.output.weight", "class_head.output.bias"):
+        outputs = tensors[name].unflatten(0, (-1, len(CLASSES)))
+        tensors[name] = outputs[:, [2, 0]].flatten(0, 1)
+    settings = weights.settings.model_copy(update={"num_classes": 2})
+    some = replace(weights, settings=settings, tensors=tensors, classes=(5, 0))
+    found = evaluate(some, cache, protocol, "test", CPU)
+    assert found.conditions["classes"] == ["traffic sign", "pedestrian"]
+    assert [row.name for row in found.rows] == ["all", "traffic sign", "pedestrian"]
+    expected = {row.name: row for row in whole.rows}
+    for row in found.rows[1:]:
+        assert row.labels == expected[row.name].labels > 0
+        assert row.map50 == pytest.approx(expected[row.name].map50, abs=1e-4)
+        assert row.map50_95 == pytest.approx(expected[row.name].map50_95, abs=1e-4)
+    assert found.rows[0].labels == sum(row.labels for row in found.rows[1:])
+
+
+@pytest.mark.parametrize("protocol", ["release", "prophesee"])
+def test_recordings_side_by_side_score_the_same(weights, cache, protocol):
+    alone = evaluate(weights, cache, protocol, "test", CPU)
+    together = evaluate(weights, cache, protocol, "test", replace(CPU, batch=2, steps=7))
+    for one, other in zip(alone.rows, together.rows, strict=True):
+        assert (one.name, one.windows, one.labels) == (other.name, other.windows, other.labels)
+        assert other.map50 == pytest.approx(one.map50, abs=1e-4)
+        assert other.map50_95 == pytest.approx(one.map50_95, abs=1e-4)
+
+
 def test_what_does_not_fit_is_refused_by_name(weights, cache, paper_cache):
-    with pytest.raises(CacheError, match=r"classes \(0, 2, 5\).*trained on \(0, 1, 2\)"):
+    with pytest.raises(CacheError, match=r"among \(0, 2, 5\).*weights has \(0, 1, 2\)"):
         evaluate(replace(weights, classes=(0, 1, 2)), cache, "release", "test", CPU)
     other = weights.settings.model_copy(update={"grid_size": (512, 512)})
     with pytest.raises(CacheError, match="grid_size"):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,18 @@ def test_boxes_are_the_streams_in_sensor_pixels_at_their_windows_begin(
             assert np.allclose(bottom, expected.boxes[:, 3], atol=1e-3)
             assert own["class_id"].tolist() == [CLASSES[c] for c in expected.classes]
             assert np.allclose(own["class_confidence"], expected.scores)
+
+
+def test_recordings_side_by_side_give_the_same_files(weights, cache, tmp_path: Path):
+    alone = predict(weights, cache, SPANS, tmp_path / "alone", CPU, SETTINGS)
+    stream = replace(CPU, batch=2, steps=4)
+    together = predict(weights, cache, SPANS, tmp_path / "together", stream, SETTINGS)
+    for one, other in zip(alone, together, strict=True):
+        boxes, expected = read_boxes(other.box_file), read_boxes(one.box_file)
+        assert len(boxes) == len(expected) > 10
+        for name in ("t", "x", "y", "w", "h", "class_id", "class_confidence"):
+            assert np.allclose(boxes[name], expected[name], rtol=1e-4, atol=1e-3)
+        assert [p.name for p in one.pictures] == [p.name for p in other.pictures]
 
 
 def test_pictures_are_spread_evenly_and_have_the_sensors_shape(weights, cache, tmp_path: Path):

@@ -1,10 +1,14 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dmanet.samplers import WindowRange
-from dmanet.streaming import StreamSettings, stream_detections
-from tests.dmanet.caches import LONG, SMALL, TEST_A, small_run
+from dmanet.streaming import StreamSettings, _batches, stream_detections
+from tests.dmanet.caches import LONG, SMALL, TEST_A, TEST_B, small_run
 
 
 @pytest.fixture(scope="module")
@@ -12,9 +16,9 @@ def model(lively_model):
     return lively_model(small_run().model)
 
 
-def detect(model, cache, spans, steps=10, workers=0):
+def detect(model, cache, spans, steps=10, workers=0, batch=1):
     """All detections window by window, with a threshold low enough that there are many."""
-    stream = StreamSettings(torch.device("cpu"), "fp32", steps, workers)
+    stream = StreamSettings(torch.device("cpu"), "fp32", steps, workers, batch)
     chunks = stream_detections(model, cache, spans, stream, score_threshold=0.02)
     return [(chunk, found) for chunk in chunks for found in chunk.detections]
 
@@ -62,6 +66,94 @@ def test_nothing_is_remembered_from_another_recording(model, cache):
 def test_a_span_begins_with_fresh_state_also_inside_a_recording(model, cache):
     spans = [WindowRange(LONG, 0, 12), WindowRange(LONG, 12, 20)]
     assert_same(detect(model, cache, spans)[12:], detect(model, cache, spans[1:]))
+
+
+# Of other lengths, of two sensors, with a gap, with a span inside a recording, and one of one window.
+SPANS = [
+    WindowRange(TEST_A, 2, 9),
+    WindowRange(LONG, 11, 30),
+    WindowRange(SMALL, 0, 10),
+    WindowRange(TEST_B, 0, 1),
+    WindowRange(TEST_A, 9, 20),
+]
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(2, 4), (3, 1), (5, 7), (9, 50)])
+def test_spans_side_by_side_give_what_they_give_one_after_the_other(model, cache, batch, steps):
+    alone, together = {}, {}
+    for found, size in ((alone, 1), (together, batch)):
+        for chunk, detections in detect(model, cache, SPANS, steps, batch=size):
+            found.setdefault(chunk.windows, []).append((chunk, detections))
+    for span in SPANS:
+        one, other = (
+            [
+                (pair, w)
+                for windows, pairs in found.items()
+                if windows.recording == span.recording
+                and span.start <= windows.start
+                and windows.stop <= span.stop
+                for pair, w in zip(pairs, range(windows.start, windows.stop), strict=True)
+            ]
+            for found in (alone, together)
+        )
+        every = list(range(span.start, span.stop))
+        assert [w for _, w in one] == [w for _, w in other] == every
+        assert_same([pair for pair, _ in one], [pair for pair, _ in other])
+
+
+def test_the_frames_of_windows_name_their_pillars(model, cache):
+    stream = StreamSettings(torch.device("cpu"), "fp32", steps=4, batch=3)
+    for chunk in stream_detections(model, cache, SPANS, stream, score_threshold=0.5):
+        recording = cache.recording(chunk.windows.recording)
+        for k, frame in enumerate(chunk.frames):
+            window = chunk.windows.start + k
+            expected = recording.read(window, window + 1)
+            for polarity, pillars in enumerate((chunk.negative, chunk.positive)):
+                coords = pillars.coords[pillars.coords[:, 0] == frame, 1:]
+                assert np.array_equal(coords, expected.tensors(0, polarity).coords)
+            assert np.array_equal(chunk.labels[k].boxes, expected.boxes)
+
+
+@given(st.lists(st.integers(1, 40), max_size=8), st.integers(1, 6), st.integers(1, 9))
+def test_batches_hold_every_span_once_and_nothing_beyond_the_longest(lengths, batch, steps):
+    spans = [WindowRange(f"r{i}", 0, length) for i, length in enumerate(lengths)]
+    batches = _batches(spans, steps, batch)
+    read = Counter(
+        (piece.recording, window)
+        for samples in batches
+        for sample in samples
+        for piece, window in [(p, w) for p in sample.pieces for w in range(p.start, p.stop)][
+            : sample.counted
+        ]
+    )
+    assert read == Counter((f"r{i}", w) for i, length in enumerate(lengths) for w in range(length))
+    sizes = [len(samples) for samples in batches]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[:1] == ([min(batch, len(spans))] if spans else [])
+    run = sum(max(sample.counted for sample in samples) for samples in batches)
+    assert run <= max(lengths, default=0) + sum(lengths) / batch
+
+
+def test_labels_are_those_of_the_networks_classes(model, cache):
+    stream = StreamSettings(torch.device("cpu"), "fp32")
+    span = [WindowRange(TEST_A, 0, 20)]
+    whole, chosen = (
+        [
+            label
+            for chunk in stream_detections(
+                model, cache, span, stream, classes=classes, score_threshold=0.5
+            )
+            for label in chunk.labels
+        ]
+        for classes in (None, (5, 0))
+    )
+    kept = 0
+    for one, other in zip(whole, chosen, strict=True):
+        rows = one.classes != 1  # the cache's class 1 is the release's 2
+        assert np.array_equal(other.boxes, one.boxes[rows])
+        assert np.array_equal(other.classes, np.where(one.classes[rows] == 2, 0, 1))
+        kept += rows.sum()
+    assert 0 < kept < sum(len(label.classes) for label in whole)
 
 
 def test_windows_come_in_order_with_their_labels(model, cache):
