@@ -2,7 +2,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dmanet.samplers import Sample, WindowRange, make_sampler, read_tape
@@ -128,6 +128,7 @@ def test_random_samples_are_whole_and_as_many_as_a_recording_has_room_for(plan):
     assert 0 <= left_over < batch
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 25), st.integers(1, 8), seeds)
 def test_random_begins_at_any_window(length, steps, seed):
     assume(length >= steps)
