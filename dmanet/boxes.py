@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
-# Standard deviations the release divides the four deltas by.
-DELTA_SCALE = (0.1, 0.1, 0.2, 0.2)
+# Standard deviations the release divides the four deltas by: of the shift, and of the growth.
+SHIFT_SCALE, GROWTH_SCALE = 0.1, 0.2
 # A decoded box is at most this many times as wide or high as its anchor. No target reaches it (an
 # anchor matches only boxes of about its own size), and exp() stays far from its overflow.
 MAX_GROWTH = 64.0
@@ -42,7 +42,7 @@ def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
     size = boxes[:, 2:] - boxes[:, :2]
     shift = (boxes[:, :2] + 0.5 * size) - (anchors[:, :2] + 0.5 * anchor_size)
     growth = torch.log(size.clamp(min=MIN_SIDE) / anchor_size)
-    return torch.cat([shift / anchor_size, growth], dim=1) / boxes.new_tensor(DELTA_SCALE)
+    return torch.cat([shift / anchor_size / SHIFT_SCALE, growth / GROWTH_SCALE], dim=1)
 
 
 def decode_boxes(deltas: Tensor, anchors: Tensor) -> Tensor:
@@ -51,10 +51,11 @@ def decode_boxes(deltas: Tensor, anchors: Tensor) -> Tensor:
     Always float32, whatever the network computed in. The growth is clipped before ``exp``: the
     release's decoding overflows to infinity.
     """
-    deltas = deltas.float() * deltas.new_tensor(DELTA_SCALE, dtype=torch.float32)
+    deltas = deltas.float()
+    shift, growth = deltas[..., :2] * SHIFT_SCALE, deltas[..., 2:] * GROWTH_SCALE
     anchor_size = anchors[..., 2:] - anchors[..., :2]
-    centre = anchors[..., :2] + 0.5 * anchor_size + deltas[..., :2] * anchor_size
-    half = 0.5 * anchor_size * deltas[..., 2:].clamp(max=math.log(MAX_GROWTH)).exp()
+    centre = anchors[..., :2] + 0.5 * anchor_size + shift * anchor_size
+    half = 0.5 * anchor_size * growth.clamp(max=math.log(MAX_GROWTH)).exp()
     return torch.cat([centre - half, centre + half], dim=-1)
 
 

@@ -10,10 +10,7 @@ from torch.nn import functional
 
 from dmanet.boxes import encode_boxes
 from dmanet.config import Settings
-from dmanet.matching import BACKGROUND, IGNORED, match_anchors
-
-# Elements of the logits worked on at once: keeps the temporaries small.
-_CHUNK = 2**20
+from dmanet.matching import IGNORED, match_anchors
 
 
 class LossSettings(Settings):
@@ -87,10 +84,18 @@ def detection_loss(
     ``F = T * B`` frames that sum is ``T`` times what is returned here.
     """
     settings = settings or LossSettings()
-    match = _match_frames(len(logits), anchors, targets, settings)  # [F, A]
+    match = match_anchors(
+        anchors,
+        targets.boxes,
+        targets.frame,
+        len(logits),
+        settings.positive_iou,
+        settings.negative_iou,
+        settings.match_low_quality,
+    )  # [F, A]
     frame, anchor = torch.nonzero(match >= 0, as_tuple=True)  # [P] each
     box = match[frame, anchor]
-    positives = torch.bincount(frame, minlength=len(logits)).clamp(min=1)  # [F]
+    positives = (match >= 0).sum(dim=1).clamp(min=1)  # [F]
 
     focal = _FocalLoss.apply(
         logits,
@@ -115,29 +120,6 @@ def detection_loss(
         "classification": classification.sum() / frames_total,
         "regression": regression.sum() / frames_total,
     }
-
-
-def _match_frames(frames: int, anchors: Tensor, targets: Targets, settings: LossSettings) -> Tensor:
-    """Row of the targets each anchor is matched with, or ``BACKGROUND`` or ``IGNORED``: ``[F, A]``.
-
-    Frame by frame: the overlaps of all frames at once would be gigabytes.
-    """
-    match = torch.full(
-        (frames, len(anchors)), BACKGROUND, dtype=torch.int64, device=anchors.device
-    )  # [F, A]
-    order = torch.argsort(targets.frame, stable=True)  # [N]
-    counts = torch.bincount(targets.frame, minlength=frames).tolist()
-    for frame, rows in enumerate(order.split(counts)):
-        if len(rows):
-            local = match_anchors(
-                anchors,
-                targets.boxes[rows],
-                settings.positive_iou,
-                settings.negative_iou,
-                settings.match_low_quality,
-            )  # [A]
-            match[frame] = torch.where(local >= 0, rows[local.clamp(min=0)], local)
-    return match
 
 
 class _FocalLoss(torch.autograd.Function):
@@ -166,15 +148,19 @@ class _FocalLoss(torch.autograd.Function):
         # float16 would flush the many small background gradients to zero before any loss scaling.
         kept_dtype = torch.bfloat16 if logits.dtype == torch.bfloat16 else torch.float32
         gradient = torch.empty_like(logits, dtype=kept_dtype)
-        step = max(1, _CHUNK // max(1, anchors * classes))
+        # Temporaries that fit a CPU's cache; on a GPU few and large ones.
+        elements = 2**20 if logits.device.type == "cpu" else 2**24
+        step = max(1, elements // max(1, anchors * classes))
         starts = range(0, frames, step)
-        sizes = torch.bincount(positive[0] // step, minlength=len(starts)).tolist()
+        sizes = [len(positive[0])]
+        if len(starts) > 1:
+            sizes = torch.bincount(positive[0] // step, minlength=len(starts)).tolist()
         for start, *index in zip(starts, *(part.split(sizes) for part in positive), strict=True):
             chunk = slice(start, start + step)
             z = logits[chunk].float()  # [f, A, C]
             at = (index[0] - start, index[1], index[2])
-            sign = torch.ones_like(z).index_put_(at, z.new_tensor(-1.0))
-            weight = torch.full_like(z, 1 - alpha).index_put_(at, z.new_tensor(alpha))
+            sign, weight = torch.ones_like(z), torch.full_like(z, 1 - alpha)
+            sign[at], weight[at] = -1.0, alpha
             weight.masked_fill_(ignored[chunk, :, None], 0.0)
             z = z * sign
             wrong, surprise = torch.sigmoid(z), functional.softplus(z)

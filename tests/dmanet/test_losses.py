@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from dmanet.boxes import box_iou
 from dmanet.config import AnchorSettings
 from dmanet.losses import LossSettings, Targets, detection_loss
-from dmanet.matching import match_anchors
 from dmanet.models.anchors import anchors_for
+from tests.dmanet.matching_by_frame import match_one_frame
 
 CLAMP = 1e-4  # the release keeps probabilities this far from 0 and 1
 CLAMP_LOGIT = math.log((1 - CLAMP) / CLAMP)  # 9.21
@@ -130,7 +130,7 @@ def test_golden_gradients_inside_the_clamp_and_alive_outside(reference):
     targets, frames, seen = reference["targets"], len(logits), 0
     for f in range(frames):
         boxes = targets.boxes[targets.frame == f]
-        positives = max(1, int((match_anchors(reference["anchors"], boxes) >= 0).sum()))
+        positives = max(1, int((match_one_frame(reference["anchors"], boxes) >= 0).sum()))
         wrong = outside[f] & (reference["logits"][f] > 0) & (logits.grad[f] > 0)
         assert (logits.grad[f][wrong] * positives * frames > 0.99 * 0.75).all()
         seen += int(wrong.sum())

@@ -16,6 +16,7 @@ from dmanet.matching import (
     unmatched_share,
 )
 from dmanet.models.anchors import anchors_for
+from tests.dmanet.matching_by_frame import match_one_frame
 
 # Whole-cell boxes, so that ties and overlaps of exactly 0.5 occur.
 box = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2).map(
@@ -42,33 +43,64 @@ def match_by_search(anchors, boxes, low_quality):
     return match
 
 
+def match_alone(anchors, boxes, **rules):
+    """All boxes in one frame: int64 ``[A]``."""
+    return match_anchors(anchors, boxes, torch.zeros(len(boxes), dtype=torch.int64), 1, **rules)[0]
+
+
 @settings(deadline=None)
 @given(box_lists.filter(len), box_lists, st.booleans())
 def test_match_agrees_with_a_plain_search(anchors, boxes, low_quality):
-    found = match_anchors(anchors, boxes, match_low_quality=low_quality)
-    assert found.tolist() == match_by_search(anchors, boxes, low_quality)
+    expected = match_by_search(anchors, boxes, low_quality)
+    assert match_alone(anchors, boxes, match_low_quality=low_quality).tolist() == expected
+    assert match_one_frame(anchors, boxes, match_low_quality=low_quality).tolist() == expected
+
+
+def assert_frames_match_as_each_alone(anchors, boxes, frame, frames, low_quality):
+    found = match_anchors(anchors, boxes, frame, frames, match_low_quality=low_quality)
+    assert found.shape == (frames, len(anchors))
+    for f in range(frames):
+        rows = (frame == f).nonzero()[:, 0]
+        local = match_one_frame(anchors, boxes[rows], match_low_quality=low_quality)
+        expected = local.clone()
+        expected[local >= 0] = rows[local[local >= 0]]  # rows of all boxes, not of the frame's
+        assert torch.equal(found[f], expected)
+
+
+@settings(deadline=None)
+@given(st.data(), box_lists.filter(len), box_lists, st.integers(1, 4), st.booleans())
+def test_frames_together_match_as_each_alone(data, anchors, boxes, frames, low_quality):
+    """Boxes in any order of frames, ties, frames without boxes."""
+    owners = st.lists(st.integers(0, frames - 1), min_size=len(boxes), max_size=len(boxes))
+    frame = torch.tensor(data.draw(owners), dtype=torch.int64)
+    assert_frames_match_as_each_alone(anchors, boxes, frame, frames, low_quality)
 
 
 @pytest.mark.parametrize("low_quality", [False, True])
-def test_match_of_more_boxes_than_are_worked_on_at_once(low_quality):
+def test_more_pairs_than_are_worked_on_at_once_match_as_each_frame_alone(low_quality):
     generator = torch.Generator().manual_seed(3)
-    corner = torch.rand(150, 2, generator=generator) * 100
-    boxes = torch.cat([corner, corner + 8 + torch.rand(150, 2, generator=generator) * 60], dim=1)
-    anchors = anchors_for((128, 128), AnchorSettings(levels=(4, 5)))
-    found = match_anchors(anchors, boxes, match_low_quality=low_quality)
-    assert found.tolist() == match_by_search(anchors, boxes, low_quality)
+    corner = torch.rand(150, 2, generator=generator) * 400
+    boxes = torch.cat([corner, corner + 2 + torch.rand(150, 2, generator=generator) * 90], dim=1)
+    frame = torch.randint(0, 5, (150,), generator=generator) * 2  # odd frames have none
+    anchors = anchors_for((512, 512), AnchorSettings())
+    assert len(anchors) * 10 > 2**19
+    assert_frames_match_as_each_alone(anchors, boxes, frame, 10, low_quality)
 
 
 def test_match_without_boxes_is_all_background():
     anchors = anchors_for((64, 64), AnchorSettings())
-    assert match_anchors(anchors, torch.zeros(0, 4)).unique().tolist() == [BACKGROUND]
+    none = torch.zeros(0, dtype=torch.int64)
+    for low_quality in (False, True):
+        match = match_anchors(anchors, torch.zeros(0, 4), none, 3, match_low_quality=low_quality)
+        assert match.shape == (3, len(anchors))
+        assert match.unique().tolist() == [BACKGROUND]
 
 
 def test_thin_box_is_background_in_the_release_and_trained_with_low_quality_matches():
     anchors = anchors_for((512, 512), AnchorSettings())
     thin = torch.tensor([[200.0, 200.0, 208.0, 240.5]])  # a 20 x 57 px pedestrian, squashed
-    assert (match_anchors(anchors, thin) < 0).all()
-    matched = match_anchors(anchors, thin, match_low_quality=True) >= 0
+    assert (match_alone(anchors, thin) < 0).all()
+    matched = match_alone(anchors, thin, match_low_quality=True) >= 0
     overlap = box_iou(thin, anchors)[0]
     assert matched.any()
     assert (overlap[matched] == overlap.max()).all()
@@ -77,7 +109,7 @@ def test_thin_box_is_background_in_the_release_and_trained_with_low_quality_matc
 def test_box_that_touches_no_anchor_forces_no_match():
     anchors = torch.tensor([[0.0, 0.0, 8.0, 8.0], [8.0, 0.0, 16.0, 8.0]])
     far = torch.tensor([[100.0, 100.0, 110.0, 110.0]])
-    assert (match_anchors(anchors, far, match_low_quality=True) == BACKGROUND).all()
+    assert (match_alone(anchors, far, match_low_quality=True) == BACKGROUND).all()
 
 
 def squashed(width, height, count=2000):
@@ -128,7 +160,7 @@ def test_unmatched_share_counts_what_matching_leaves_out():
     for row in rows:
         own = (classes == row.class_index) & (size >= row.size[0]) & (size < row.size[1])
         unmatched = sum(
-            bool((match_anchors(anchors, torch.tensor(box)[None].float()) < 0).all())
+            bool((match_alone(anchors, torch.tensor(box)[None].float()) < 0).all())
             for box in boxes[own]
         )
         assert (row.boxes, row.unmatched) == (own.sum(), unmatched)

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from dmanet.config import MODEL_PRESETS
 from dmanet.losses import Targets, detection_loss
-from dmanet.matching import IGNORED, match_anchors
+from dmanet.matching import IGNORED
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
 from dmanet.models.pillar_net import Pillars
 from dmanet.weights import from_released, released_names
+from tests.dmanet.matching_by_frame import match_one_frame
 
 EVERY_ROW, EVERY_VALUE = 97, 997  # the files hold every so-many-th row and value
 
@@ -123,7 +124,7 @@ def released_class_loss(logits: Tensor, anchors: Tensor, targets: Targets) -> Te
     losses = []
     for frame, one in enumerate(logits):
         mine = targets.frame == frame
-        match = match_anchors(anchors, targets.boxes[mine])
+        match = match_one_frame(anchors, targets.boxes[mine])
         positive = match >= 0
         wanted = torch.zeros_like(one)
         wanted[positive, targets.classes[mine][match[positive]]] = 1
