@@ -1,0 +1,168 @@
+"""Augmentation: decoded windows and their boxes under random transforms, on the batch's device.
+
+Every frame with the same draw gets the same transform, so a sequence is transformed as one scene and
+memory carried along a stream never sees it jump. All randomness comes from ``batch.draws``: a sample
+is augmented the same way on every device, in any batch and after every resume.
+
+What a transform gives is what encoding the transformed events would have given, as far as the cache
+still knows them:
+
+* Events move from pixel to pixel, then into cells: pixels of the sensor in preset `paper`, in preset
+  `release` cells, as it keeps no more of where an event was. So on a grid that does not divide the
+  sensor (512 of 1280) a flip regroups the points of preset `paper`, and mirrors those of `release`.
+* Equal to the pillars of the transformed events where the cache had room for all (no pillar was full,
+  no polarity reached ``max_pillars``) and no two events that meet share a time; preset `release`
+  knows times to a bin only. A flip on a grid that divides the sensor, and a swap of polarities, are
+  equal always.
+* Times stay what they were in the whole window, also where its first or last event leaves the frame;
+  ``max_pillars`` is not applied again; a polarity that loses all its events stays empty.
+
+There is no augmentation of time. Windows are not played backwards: of the events at a pixel or cell
+only the earliest are kept, in reverse those would be the ones thrown away, and state runs forward.
+Nor are they stretched: a window's times are scaled to its own span, so its speed is what its number
+of events says. Samples that begin at any window already vary the phase.
+"""
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from dmanet.boxes import clip_boxes
+from dmanet.config import Settings
+from dmanet.data import PackedBatch
+from dmanet.frame_transforms import FrameTransforms, draw_transforms
+from dmanet.losses import Targets
+from dmanet.models.pillar_net import Pillars
+from dmanet.regrouping import Pixels, flip_cells, regroup, swap_polarities
+
+
+class AugmentationSettings(Settings):
+    """Random transforms of training samples. The defaults change nothing."""
+
+    flip: float = Field(
+        default=0.0, ge=0, le=1, description="Probability that left and right are exchanged."
+    )
+    swap_polarity: float = Field(
+        default=0.0, ge=0, le=1, description="Probability that the polarities are exchanged."
+    )
+    zoom: tuple[float, float] = Field(
+        default=(1.0, 1.0),
+        description="Least and largest factor about the centre of the frame; above 1 shows a part "
+        "enlarged, below 1 the whole made smaller.",
+    )
+    shift: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Farthest shift either way along x and y, as a share of the frame.",
+    )
+    min_visible: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Boxes of which less than this share of the area stays in the frame are dropped.",
+    )
+    min_side: float = Field(
+        default=20.0,
+        ge=0,
+        description="Boxes whose shorter side becomes smaller than this are dropped; in pixels of "
+        "the sensor, as in the label rules.",
+    )
+    min_diagonal: float = Field(
+        default=60.0, ge=0, description="The same for their diagonal, in pixels of the sensor."
+    )
+
+    @property
+    def moves(self) -> bool:
+        """Whether frames are ever zoomed or shifted."""
+        return self.zoom != (1.0, 1.0) or self.shift > 0
+
+    @model_validator(mode="after")
+    def _check(self) -> "AugmentationSettings":
+        low, high = self.zoom
+        if not 0.25 <= low <= high <= 4:
+            raise ValueError(f"zoom {self.zoom} must be a lower and an upper factor within 0.25…4")
+        return self
+
+
+def augment(
+    positive: Pillars,
+    negative: Pillars,
+    targets: Targets,
+    batch: PackedBatch,
+    settings: AugmentationSettings,
+    grid_size: tuple[int, int],
+) -> tuple[Pillars, Pillars, Targets]:
+    """The batch's pillars and boxes under the transforms that ``batch.draws`` stands for.
+
+    ``positive`` and ``negative`` are what :func:`dmanet.decoding.decode_batch` makes of ``batch``,
+    ``targets`` its boxes, all on one device; ``grid_size`` is the canvas's height and width in cells.
+    The arguments are left as they are; with settings that change nothing they are what is returned.
+    """
+    if not (settings.flip or settings.swap_polarity or settings.moves):
+        return positive, negative, targets
+    transforms = draw_transforms(
+        batch.draws, settings.flip, settings.swap_polarity, settings.zoom, settings.shift
+    )
+    sensors = [encoding.sensor for encoding in batch.settings]
+    sensor = torch.tensor(sensors, device=batch.draws.device)[batch.sensor]  # [N, 2]
+    encoding = batch.settings[0]
+    if encoding.preset == "release":
+        pixels = Pixels(sensor.new_tensor(encoding.grid).expand_as(sensor), grid_size)
+        whole_pixels = True
+    else:
+        pixels = Pixels(sensor, grid_size)
+        whole_pixels = all(width % grid_size[1] == 0 for width, _ in sensors)
+    if settings.moves or (settings.flip and not whole_pixels):
+        deduplicated = encoding.preset == "release" or encoding.dedup == "pixel"
+        positive, negative = regroup(
+            positive,
+            negative,
+            transforms,
+            pixels,
+            # Enlarging never brings two pixels together.
+            one_per_pixel=deduplicated and settings.zoom[0] < 1,
+        )
+    else:
+        if settings.flip:
+            positive = flip_cells(positive, transforms.flip, pixels)
+            negative = flip_cells(negative, transforms.flip, pixels)
+        if settings.swap_polarity:
+            positive, negative = swap_polarities(positive, negative, transforms.swap)
+    return positive, negative, transform_targets(targets, transforms, sensor, settings, grid_size)
+
+
+def transform_targets(
+    targets: Targets,
+    transforms: FrameTransforms,
+    sensor: Tensor,
+    settings: AugmentationSettings,
+    grid_size: tuple[int, int],
+) -> Targets:
+    """Boxes moved with their frames, cut to the canvas, and dropped where too little is left.
+
+    A box that became smaller (by the zoom or the cut) is held to the least side and diagonal; one
+    that did not stays, whatever its size. ``sensor``: ``[N, 2]`` int64, each frame's width and
+    height in pixels; ``grid_size``: the canvas's height and width in cells. Computed in float64 and
+    rounded once.
+    """
+    grid = targets.boxes.new_tensor(grid_size[::-1], dtype=torch.float64)  # [2]
+    before = targets.boxes.double()
+    moved = transforms.place_boxes(before, targets.frame, grid)
+    visible = clip_boxes(moved, grid_size)
+    side = _sides(visible)  # [K, 2] cells
+    keep = (side > 0).all(dim=1) & (
+        side.prod(dim=1) >= settings.min_visible * _sides(moved).prod(dim=1)
+    )
+    to_pixels = sensor[targets.frame] / grid  # [K, 2]
+    side, side_before = side * to_pixels, _sides(before) * to_pixels
+    shortest = torch.where(side < side_before, side, torch.inf).amin(dim=1)
+    diagonal = torch.linalg.vector_norm(side, dim=1)
+    shrunk = diagonal < torch.linalg.vector_norm(side_before, dim=1)
+    keep &= (shortest >= settings.min_side) & (~shrunk | (diagonal >= settings.min_diagonal))
+    return Targets(visible[keep].float(), targets.classes[keep], targets.frame[keep])
+
+
+def _sides(boxes: Tensor) -> Tensor:
+    """Width and height of boxes ``[K, 4]``: ``[K, 2]``."""
+    return boxes[:, 2:] - boxes[:, :2]
