@@ -6,8 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmanet.samplers import WindowRange
-from dmanet.streaming import StreamSettings, _batches, stream_detections
+from dmanet.data import BatchLoader, collate
+from dmanet.decoding import decode_batch
+from dmanet.samplers import WindowRange, make_sampler
+from dmanet.streaming import StreamSettings, _batches, _counted_pieces, stream_detections
 from tests.dmanet.caches import LONG, SMALL, TEST_A, TEST_B, small_run
 
 
@@ -66,6 +68,37 @@ def test_nothing_is_remembered_from_another_recording(model, cache):
 def test_a_span_begins_with_fresh_state_also_inside_a_recording(model, cache):
     spans = [WindowRange(LONG, 0, 12), WindowRange(LONG, 12, 20)]
     assert_same(detect(model, cache, spans)[12:], detect(model, cache, spans[1:]))
+
+
+def logits(model, batch, state):
+    with torch.no_grad():
+        positive, negative = decode_batch(batch)
+        output, state = model(positive, negative, batch.steps, batch.sequences, state, batch.reset)
+    return output.logits, state
+
+
+@pytest.mark.parametrize("mode", ["stream", "mixed"])
+def test_carried_state_makes_a_stream_of_samples_one_run_over_its_windows(model, cache, mode):
+    model.eval()
+    recordings = {LONG: 30, SMALL: 10, TEST_A: 20}
+    sampler = make_sampler(mode, recordings, steps=7, batch_size=3, seed=1)
+    found, state = {}, None
+    for batch in BatchLoader(cache, sampler):
+        output, state = logits(model, batch, state)
+        for windows, frames in _counted_pieces(batch):
+            slot = frames[0] % batch.sequences
+            if slot >= sampler.random:
+                for k, frame in enumerate(frames):
+                    window = windows.start + k
+                    found.setdefault((slot, windows.recording), {})[window] = output[frame]
+    assert sum(map(len, found.values())) == 60
+    assert len(found) > len(recordings)  # a recording is cut between streams
+    for (_, recording), windows in found.items():
+        first = min(windows)
+        whole = collate([cache.recording(recording).read(first, first + len(windows))])
+        expected, _ = logits(model, whole, None)
+        for k, one in enumerate(expected):
+            assert torch.allclose(windows[first + k], one, atol=1e-5)
 
 
 # Of other lengths, of two sensors, with a gap, with a span inside a recording, and one of one window.
