@@ -15,6 +15,7 @@ from dmanet.frame_transforms import FrameTransforms
 from dmanet.models.pillar_net import Pillars
 
 _FRAME_BITS = 29  # sensors have at most 2**28 pixels, and packed pillars fewer than 2**29 cells
+_FOREVER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -99,61 +100,54 @@ def regroup(
     Pillars come sorted by frame and cell (z, y, x), their points by time.
     """
     both = _join(negative, positive)
-    slots = both.points.shape[1]
+    frames, slots = len(pixels.size), both.points.shape[1]
     pillar, slot = torch.nonzero(
         torch.arange(slots, device=both.points.device) < both.num_points[:, None], as_tuple=True
     )  # [Q] each
-    points = both.points[pillar, slot]  # [Q, 3]
-    frame, z = both.coords[pillar, :2].unbind(1)
-    size = pixels.size[frame]
+    points, frame = both.points[pillar, slot], both.coords[pillar, 0]  # [Q, 3], [Q]
     source = pixels.of_points(points[:, :2], frame)  # [Q, 2]
-    target = transforms.place(source, frame, size)  # [Q, 2]
-    visible = ((target >= 0) & (target < size)).all(dim=1).nonzero()[:, 0]
-
+    target = transforms.place(source, frame, pixels.size[frame])  # [Q, 2]
     # Bits of floats that are not negative sort as the floats do.
     time = points[:, 2].contiguous().view(torch.int32).long()
-    since = (time << _FRAME_BITS | pixels.number(source, frame))[visible]
-    since, order = since.sort(stable=True)  # [R]
-    kept = visible[order]  # [R] points by time
+    since = time << _FRAME_BITS | pixels.number(source, frame)  # [Q] time, then pixel
+    kept = ((target >= 0) & (target < pixels.size[frame])).all(dim=1).nonzero()[:, 0]  # [R]
     if one_per_pixel:
         where = frame << _FRAME_BITS | pixels.number(target, frame)
-        kept = kept[_earliest(since, where[kept])]
+        kept = kept[_earliest(since[kept], where[kept])]
 
-    frame, target = frame[kept], target[kept]
-    polarity = (pillar[kept] >= len(negative.points)) ^ transforms.swap[frame]
-    segment = polarity * len(pixels.size) + frame
+    pillar, frame, target, since = pillar[kept], frame[kept], target[kept], since[kept]
+    polarity = (pillar >= len(negative.points)) ^ transforms.swap[frame]
     column, row = pixels.to_cells(target, frame).unbind(1)
     rows, columns = pixels.grid_size
-    cell = (z[kept] * rows + row) * columns + column
-    key, order = (segment << _FRAME_BITS | cell).sort(stable=True)
+    cell = (both.coords[pillar, 1] * rows + row) * columns + column
+    key = (polarity * frames + frame) << _FRAME_BITS | cell
+    # By pillar, and in a pillar by time. Memory is only read at random here: all else is in order.
+    by_time = since.argsort(stable=True)
+    key, order = key[by_time].sort(stable=True)
+    order = by_time[order]
+    moved = torch.cat([pixels.to_points(target, frame), points[kept, 2:]], dim=1)[order]
     key, run, count = torch.unique_consecutive(key, return_inverse=True, return_counts=True)
     rank = torch.arange(len(run), device=run.device) - (count.cumsum(0) - count)[run]
-    moved = torch.cat([pixels.to_points(target, frame), points[kept, 2:]], dim=1)[order]
     fits = rank < slots
     grouped = points.new_zeros((len(key), slots, 3))
     grouped[run[fits], rank[fits]] = moved[fits]
     segment, cell = key >> _FRAME_BITS, key & ((1 << _FRAME_BITS) - 1)
     coords = torch.stack(
-        [
-            segment % len(pixels.size),
-            cell // (rows * columns),
-            cell // columns % rows,
-            cell % columns,
-        ],
-        dim=1,
+        [segment % frames, cell // (rows * columns), cell // columns % rows, cell % columns], dim=1
     )
     pillars = Pillars(grouped, count.clamp(max=slots), coords)
-    is_positive = segment >= len(pixels.size)
+    is_positive = segment >= frames
     return _rows(pillars, is_positive), _rows(pillars, ~is_positive)
 
 
 def _earliest(since: Tensor, where: Tensor) -> Tensor:
-    """Which of points sorted by ``since`` are the first ones ``where`` they are: ``[R]`` bool."""
+    """Which of the points have the least ``since`` of those that share a ``where``: ``[R]`` bool."""
     where, order = where.sort(stable=True)
-    _, run, count = torch.unique_consecutive(where, return_inverse=True, return_counts=True)
+    where, run = torch.unique_consecutive(where, return_inverse=True)
     since = since[order]
+    least = since.new_full(where.shape, _FOREVER).scatter_reduce_(0, run, since, "amin")
     chosen = torch.empty_like(order, dtype=torch.bool)
-    chosen[order] = since == since[(count.cumsum(0) - count)[run]]
+    chosen[order] = since == least[run]
     return chosen
 
 
