@@ -16,6 +16,9 @@ still knows them:
   equal always.
 * Times stay what they were in the whole window, also where its first or last event leaves the frame;
   ``max_pillars`` is not applied again; a polarity that loses all its events stays empty.
+* Enlarging draws pixels apart. Where they become larger than cells (in preset `release` always) empty
+  rows and columns come between them; and objects that the label rules left out for their size are
+  enlarged without getting a box.
 
 There is no augmentation of time. Windows are not played backwards: of the events at a pixel or cell
 only the earliest are kept, in reverse those would be the ones thrown away, and state runs forward.
