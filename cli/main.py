@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.bench_command import bench
 from cli.errors import OneLineErrors
 from cli.options import example, progress_bar, quiet_option
+from cli.signals import stop_requests
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from dmanet.run_log import StepReport
     from dmanet.samplers import WindowRange
     from pipeline.cache import PillarCache
 
@@ -52,15 +53,45 @@ def main() -> None:
     """
 
 
+main.add_command(bench)
+
+
 @main.command()
 @click.argument("cache", type=_PATH)
 @click.option("--run-dir", type=_PATH, required=True, help="Folder of this run's results.")
-@click.option("--preset", help="tiny (two CPU cores, minutes) or default (the published recipe).")
+@click.option(
+    "--preset",
+    help="default, paper and notes (published recipes), or tiny (two CPU cores, minutes).",
+)
 @click.option("--config", type=_PATH, help="YAML file of settings that differ from the preset.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A single setting; repeatable."
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --run-dir, as it was set.")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    metavar="STEPS",
+    help="Write last.pt this often besides at each epoch's end; 0 for only there.",
+)
+@click.option(
+    "--keep-every",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="STEPS",
+    help="Keep a checkpoint under the name of its step this often; 0 for none.",
+)
+@click.option(
+    "--max-bad-steps",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="STEPS",
+    help="Stop after so many steps in a row without a finite loss and gradient.",
+)
 @device_option
 @workers_option
 @quiet_option
@@ -72,52 +103,61 @@ def train(
     config: Path | None,
     overrides: tuple[str, ...],
     resume: bool,
+    checkpoint_every: int,
+    keep_every: int,
+    max_bad_steps: int,
     device: str,
     workers: int,
     quiet: bool,
 ) -> None:
     """Train a network on the recordings of CACHE's split `train`.
 
-    RUN_DIR gets settings.yaml (everything as resolved), metrics.jsonl (one line a step), tensorboard/
-    and last.pt, the checkpoint of the last whole epoch. The bar shows the time spent waiting for data
-    apart from the time of the step.
+    RUN_DIR gets settings.yaml (everything as resolved), metrics.jsonl (one line a step), epochs.jsonl,
+    tensorboard/, and checkpoints: last.pt, previous.pt (the one before), best.pt (the epoch with the
+    best mAP on the split `val`, or the least loss without one).
+
+    Stopped by Ctrl-C, killed, or ended by bad steps: the same command with --resume goes on where
+    last.pt stands, as if nothing had happened.
+
+    \b
+    Exit codes:
+      0      trained to the end of the last epoch
+      1      bad data, or --max-bad-steps in a row
+      2      a request that cannot be met
+      130    stopped by Ctrl-C, 143 by SIGTERM, after saving; --resume goes on
     """
-    from dmanet.checkpoint import load_checkpoint
-    from dmanet.device import choose_device
-    from dmanet.training import CHECKPOINT_NAME, train
-    from dmanet.training_settings import resolve_settings
-    from pipeline.cache import PillarCache
+    with stop_requests() as request:
+        from cli.training_progress import TrainingProgress
+        from dmanet.device import choose_device
+        from dmanet.training import train
+        from dmanet.training_settings import resolve_settings
+        from pipeline.cache import PillarCache
+        from pipeline.parallel import Stopped
 
-    opened = PillarCache(cache)
-    chosen = choose_device(device)
-    if resume and preset is None and config is None and not overrides:
-        if not (run_dir / CHECKPOINT_NAME).is_file():
-            raise UsageError(f"{run_dir}: holds no run to resume; train without --resume.")
-        settings = load_checkpoint(run_dir / CHECKPOINT_NAME).settings
-    else:
-        settings = resolve_settings(preset or "default", config, overrides)
-    with progress_bar(None, "step", quiet) as bar:
-
-        def show(report: "StepReport", total: int) -> None:
-            bar.total = total
-            bar.n = report.step
-            bar.set_postfix_str(
-                f"epoch {report.epoch + 1} loss {report.loss:.3f} "
-                f"data {1000 * report.data_s:.0f} ms step {1000 * report.step_s:.0f} ms",
-                refresh=False,
+        opened = PillarCache(cache)
+        own = resume and preset is None and config is None and not overrides
+        settings = None if own else resolve_settings(preset or "default", config, overrides)
+        progress = TrainingProgress(request, quiet)
+        try:
+            outcome = train(
+                opened,
+                settings,
+                run_dir,
+                device=choose_device(device),
+                workers=workers,
+                resume=resume,
+                checkpoint_every=checkpoint_every,
+                keep_every=keep_every,
+                max_bad_steps=max_bad_steps,
+                watcher=progress,
             )
-            bar.update()
-
-        checkpoint = train(
-            opened,
-            settings,
-            run_dir,
-            device=chosen,
-            workers=workers,
-            resume=resume,
-            on_step=show,
-        )
-    click.echo(f"trained {settings.training.epochs} epochs: {checkpoint}")
+        except Stopped as stopped:
+            progress.close()
+            click.echo(str(stopped), err=True)
+            raise click.exceptions.Exit(request.exit_code) from None
+        finally:
+            progress.close()
+    click.echo(str(outcome))
 
 
 @main.command()

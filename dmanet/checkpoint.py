@@ -7,7 +7,7 @@ with the settings of their network, as JSON, in its header. Both serve `evaluate
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dmanet.config import ModelSettings, Settings, load_model_settings, load_settings
-from dmanet.models.detector import DMANet
+from dmanet.guards import Tally
+from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.pickled_names import foreign_names
 from dmanet.training_settings import RunSettings
 from dmanet.weights import to_released
@@ -26,8 +27,8 @@ from pipeline.errors import CheckpointError, SettingsError, UsageError
 
 CHECKPOINT_FORMAT = "dmanet-checkpoint"
 WEIGHTS_FORMAT = "dmanet-weights"
-VERSION = 1
-_STATE = ("model", "optimizer", "epoch", "step", "cache", "classes")
+CHECKPOINT_VERSION = 2
+WEIGHTS_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,25 @@ class Weights:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training run stands.
+    """Where a training run stands: all it takes to go on as if it had never stopped.
+
+    No random state is among it: a run draws nothing but its first weights and, from the seed, the
+    epoch and the place of a window in it, its order of windows and their augmentation.
 
     Attributes:
         settings: everything that decides the run apart from the cache.
         model: the network's state dict.
         optimizer: the optimiser's state dict.
+        scaler: the loss scaler's state dict; empty except in float16.
+        average: state dict of the :class:`~dmanet.averaging.WeightAverage`; None without one.
+        carried: state carried from the last batch to the next; None for none.
         epoch: epochs finished.
-        step: optimiser steps made.
+        position: batches of the epoch after those that are finished.
+        step: training steps made or skipped; the place in the learning rate's schedule.
+        tally: counts of the run's steps by kind, see :class:`dmanet.guards.Tally`.
+        best_score: the best score of an epoch so far; None before the first.
         cache: fingerprint of the cache's settings.
+        recordings: digests of the recordings that the run reads, by id.
         classes: the release's class number of each output class.
         source: the file it was read from, for messages.
     """
@@ -95,24 +106,54 @@ class Checkpoint:
     settings: RunSettings
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    average: dict[str, Any] | None
+    carried: State | None
     epoch: int
+    position: int
     step: int
+    tally: Tally
+    best_score: float | None
     cache: str
+    recordings: dict[str, str]
     classes: tuple[int, ...]
     source: str = "checkpoint"
 
     def weights(self) -> Weights:
-        """The network alone."""
+        """The network to judge and to use: of averaged weights where there are any."""
+        tensors = self.model if self.average is None else self.average["tensors"]
+        return Weights(self.settings.model, tensors, self.classes, self.source)
+
+    def trained_weights(self) -> Weights:
+        """The network that training goes on with."""
         return Weights(self.settings.model, self.model, self.classes, self.source)
+
+
+# Kept as they are; the others have a plain form of their own.
+_PLAIN = (
+    "model",
+    "optimizer",
+    "scaler",
+    "average",
+    "epoch",
+    "position",
+    "step",
+    "best_score",
+    "cache",
+    "recordings",
+    "classes",
+)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; ``path`` is the old file or the whole new one at any moment."""
     content = {
         "format": CHECKPOINT_FORMAT,
-        "version": VERSION,
+        "version": CHECKPOINT_VERSION,
         "settings": checkpoint.settings.model_dump(mode="json"),
-        **{name: getattr(checkpoint, name) for name in _STATE},
+        "carried": checkpoint.carried and [dict(vars(level)) for level in checkpoint.carried],
+        "tally": asdict(checkpoint.tally),
+        **{name: getattr(checkpoint, name) for name in _PLAIN},
     }
     with written_whole(path) as unfinished:
         torch.save(content, unfinished)
@@ -126,17 +167,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: it is not a checkpoint, is damaged, or holds more than plain data.
     """
     content = _load_plain(path)
-    _check_format(content, CHECKPOINT_FORMAT, path)
+    _check_format(content, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, path)
     try:
+        carried = content["carried"]
         return Checkpoint(
             settings=load_settings(RunSettings, content["settings"], str(path)),
-            model=dict(content["model"]),
-            optimizer=dict(content["optimizer"]),
-            epoch=int(content["epoch"]),
-            step=int(content["step"]),
-            cache=str(content["cache"]),
-            classes=tuple(content["classes"]),
+            carried=carried and tuple(LevelState(**level) for level in carried),
+            tally=Tally(**content["tally"]),
             source=str(path),
+            **{name: content[name] for name in _PLAIN},
         )
     except (KeyError, TypeError, ValueError, SettingsError) as error:
         raise CheckpointError(f"{path}: is not a whole checkpoint ({error}).") from None
@@ -146,7 +185,7 @@ def save_weights(path: Path, weights: Weights) -> None:
     """Write weights as one safetensors file, whole or not at all."""
     header = {
         "format": WEIGHTS_FORMAT,
-        "version": str(VERSION),
+        "version": str(WEIGHTS_VERSION),
         "settings": weights.settings.model_dump_json(),
         "classes": json.dumps(weights.classes),
     }
@@ -227,15 +266,15 @@ def _unsafe_globals(path: Path) -> list[str]:
         return foreign_names(path)
 
 
-def _check_format(content: Any, wanted: str, path: Path) -> None:
+def _check_format(content: Any, wanted: str, version: int, path: Path) -> None:
     if not isinstance(content, Mapping) or content.get("format") != wanted:
         raise CheckpointError(
             f"{path}: is not a checkpoint of this project; `dmanet import-weights` reads one of the "
             "released code."
         )
-    if str(content.get("version")) != str(VERSION):
+    if str(content.get("version")) != str(version):
         raise CheckpointError(
-            f"{path}: has version {content.get('version')}, this release reads {VERSION}; use the "
+            f"{path}: has version {content.get('version')}, this release reads {version}; use the "
             "release that wrote it."
         )
 
@@ -251,7 +290,7 @@ def _load_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            _check_format(header, WEIGHTS_FORMAT, path)
+            _check_format(header, WEIGHTS_FORMAT, WEIGHTS_VERSION, path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         settings = load_model_settings(json.loads(header["settings"]), str(path))
         classes = json.loads(header["classes"])

@@ -1,5 +1,7 @@
 """Where to compute and in which precision."""
 
+import resource
+import sys
 from contextlib import AbstractContextManager
 
 import torch
@@ -8,7 +10,8 @@ from dmanet.models.detector import DMANet
 from pipeline.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -32,7 +35,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device has instructions for it.
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the device has instructions for it.
 
     Raises:
         UsageError: the precision is unknown.
@@ -55,8 +58,16 @@ def place(model: DMANet, device: torch.device) -> DMANet:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Convolutions and matrix products in ``precision`` (``fp32`` or ``bf16``)."""
+    """Convolutions and matrix products in ``precision`` (``fp32``, ``bf16`` or ``fp16``)."""
     context: AbstractContextManager[None] = torch.autocast(
-        device.type, torch.bfloat16, enabled=precision == "bf16"
+        device.type, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST
     )
     return context
+
+
+def peak_memory_gb(device: torch.device) -> float:
+    """Largest memory held so far, 10⁹ bytes: by tensors on a GPU, else by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -1,215 +1,289 @@
-"""Training a network from a pillar cache."""
+"""Training a network from a pillar cache: the loop over epochs and steps, and what it leaves."""
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from dmanet.checkpoint import Checkpoint, first_difference, load_checkpoint, save_checkpoint
+from dmanet.checkpoint import Checkpoint
 from dmanet.data import BatchLoader, PackedBatch, check_fit, recordings_of
-from dmanet.decoding import decode_batch
-from dmanet.device import autocast, choose_precision, place
-from dmanet.losses import detection_loss
-from dmanet.models.anchors import anchors_for
-from dmanet.models.detector import DMANet
-from dmanet.run_log import RunLog, StepReport
-from dmanet.samplers import make_sampler
-from dmanet.training_settings import RunSettings, TrainingSettings, to_yaml
-from pipeline.atomic import written_whole
+from dmanet.guards import DivergedError, Tally
+from dmanet.run_folder import RunFolder, check_same_run
+from dmanet.run_log import EpochReport, RunLog, StepReport
+from dmanet.samplers import WindowSampler, make_sampler
+from dmanet.streaming import StreamSettings
+from dmanet.training_settings import RunSettings
+from dmanet.training_step import Trainer
+from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score
 from pipeline.cache import PillarCache
-from pipeline.errors import CheckpointError, DataError, UsageError
+from pipeline.errors import SettingsError
+from pipeline.parallel import Stopped
 
-CHECKPOINT_NAME = "last.pt"
-SETTINGS_NAME = "settings.yaml"
+
+class TrainingWatcher:
+    """What a run tells while it works. The methods do nothing; override those that matter."""
+
+    def stepped(self, report: StepReport, total_steps: int) -> None:
+        """One of the run's ``total_steps`` is over, made or skipped."""
+
+    def validated(self, windows: int) -> None:
+        """So many windows more of the split `val` are evaluated."""
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        """One epoch is over."""
+
+    def noted(self, sentence: str) -> None:
+        """Something the user should know now."""
+
+    def should_stop(self) -> bool:
+        """Whether to save and stop; asked after each step."""
+        return False
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """A finished run: its folder, epochs, the counts of its steps, the best score and its kind."""
+
+    folder: RunFolder
+    epochs: int
+    tally: Tally
+    best_score: float | None
+    score_of: str
+
+    def __str__(self) -> str:
+        """For whoever waited for it."""
+        skipped = self.tally.bad + self.tally.overflows
+        told = f"trained {self.epochs} epochs in {self.tally.made} steps"
+        if skipped:
+            told += f", {skipped} more were skipped"
+        if self.best_score is not None:
+            told += (
+                f"; {self.folder.best} has the best score, {self.best_score:.3f} ({self.score_of})"
+            )
+        return f"{told}: {self.folder.last}"
 
 
 def train(
     cache: PillarCache,
-    settings: RunSettings,
+    settings: RunSettings | None,
     run_dir: Path,
     *,
     device: torch.device,
     workers: int = 0,
     resume: bool = False,
-    on_step: Callable[[StepReport, int], None] = lambda report, total: None,
-) -> Path:
-    """Train on the split `train` and return the path of the checkpoint.
+    checkpoint_every: int = 0,
+    keep_every: int = 0,
+    max_bad_steps: int = 10,
+    watcher: TrainingWatcher | None = None,
+) -> TrainingOutcome:
+    """Train on the split `train`, to the end of the last epoch.
 
-    Samples are T consecutive windows that begin anywhere, with fresh state; gradients flow through
-    all T. ``run_dir`` gets ``settings.yaml``, ``metrics.jsonl``, ``tensorboard/`` and, at the start
-    and at the end of each epoch, ``last.pt``. ``on_step`` is called with each step's report and the
-    number of steps in all.
+    Samples are T consecutive windows, chosen as ``training.sampling`` says. Gradients flow through
+    all T; state is carried from batch to batch where windows follow each other, and no gradient
+    with it. ``run_dir`` gets what :mod:`dmanet.run_log` and :mod:`dmanet.run_folder` describe; a
+    checkpoint is written at the start, at each epoch's end and every ``checkpoint_every`` steps.
+
+    Args:
+        cache: where the windows come from.
+        settings: of the run; None, with ``resume`` only, takes those of the run.
+        run_dir: a new folder or, with ``resume``, that of a run.
+        device: where to compute.
+        workers: processes that read ahead.
+        resume: go on with the run in ``run_dir`` where it stands. From there on it is the run it
+            would have been: on a CPU and in float32 to the bit.
+        checkpoint_every: steps between two checkpoints in mid-epoch; 0 for none.
+        keep_every: steps between two checkpoints that are kept for good; 0 for none.
+        max_bad_steps: so many steps in a row without a finite loss and gradient end the run.
+        watcher: is told what happens, and asked whether to stop.
 
     Raises:
         UsageError: ``run_dir`` holds a run and ``resume`` is not set, or the other way round.
+        SettingsError: the settings contradict each other or the cache.
         CacheError: the network does not fit the cache.
-        CheckpointError: the run to resume had other settings or another cache.
-        DataError: the loss stopped being a number, or there are too few windows.
+        CheckpointError: the run to resume had other settings, another cache or other recordings.
+        DataError: there are too few windows.
+        DivergedError: ``max_bad_steps`` in a row; the last good state is saved.
+        Stopped: the watcher wanted it; the state is saved.
     """
-    recordings = recordings_of(cache, "train")
-    check_fit(cache, settings.model, "this run's")
-    batches = make_sampler(
-        "random",
-        {recording.id: len(recording) for recording in recordings},
-        settings.training.steps,
-        settings.training.batch_size,
-        settings.training.seed,
-    )
-    checkpoint = _checkpoint_to_resume(cache, settings, run_dir) if resume else None
-    if not resume and run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
-        raise UsageError(
-            f"{run_dir}: exists and is not empty; resume its run with --resume, or give a new folder."
-        )
-    run = _Run(settings, device, len(batches), checkpoint)
-    with written_whole(run_dir / SETTINGS_NAME) as unfinished:
-        unfinished.write_text(to_yaml(settings), encoding="utf-8")
-    if checkpoint is None:  # so that a run that is killed in its first epoch can be resumed too
-        save_checkpoint(run_dir / CHECKPOINT_NAME, run.checkpoint(cache))
-    loader = BatchLoader(cache, batches, workers=workers, pin_memory=device.type == "cuda")
-    with RunLog(run_dir, run.step) as log:
-        for epoch in range(run.epoch, settings.training.epochs):
-            batches.epoch = epoch
-            before = time.perf_counter()
-            for batch in loader:
-                data_s = time.perf_counter() - before
-                report = run.train_step(batch, data_s)
-                log.write(report)
-                on_step(report, run.total_steps)
-                before = time.perf_counter()
-            run.epoch = epoch + 1
-            save_checkpoint(run_dir / CHECKPOINT_NAME, run.checkpoint(cache))
-    return run_dir / CHECKPOINT_NAME
+    watcher = watcher or TrainingWatcher()
+    folder = RunFolder(run_dir)
+    checkpoint = None
+    if resume:
+        checkpoint = folder.load(watcher.noted)
+        settings = settings or checkpoint.settings
+    else:
+        folder.check_new()
+    if settings is None:
+        raise SettingsError("A new run needs settings; name a preset.")
+    run = _Run(cache, settings, folder, device, workers, checkpoint, watcher)
+    return run.to_the_end(checkpoint_every, keep_every, max_bad_steps)
 
 
 class _Run:
-    """Network, optimiser and their place in the run."""
+    """A run at work: the trainer, what it reads, and where it writes."""
 
     def __init__(
         self,
+        cache: PillarCache,
         settings: RunSettings,
+        folder: RunFolder,
         device: torch.device,
-        steps_per_epoch: int,
+        workers: int,
         checkpoint: Checkpoint | None,
+        watcher: TrainingWatcher,
     ) -> None:
-        self.settings = settings
-        self.device = device
-        self.precision = choose_precision(settings.training.precision, device)
-        self.steps_per_epoch = steps_per_epoch
-        self.total_steps = steps_per_epoch * settings.training.epochs
-        torch.manual_seed(settings.training.seed)
-        model = DMANet(settings.model) if checkpoint is None else checkpoint.weights().build()
-        self.model = place(model, device).train()
-        self.optimizer = make_optimizer(self.model, settings.training)
+        self.cache, self.settings, self.folder, self.watcher = cache, settings, folder, watcher
+        self.fingerprint = cache.attributes["fingerprint"]
+        recipe = settings.training
+        recordings = recordings_of(cache, "train")
+        self.classes = recipe.class_numbers() or cache.settings.classes
+        check_fit(cache, settings.model, "this run's", self.classes)
+        self.sampler: WindowSampler = make_sampler(
+            recipe.sampling,
+            {recording.id: len(recording) for recording in recordings},
+            recipe.steps,
+            recipe.batch_size,
+            recipe.seed,
+        )
+        self.score_of = _what_best_follows(cache, recipe.validate_every)
+        self.recordings = {
+            recording.id: str(recording.attributes["digest"])
+            for split in ("train", VALIDATION_SPLIT)
+            for recording in cache.recordings(split)
+        }
         if checkpoint is not None:
-            self.optimizer.load_state_dict(checkpoint.optimizer)
-        self.anchors = anchors_for(settings.model.grid_size, settings.model.anchors, device)
-        self.epoch = checkpoint.epoch if checkpoint else 0
-        self.step = checkpoint.step if checkpoint else 0
+            check_same_run(checkpoint, settings, self.fingerprint, self.recordings, cache.location)
+        self.trainer = Trainer(settings, device, len(self.sampler), checkpoint)
+        self.loader = BatchLoader(
+            cache,
+            self.sampler,
+            classes=self.classes,
+            workers=workers,
+            pin_memory=device.type == "cuda",
+        )
+        self.stream = StreamSettings(
+            device,
+            self.trainer.precision,
+            steps=recipe.steps,
+            batch=recipe.batch_size,
+            workers=workers,
+        )
+        folder.write_settings(settings)
+        if checkpoint is None:  # so that a run that is killed in its first epoch can be resumed too
+            self.save()
+        else:
+            folder.go_on_from(checkpoint)
 
-    def train_step(self, batch: PackedBatch, data_s: float) -> StepReport:
-        """One optimiser step on a batch that took ``data_s`` seconds to arrive."""
-        began = time.perf_counter()
-        recipe = self.settings.training
-        learning_rate = recipe.learning_rate * schedule(
-            self.step, self.steps_per_epoch, self.total_steps, recipe
+    def to_the_end(
+        self, checkpoint_every: int, keep_every: int, max_bad_steps: int
+    ) -> TrainingOutcome:
+        """All epochs that are left."""
+        trainer = self.trainer
+        with RunLog(self.folder.path, trainer.step, trainer.epoch) as log:
+            while trainer.epoch < self.settings.training.epochs:
+                for batch, data_s in self._batches():
+                    report = trainer.make_step(batch, data_s)
+                    log.write(report)
+                    self.watcher.stepped(report, trainer.total_steps)
+                    self._stop_if_diverged(report, max_bad_steps)
+                    self._stop_if_asked()
+                    kept = _is_due(keep_every, trainer.step)
+                    if kept or _is_due(checkpoint_every, trainer.step):
+                        self.save(kept=kept)
+                report_of_epoch = self._end_epoch()
+                log.write_epoch(report_of_epoch)
+                self.watcher.epoch_ended(report_of_epoch)
+                self.save(best=report_of_epoch.best)
+        return TrainingOutcome(
+            self.folder, trainer.epoch, trainer.tally, trainer.best_score, self.score_of
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        batch = batch.to(self.device)
-        positive, negative = decode_batch(batch)
-        with autocast(self.device, self.precision):
-            output, _ = self.model(
-                positive, negative, batch.steps, batch.sequences, None, batch.reset
+
+    def save(self, *, best: bool = False, kept: bool = False) -> None:
+        """Write a checkpoint of where the run stands."""
+        checkpoint = self.trainer.checkpoint(self.fingerprint, self.recordings, self.classes)
+        self.folder.save(checkpoint, best=best, kept=kept)
+
+    def _batches(self) -> Iterator[tuple[PackedBatch, float]]:
+        """The batches of this epoch that are left, with the seconds spent waiting for each."""
+        self.sampler.epoch, self.sampler.position = self.trainer.epoch, self.trainer.position
+        before = time.perf_counter()
+        for batch in self.loader:
+            yield batch, time.perf_counter() - before
+            before = time.perf_counter()
+
+    def _end_epoch(self) -> EpochReport:
+        """Score the epoch and go to the begin of the next."""
+        trainer, recipe = self.trainer, self.settings.training
+        loss = trainer.tally.mean_loss
+        score: float | None = None
+        validation_s = 0.0
+        last = trainer.epoch + 1 == recipe.epochs
+        if self.score_of != VALIDATION_SCORE:
+            score = -loss if trainer.tally.epoch_made else None
+        elif last or _is_due(recipe.validate_every, trainer.epoch + 1):
+            self.save()  # an epoch is long, and so may be its evaluation
+            began = time.perf_counter()
+            score = validation_score(
+                trainer.weights(self.classes), self.cache, self.stream, self._validated
             )
-        terms = detection_loss(
-            output.logits, output.deltas, self.anchors, batch.targets, self.settings.loss
+            validation_s = time.perf_counter() - began
+        best = score is not None and (trainer.best_score is None or score > trainer.best_score)
+        if best:
+            trainer.best_score = score
+        report = EpochReport(
+            epoch=trainer.epoch,
+            step=trainer.step,
+            loss=loss,
+            score=score,
+            score_of=self.score_of,
+            best=best,
+            validation_s=validation_s,
         )
-        # The published loss is a sum over the steps of each step's mean over the images.
-        losses = {name: batch.steps * term for name, term in terms.items()}
-        loss = torch.stack(list(losses.values())).sum()
-        self.optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), recipe.gradient_clip)
-        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-            windows = ", ".join(
-                f"{piece.recording} {piece.start}…{piece.stop - 1}"
-                for sample in batch.samples
-                for piece in sample.pieces
-            )
-            raise DataError(
-                f"Training stopped at step {self.step}: the loss is {loss.item():g} and the gradient "
-                f"norm {norm.item():g} on the windows {windows}; the checkpoint of the last whole "
-                "epoch is kept, try a lower training.learning_rate or training.precision=fp32."
-            )
-        self.optimizer.step()
-        step_s = time.perf_counter() - began
-        report = StepReport(
-            step=self.step,
-            epoch=self.epoch,
-            loss=loss.item(),
-            **{name: term.item() for name, term in losses.items()},
-            learning_rate=learning_rate,
-            gradient_norm=norm.item(),
-            data_s=data_s,
-            step_s=step_s,
-            windows_per_s=batch.frames / (data_s + step_s),
-        )
-        self.step += 1
+        trainer.end_epoch()
         return report
 
-    def checkpoint(self, cache: PillarCache) -> Checkpoint:
-        """Where the run stands now."""
-        return Checkpoint(
-            settings=self.settings,
-            model=self.model.state_dict(),
-            optimizer=self.optimizer.state_dict(),
-            epoch=self.epoch,
-            step=self.step,
-            cache=cache.attributes["fingerprint"],
-            classes=cache.settings.classes,
+    def _validated(self, windows: int) -> None:
+        self.watcher.validated(windows)
+        if self.watcher.should_stop():
+            raise self._stopped()  # saved just before
+
+    def _stop_if_asked(self) -> None:
+        if self.watcher.should_stop():
+            self.save()
+            raise self._stopped()
+
+    def _stopped(self) -> Stopped:
+        return Stopped(
+            f"stopped after step {self.trainer.step} of {self.trainer.total_steps}; `dmanet train "
+            f"{self.cache.location} --run-dir {self.folder.path} --resume` goes on from there."
+        )
+
+    def _stop_if_diverged(self, report: StepReport, max_bad_steps: int) -> None:
+        tally = self.trainer.tally
+        if tally.bad_in_a_row < max_bad_steps:
+            return
+        in_a_row, tally.bad_in_a_row = tally.bad_in_a_row, 0  # a resumed run counts anew
+        self.save()
+        raise DivergedError(
+            f"Training stopped at step {report.step} after {in_a_row} bad steps in a row, of which "
+            f"in the last {report.bad_step}; {self.folder.last} holds the last good state, --resume "
+            "goes on from it, and a lower training.learning_rate or training.precision=fp32 in a new "
+            "run may help."
         )
 
 
-def make_optimizer(model: nn.Module, recipe: TrainingSettings) -> torch.optim.Optimizer:
-    """The recipe's optimiser over all parameters."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return kind(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+#: What `best.pt` follows where it can.
+VALIDATION_SCORE = "mAP@0.5:0.95 on val, protocol release"
 
 
-def schedule(step: int, steps_per_epoch: int, total_steps: int, recipe: TrainingSettings) -> float:
-    """Learning rate of a step as a share of the peak.
-
-    Rises linearly from 0 over the warm-up, which it leaves at 1, and falls along half a cosine to
-    ``final_learning_rate`` at the last step. (The released schedule is stepped past its end, where it
-    rises again; this one has no end to pass.)
-    """
-    warmup = recipe.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    past = min(1.0, (step - warmup) / max(1.0, total_steps - 1 - warmup))
-    final = recipe.final_learning_rate
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * past))
+def _what_best_follows(cache: PillarCache, validate_every: int) -> str:
+    if validate_every and has_labels(cache):
+        return VALIDATION_SCORE
+    why = "the cache has no labels in val" if validate_every else "training.validate_every is 0"
+    return f"minus the mean training loss, as {why}"
 
 
-def _checkpoint_to_resume(cache: PillarCache, settings: RunSettings, run_dir: Path) -> Checkpoint:
-    path = run_dir / CHECKPOINT_NAME
-    if not path.is_file():
-        raise UsageError(
-            f"{run_dir}: holds no checkpoint to resume ({CHECKPOINT_NAME}); train without --resume "
-            "into a new folder."
-        )
-    checkpoint = load_checkpoint(path)
-    if difference := first_difference(checkpoint.settings, settings):
-        raise CheckpointError(
-            f"{path}: was trained with {difference}; resume with the settings of the run, or train "
-            "into another folder."
-        )
-    if checkpoint.cache != cache.attributes["fingerprint"]:
-        raise CheckpointError(
-            f"{path}: was trained on a cache of other settings than {cache.location}; resume with "
-            "the cache of the run, or train into another folder."
-        )
-    return checkpoint
+def _is_due(every: int, count: int) -> bool:
+    return every > 0 and count % every == 0

@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from dmanet.augmentation import AugmentationSettings
 from dmanet.config import MODEL_PRESETS, ModelSettings, S, Settings, load_settings
 from dmanet.losses import LossSettings
+from dmanet.samplers import SamplingMode
 from pipeline.errors import SettingsError
+from pipeline.labels import CLASS_NAMES
 
 
 class TrainingSettings(Settings):
-    """How the network is trained. Recipes differ here; the architecture is `ModelSettings`."""
+    """How the network is trained. Recipes differ here; the architecture is `ModelSettings`.
+
+    The defaults are the recipe of the preset `default`.
+    """
 
     epochs: int = Field(default=30, ge=1, description="Passes over the training windows.")
     steps: int = Field(
@@ -26,28 +32,72 @@ class TrainingSettings(Settings):
         description="Consecutive windows T of a sample; gradients flow through all of them.",
     )
     batch_size: int = Field(default=2, ge=1, description="Samples B of a training step.")
+    sampling: SamplingMode = Field(
+        default="mixed",
+        description="random: samples begin anywhere, with fresh state; stream: each slot of a batch "
+        "reads on where it ended, and its state is carried; mixed: half of the slots of each kind.",
+    )
+    classes: tuple[str, ...] = Field(
+        default=(), description="Names of the classes to learn; none named: all of the cache."
+    )
     optimizer: Literal["adam", "adamw"] = Field(
-        default="adam", description="adamw takes its weight decay past the adaptive step."
+        default="adamw", description="adamw takes its weight decay past the adaptive step."
     )
     learning_rate: float = Field(default=2e-4, gt=0, description="Peak of the schedule.")
-    weight_decay: float = Field(default=0.0, ge=0, description="As the optimiser defines it.")
+    weight_decay: float = Field(default=1e-2, ge=0, description="As the optimiser defines it.")
+    schedule: Literal["cosine", "exponential"] = Field(
+        default="cosine", description="How the learning rate falls after the warm-up."
+    )
     warmup_epochs: float = Field(
         default=1.0, ge=0, description="Epochs over which the learning rate rises linearly from 0."
     )
     final_learning_rate: float = Field(
-        default=0.1, ge=0, le=1, description="Where the cosine ends, as a share of the peak."
+        default=0.01, ge=0, le=1, description="Where the cosine ends, as a share of the peak."
+    )
+    decay: float = Field(
+        default=0.98, gt=0, le=1, description="What the exponential multiplies by over an epoch."
     )
     gradient_clip: float = Field(
-        default=0.1, gt=0, description="Largest norm of all gradients together."
+        default=1.0, gt=0, description="Largest norm of all gradients together."
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    ema_decay: float = Field(
+        default=0.999,
+        ge=0,
+        lt=1,
+        description="How slowly the average of the weights follows them; 0 keeps none. The average "
+        "is what is evaluated.",
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
         description="Of convolutions and matrix products; auto is bf16 where the device computes "
-        "in it, else fp32.",
+        "in it, else fp32. fp16 scales its loss.",
+    )
+    activation_checkpointing: bool = Field(
+        default=False, description="Compute activations again in the backward pass: less memory."
+    )
+    compile: bool = Field(
+        default=False, description="torch.compile for the parts without recurrence."
+    )
+    validate_every: int = Field(
+        default=1,
+        ge=0,
+        description="Epochs between two evaluations on the split `val`; 0 for none.",
     )
     seed: int = Field(
         default=0, ge=0, description="Of the first weights and of the order of windows."
     )
+
+    @field_validator("classes")
+    @classmethod
+    def _are_classes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in CLASS_NAMES]
+        if unknown or len(set(names)) < len(names):
+            raise ValueError(f"give each class once, out of {', '.join(CLASS_NAMES)}")
+        return names
+
+    def class_numbers(self) -> tuple[int, ...]:
+        """``classes`` by the release's numbers."""
+        return tuple(CLASS_NAMES.index(name) for name in self.classes)
 
 
 class RunSettings(Settings):
@@ -56,11 +106,49 @@ class RunSettings(Settings):
     model: ModelSettings = Field(default=ModelSettings(), description="The network.")
     loss: LossSettings = Field(default=LossSettings(), description="Matching and loss.")
     training: TrainingSettings = Field(default=TrainingSettings(), description="The recipe.")
+    augmentation: AugmentationSettings = Field(
+        default=AugmentationSettings(), description="Random transforms of the training samples."
+    )
 
 
-#: The defaults are the published recipe on the released network.
+# What both published recipes have in common.
+_PUBLISHED: Mapping[str, Any] = {
+    "optimizer": "adam",
+    "sampling": "random",
+    "ema_decay": 0.0,
+    "precision": "fp16",
+    "epochs": 30,
+    "steps": 10,
+    "warmup_epochs": 1.0,
+}
+
 RUN_PRESETS: dict[str, RunSettings] = {
-    "default": RunSettings(),
+    # Without the best anchor for each box, thin boxes would be learned as background.
+    "default": RunSettings(
+        loss=LossSettings(match_low_quality=True), augmentation=AugmentationSettings(flip=0.5)
+    ),
+    # As the paper trains.
+    "paper": RunSettings(
+        training=TrainingSettings(
+            **_PUBLISHED,
+            batch_size=2,
+            learning_rate=2e-4,
+            weight_decay=0.0,
+            final_learning_rate=0.1,
+            gradient_clip=0.1,
+        )
+    ),
+    # The softer recipe of a published reproduction on 40 GB of the release, at its largest batch.
+    "notes": RunSettings(
+        training=TrainingSettings(
+            **_PUBLISHED,
+            batch_size=4,
+            learning_rate=2e-5,
+            weight_decay=1e-4,
+            final_learning_rate=0.01,
+            gradient_clip=1.0,
+        )
+    ),
     # Found by trial on simulated cars: a minute or two on two CPU cores.
     "tiny": RunSettings(
         model=MODEL_PRESETS["tiny"],
@@ -69,12 +157,11 @@ RUN_PRESETS: dict[str, RunSettings] = {
             epochs=6,
             steps=4,
             batch_size=4,
-            optimizer="adamw",
+            sampling="random",
             learning_rate=2e-3,
-            weight_decay=1e-2,
             warmup_epochs=0.5,
             final_learning_rate=0.02,
-            gradient_clip=1.0,
+            ema_decay=0.0,
         ),
     ),
 }

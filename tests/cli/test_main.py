@@ -172,7 +172,7 @@ def test_wrong_settings_write_nothing(cache, tmp_path: Path):
     refused(*train, "--preset", "tiny", code=1, saying="grid_size")
     refused(*train, *QUICK, "--set", "training.steps=40", code=1, saying="fewer than a batch")
     refused(*train, *QUICK, "--device", "abacus", code=2, saying="'abacus' is unknown")
-    refused(*train, "--resume", code=2, saying="holds no run to resume")
+    refused(*train, "--resume", code=2, saying="holds no checkpoint to resume")
     refused(*train, *QUICK, "--config", tmp_path / "no.yaml", code=2, saying="no.yaml")
     assert list(tmp_path.iterdir()) == []
 

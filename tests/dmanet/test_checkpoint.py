@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from dmanet.averaging import WeightAverage
 from dmanet.checkpoint import (
     Checkpoint,
     first_difference,
@@ -16,7 +17,8 @@ from dmanet.checkpoint import (
     save_checkpoint,
     save_weights,
 )
-from dmanet.models.detector import DMANet
+from dmanet.guards import Tally
+from dmanet.models.detector import DMANet, LevelState
 from pipeline.errors import CheckpointError, UsageError
 from tests.dmanet.caches import small_run
 
@@ -29,13 +31,23 @@ def checkpoint() -> Checkpoint:
     optimizer = torch.optim.Adam(model.parameters())
     sum(parameter.sum() for parameter in model.parameters()).backward()
     optimizer.step()
+    average = WeightAverage(model, 0.9)
+    model.class_head.output.bias.data += 1
+    average.update(model)
     return Checkpoint(
         settings=settings,
         model=model.state_dict(),
         optimizer=optimizer.state_dict(),
+        scaler={"scale": 1024.0},
+        average=average.state_dict(),
+        carried=(LevelState(torch.ones(2, 3), torch.zeros(2, 3), torch.ones(2, 3).bfloat16()),),
         epoch=3,
+        position=4,
         step=40,
+        tally=Tally(made=39, bad=1, epoch_loss=2.5),
+        best_score=0.25,
         cache="abc",
+        recordings={"train/a/b": "digest"},
         classes=(0, 2, 5),
     )
 
@@ -62,7 +74,15 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint):
     loaded = load_checkpoint(path)
     assert_same_tensors(loaded.model, checkpoint.model)
     assert loaded.settings == checkpoint.settings
-    assert (loaded.epoch, loaded.step, loaded.cache, loaded.classes) == (3, 40, "abc", (0, 2, 5))
+    assert_same_tensors(loaded.average["tensors"], checkpoint.average["tensors"])
+    assert loaded.average["updates"] == 1
+    for name in ("epoch", "position", "step", "tally", "best_score", "scaler"):
+        assert getattr(loaded, name) == getattr(checkpoint, name)
+    for name in ("cache", "recordings", "classes"):
+        assert getattr(loaded, name) == getattr(checkpoint, name)
+    for level, kept in zip(loaded.carried, checkpoint.carried, strict=True):
+        assert_same_tensors(vars(level), vars(kept))
+        assert level.feature.dtype == torch.bfloat16
     saved, state = checkpoint.optimizer["state"], loaded.optimizer["state"]
     assert state.keys() == saved.keys()
     for index, tensors in saved.items():
@@ -77,7 +97,7 @@ def test_weights_come_back_from_a_checkpoint_and_from_safetensors(tmp_path: Path
         weights = load_weights(tmp_path / name)
         assert weights.settings == checkpoint.settings.model
         assert weights.classes == (0, 2, 5)
-        assert_same_tensors(weights.build().state_dict(), checkpoint.model)
+        assert_same_tensors(weights.build().state_dict(), checkpoint.average["tensors"])
         assert weights.fingerprint() == checkpoint.weights().fingerprint()
 
 
@@ -92,6 +112,14 @@ def test_the_fingerprint_changes_with_any_weight_and_setting(checkpoint):
     }
     assert len(prints) == 3
     assert replace(weights, source="elsewhere").fingerprint() == weights.fingerprint()
+
+
+def test_a_checkpoint_without_an_average_is_used_as_it_was_trained(tmp_path: Path, checkpoint):
+    save_checkpoint(tmp_path / "last.pt", replace(checkpoint, average=None, carried=None))
+    loaded = load_checkpoint(tmp_path / "last.pt")
+    assert loaded.carried is None
+    assert_same_tensors(loaded.weights().tensors, checkpoint.model)
+    assert_same_tensors(loaded.trained_weights().tensors, checkpoint.model)
 
 
 @pytest.mark.parametrize("load", [load_checkpoint, load_weights, load_released])
@@ -146,16 +174,16 @@ def test_other_files_of_torch_are_told_apart(tmp_path: Path, checkpoint):
     with pytest.raises(CheckpointError, match="import-weights"):
         load_weights(path)
     torch.save({"format": "dmanet-checkpoint", "version": 99}, path)
-    with pytest.raises(CheckpointError, match="version 99, this release reads 1"):
+    with pytest.raises(CheckpointError, match="version 99, this release reads 2"):
         load_weights(path)
-    torch.save({"format": "dmanet-checkpoint", "version": 1, "epoch": 1}, path)
+    torch.save({"format": "dmanet-checkpoint", "version": 2, "epoch": 1}, path)
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):
         load_weights(path)
 
 
 @pytest.mark.parametrize("change", ["shape", "missing", "surplus"])
 def test_weights_of_another_architecture_name_the_first_tensor(checkpoint, change):
-    tensors = dict(checkpoint.model)
+    tensors = dict(checkpoint.weights().tensors)
     name = "backbone.stem_conv.weight"
     if change == "shape":
         tensors[name] = torch.zeros(5, 16, 7, 7)

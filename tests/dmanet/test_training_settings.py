@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from dmanet.augmentation import AugmentationSettings
 from dmanet.training_settings import (
     RUN_PRESETS,
     resolve_model_settings,
@@ -45,10 +46,16 @@ def test_values_are_read_as_yaml():
     ("override", "message"),
     [
         ("training.epoch=3", "'training.epoch' is not a setting (there are epochs, "),
-        ("traning.epochs=3", "'traning' is not a setting (there are model, loss, training)"),
+        ("traning.epochs=3", "'traning' is not a setting (there are model, loss, training, "),
         ("training.epochs=many", "training.epochs: "),
         ("training.epochs=0", "training.epochs: "),
         ("training=3", "'training' is a group of settings (epochs, "),
+        ("training.classes=[car, tram]", "training.classes: give each class once, out of ped"),
+        ("training.classes=[car, car]", "training.classes: give each class once"),
+        ("training.sampling=shuffled", "training.sampling: "),
+        ("training.schedule=step", "training.schedule: "),
+        ("training.ema_decay=1", "training.ema_decay: "),
+        ("augmentation.flop=1", "'augmentation.flop' is not a setting (there are flip, "),
         ("training.epochs", "give a key and a value"),
         ("training.epochs=[", "the value is not YAML"),
         ("model.anchors.levels=[1]", "model.anchors"),
@@ -73,7 +80,7 @@ def test_a_wrong_file_is_one_sentence_that_names_it(tmp_path: Path, content):
 def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"absent\.yaml"):
         resolve_settings("tiny", tmp_path / "absent.yaml")
-    with pytest.raises(SettingsError, match="'huge' is unknown; there are default, tiny"):
+    with pytest.raises(SettingsError, match="'huge' is unknown; there are default, paper, "):
         resolve_settings("huge")
 
 
@@ -85,3 +92,38 @@ def test_an_empty_file_changes_nothing(tmp_path: Path):
 def test_a_network_alone_is_resolved_from_its_own_presets():
     settings = resolve_model_settings("dmanet34", ["num_classes=1"])
     assert (settings.depth, settings.num_classes) == (34, 1)
+
+
+def test_the_published_recipes_are_as_they_were_published():
+    shared = {
+        "optimizer": "adam",
+        "warmup_epochs": 1,
+        "schedule": "cosine",
+        "epochs": 30,
+        "steps": 10,
+    }
+    published = {
+        "paper": {
+            "learning_rate": 2e-4,
+            "weight_decay": 0,
+            "final_learning_rate": 0.1,
+            "batch_size": 2,
+        }
+        | {"gradient_clip": 0.1},
+        "notes": {"learning_rate": 2e-5, "weight_decay": 1e-4, "final_learning_rate": 0.01}
+        | {"gradient_clip": 1.0},
+    }
+    for preset, values in published.items():
+        settings = RUN_PRESETS[preset]
+        recipe = settings.training.model_dump()
+        wanted = shared | values | {"precision": "fp16", "ema_decay": 0, "sampling": "random"}
+        assert {key: recipe[key] for key in wanted} == wanted
+        assert not settings.loss.match_low_quality
+        assert settings.augmentation == AugmentationSettings()
+        assert settings.training.classes == ()
+
+
+def test_classes_are_named_and_numbered_as_the_release_does():
+    settings = resolve_settings("tiny", None, ["training.classes=[car, pedestrian]"])
+    assert settings.training.class_numbers() == (2, 0)
+    assert RUN_PRESETS["tiny"].training.class_numbers() == ()

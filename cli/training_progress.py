@@ -1,0 +1,49 @@
+"""What `dmanet train` shows while it works."""
+
+from typing import Any
+
+import click
+
+from cli.options import progress_bar
+from cli.signals import StopRequest
+from dmanet.run_log import EpochReport, StepReport
+from dmanet.training import TrainingWatcher
+
+
+class TrainingProgress(TrainingWatcher):
+    """A bar of steps, a line for each epoch and each bad step; stops on a signal."""
+
+    def __init__(self, request: StopRequest, quiet: bool) -> None:
+        self._request = request
+        self._quiet = quiet
+        self._bar: Any = progress_bar(None, "step", quiet)
+
+    def stepped(self, report: StepReport, total_steps: int) -> None:
+        self._bar.total = total_steps
+        self._bar.set_postfix_str(
+            f"epoch {report.epoch + 1} loss {report.loss:.3f} "
+            f"data {1000 * report.data_s:.0f} ms step {1000 * report.step_s:.0f} ms",
+            refresh=False,
+        )
+        self._bar.update(report.step + 1 - self._bar.n)
+        if report.bad_step is not None:
+            self.noted(f"step {report.step} skipped: {report.bad_step}")
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        if not self._quiet:
+            score = "none" if report.score is None else f"{report.score:.3f}"
+            best = ", the best so far" if report.best else ""
+            self.noted(
+                f"epoch {report.epoch + 1}: mean loss {report.loss:.3f}, {report.score_of}: "
+                f"{score}{best}"
+            )
+
+    def noted(self, sentence: str) -> None:
+        self._bar.clear()
+        click.echo(sentence, err=True)
+
+    def should_stop(self) -> bool:
+        return self._request.signal_number is not None
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,36 @@
+"""Scoring a network in the middle of its training, without a trace in it."""
+
+from collections.abc import Callable
+
+import torch
+
+from dmanet.checkpoint import Weights
+from dmanet.evaluation import evaluate
+from dmanet.streaming import StreamSettings
+from pipeline.cache import PillarCache
+
+VALIDATION_SPLIT = "val"
+_PROTOCOL = "release"
+
+
+def has_labels(cache: PillarCache) -> bool:
+    """Whether the split `val` has a box at all; without one no score can be had."""
+    return any(recording.array_length("labels") for recording in cache.recordings(VALIDATION_SPLIT))
+
+
+def validation_score(
+    weights: Weights,
+    cache: PillarCache,
+    stream: StreamSettings,
+    on_windows: Callable[[int], None],
+) -> float | None:
+    """mAP@0.5:0.95 of the split `val` by the protocol `release`, mean over the classes with labels.
+
+    ``weights`` are copied into a network of their own; the random state is left as it was.
+    ``on_windows`` is called with the number of windows just finished. None where no class that the
+    network knows has a label.
+    """
+    with torch.random.fork_rng(devices=[]):  # building a network draws weights, on the CPU
+        result = evaluate(weights, cache, _PROTOCOL, VALIDATION_SPLIT, stream, on_windows)
+    (overall,) = [row for row in result.rows if row.name == "all"]
+    return overall.map50_95

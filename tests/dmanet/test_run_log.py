@@ -1,0 +1,88 @@
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dmanet.guards import BadStep
+from dmanet.run_log import EpochReport, RunLog, StepReport
+from tests.dmanet.runs import lines
+
+STEP = StepReport(
+    step=0,
+    epoch=0,
+    outcome="made",
+    loss=3.0,
+    classification=1.0,
+    regression=2.0,
+    learning_rate=1e-3,
+    gradient_norm=0.5,
+    clipped=False,
+    clip_rate=0.25,
+    loss_scale=None,
+    bad_steps=0,
+    overflows=0,
+    data_s=0.25,
+    step_s=0.75,
+    windows_per_s=40.0,
+    memory_gb=0.5,
+)
+BAD = replace(
+    STEP,
+    step=1,
+    outcome="bad loss",
+    loss=math.nan,
+    gradient_norm=math.inf,
+    bad_step=BadStep("bad loss", {"classification": math.nan}, {"backbone": -math.inf}, ("a 0…3",)),
+)
+EPOCH = EpochReport(
+    epoch=0, step=2, loss=3.0, score=None, score_of="mAP", best=False, validation_s=0.0
+)
+
+
+def test_every_step_and_epoch_is_a_line_and_a_point_of_each_curve(tmp_path: Path):
+    with RunLog(tmp_path, 0, 0) as log:
+        log.write(STEP)
+        log.write(replace(STEP, step=1, loss_scale=1024.0))
+        log.write_epoch(replace(EPOCH, score=0.5))
+    assert [line["step"] for line in lines(tmp_path)] == [0, 1]
+    assert lines(tmp_path)[0]["clip_rate"] == 0.25
+    assert lines(tmp_path, "epochs.jsonl")[0]["score"] == 0.5
+    curves = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    numbers = {k for k, v in vars(STEP).items() if isinstance(v, int | float)} - {"step"}
+    assert {f"train/{name}" for name in numbers} <= set(curves.Tags()["scalars"])
+    assert [event.step for event in curves.Scalars("train/loss")] == [0, 1]
+    assert [event.value for event in curves.Scalars("train/loss_scale")] == [1024.0]
+    assert curves.Scalars("epoch/score")[0].step == 2
+
+
+def test_numbers_that_are_none_are_null_in_columns_and_named_in_the_description(tmp_path: Path):
+    with RunLog(tmp_path, 0, 0) as log:
+        log.write(BAD)
+    (line,) = lines(tmp_path)
+    assert line["loss"] is None
+    assert line["gradient_norm"] is None
+    assert line["bad_step"] == {
+        "outcome": "bad loss",
+        "terms": {"classification": "nan"},
+        "gradient_norms": {"backbone": "-inf"},
+        "windows": ["a 0…3"],
+    }
+    curves = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert "train/bad_step/text_summary" in curves.Tags()["tensors"]
+
+
+def test_a_resumed_log_drops_what_came_after_and_a_line_cut_short(tmp_path: Path):
+    with RunLog(tmp_path, 0, 0) as log:
+        for step in range(4):
+            log.write(replace(STEP, step=step))
+        log.write_epoch(EPOCH)
+        log.write_epoch(replace(EPOCH, epoch=1))
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text() + json.dumps({"step": 4, "loss": 1.0})[:-5])
+    with RunLog(tmp_path, 2, 1) as log:
+        log.write(replace(STEP, step=2, loss=9.0))
+    assert [line["step"] for line in lines(tmp_path)] == [0, 1, 2]
+    assert lines(tmp_path)[2]["loss"] == 9.0
+    assert [line["epoch"] for line in lines(tmp_path, "epochs.jsonl")] == [0]
