@@ -11,8 +11,8 @@ still knows them:
   `release` cells, as it keeps no more of where an event was. So on a grid that does not divide the
   sensor (512 of 1280) a flip regroups the points of preset `paper`, and mirrors those of `release`.
 * Equal to the pillars of the transformed events where the cache had room for all (no pillar was full,
-  no polarity reached ``max_pillars``) and no two events that meet share a time; preset `release`
-  knows times to a bin only. A flip on a grid that divides the sensor, and a swap of polarities, are
+  no polarity reached ``max_pillars``) and no two events that meet share a stored time, of which
+  preset `release` has few. A flip on a grid that divides the sensor, and a swap of polarities, are
   equal always.
 * Times stay what they were in the whole window, also where its first or last event leaves the frame;
   ``max_pillars`` is not applied again; a polarity that loses all its events stays empty.
