@@ -292,6 +292,13 @@ def subset(
     show_default=True,
     help="Preset paper, beyond --max-pillars: refuse new pillars, or drop all later events.",
 )
+@click.option(
+    "--time-steps",
+    default=0,
+    show_default=True,
+    help="Preset paper: keep times as the N-th part of a window only, half the size at 256; "
+    "0 keeps every µs.",
+)
 @click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
 @box_size_options
 @click.option(
@@ -337,6 +344,7 @@ def voxelize(
     max_pillars: int,
     dedup: str,
     overflow: str,
+    time_steps: int,
     classes: tuple[str, ...] | None,
     min_diagonal: float,
     min_side: float,
@@ -380,6 +388,7 @@ def voxelize(
             max_pillars=max_pillars,
             dedup=dedup,
             overflow=overflow,
+            time_steps=time_steps,
             min_diagonal=min_diagonal,
             min_side=min_side,
             classes=class_numbers(classes),

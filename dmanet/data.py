@@ -33,7 +33,7 @@ class PackedBatch:
         samples: which windows the B slots hold.
         settings: one entry for each sensor size in the batch.
         pillars: ``[P]`` int32, the bits of the cache's ``step << 3 | num_points``.
-        points: ``[Q]`` uint8, or int32 with the bits of the cache's uint32.
+        points: ``[Q]`` uint8, or int16 or int32 with the bits of the cache's uint16 or uint32.
         offsets: ``[2 * T * B + 1, 2]`` int64, first pillar and first point of every segment.
         positive: the first pillar of the positive polarity.
         spans: ``[T * B]`` int64, µs from a window's first event to its last.
@@ -104,7 +104,7 @@ def collate(
     if samples is None:
         samples = [_whole(piece) for piece in windows]
     settings = tuple(dict.fromkeys(piece.settings for piece in windows))
-    if len({(s.preset, s.grid, s.num_bins, s.max_points) for s in settings}) > 1:
+    if len({(s.preset, s.grid, s.num_bins, s.max_points, s.time_steps) for s in settings}) > 1:
         raise CacheError("A batch mixes windows of caches with different settings; use one cache.")
     lengths = np.array([len(piece) for piece in windows])
     first = lengths.cumsum() - lengths  # of each piece, among all windows
@@ -119,8 +119,8 @@ def collate(
     offsets = np.concatenate([np.zeros((1, 2), np.int64), counts.cumsum(axis=0)])
     pillars = _in_order([(piece.pillars, piece.offsets[:, 0]) for piece in windows], segment)
     points = _in_order([(piece.points, piece.offsets[:, 1]) for piece in windows], segment)
-    if points.dtype == np.uint32:
-        points = points.view(np.int32)  # torch computes with few unsigned types
+    if points.dtype != np.uint8:
+        points = points.view(f"i{points.itemsize}")  # torch computes with few unsigned types
 
     continues = np.array([sample.continues for sample in samples])
     starts = np.concatenate([piece.starts for piece in windows])

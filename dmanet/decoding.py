@@ -15,6 +15,7 @@ from dmanet.data import PackedBatch
 from dmanet.models.pillar_net import Pillars
 from pipeline.pillars import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
 
+_UINT16 = 0xFFFF
 _UINT32 = 0xFFFFFFFF
 
 
@@ -65,15 +66,16 @@ def _points_of_paper(batch: PackedBatch, coords: Tensor) -> Tensor:
     frame = coords[:, 0]
     sensor = batch.sensor[frame]  # [Q]
     bits_x, bits_y = tables.sub_bits[sensor].unbind(1)
-    packed = batch.points.long() & _UINT32
+    packed = batch.points.long() & (_UINT16 if batch.points.dtype == torch.int16 else _UINT32)
     sub_x = packed & ((1 << bits_x) - 1)
     sub_y = packed >> bits_x & ((1 << bits_y) - 1)
     dt = packed >> (bits_x + bits_y)
     x = tables.x[sensor, tables.first_x[sensor, coords[:, 3]] + sub_x]
     y = tables.y[sensor, tables.first_y[sensor, coords[:, 2]] + sub_y]
     # Exact in float64 and rounded once: the numbers that voxelizing in floats gives.
-    last_bin = batch.settings[0].num_bins - 1
-    t = (last_bin * dt.double() / batch.spans[frame].clamp(min=1)).float()
+    factor, addend, divisor = batch.settings[0].time_scale(span=0)
+    per_window = divisor if batch.settings[0].time_steps else batch.spans[frame].clamp(min=1)
+    t = ((factor * dt.double() + addend) / per_window).float()
     return torch.stack([x, y, t], dim=1)
 
 

@@ -6,6 +6,7 @@ at once both open it, and one of the two is kept.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import zarr
 from pipeline import cache_layout as layout
 from pipeline.cache_store import CacheStore, MissingChunkError, first_line
 from pipeline.cache_writer import attributes_digest
+from pipeline.chunks import has_plain_chunks, read_rows
 from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.pillars import PillarSettings, PillarTensors, decode_points
 
@@ -117,7 +119,10 @@ class CachedRecording:
     def _read(self, name: str, start: int, stop: int) -> np.ndarray:
         array = self.array(name)
         try:
-            rows = np.asarray(array[start:stop])
+            if has_plain_chunks(array):
+                rows = read_rows(array, lambda names: self._chunks(name, names), start, stop)
+            else:
+                rows = np.asarray(array[start:stop])
         except MissingChunkError as error:
             raise self._damaged(f"the array '{name}' lacks a chunk ({error})") from None
         except Exception as error:  # the codecs raise whatever their C libraries tell them
@@ -125,6 +130,9 @@ class CachedRecording:
         if len(rows) != stop - start:
             raise self._damaged(f"the array '{name}' has {array.shape[0]} rows, too few")
         return rows
+
+    def _chunks(self, name: str, chunks: Sequence[str]) -> list[bytes]:
+        return self._cache.store.chunks([f"{self.id}/{name}/{chunk}" for chunk in chunks])
 
     def array_length(self, name: str) -> int:
         """Rows of one array, without reading them."""

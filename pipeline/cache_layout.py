@@ -9,7 +9,7 @@ shows how to read a window with zarr alone.
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import CacheError, SettingsError
 from pipeline.labels import CLASS_NAMES, LabelRules
@@ -17,7 +17,7 @@ from pipeline.pillars import KERNEL_VERSION, PillarSettings
 from pipeline.release import SENSOR_SIZE
 
 FORMAT = "dmanet-pillar-cache"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BUILDING = ".building"  # recordings under construction; absent from a cache at rest
 
 CHUNK_ROWS = 1 << 18  # zarr pays 0.3–0.5 ms a chunk: fewer, larger chunks read faster
@@ -66,7 +66,7 @@ TABLE_COLUMNS = {
 #: Every array of a recording: what it holds. W windows, P pillars, Q points.
 ARRAYS = {
     "pillars": "uint32 [P]: step << 3 | num_points, window by window, negative then positive",
-    "points": "uint8 or uint32 [Q]: time bin, or dt << sub_bits | pixel in the cell",
+    "points": "uint8, uint16 or uint32 [Q]: time bin, or dt << sub_bits | pixel in the cell",
     "batch_id": "uint32 [P]: the pillar's window number in the recording",
     "offsets": "int64 [2W+1, 2]: first pillar and first point of (window, polarity)",
     "windows": "int64 [W, 11]: see the attribute `columns`",
@@ -74,6 +74,22 @@ ARRAYS = {
     "labels": "float64 [K, 8]: see the attribute `columns`",
     "label_offsets": "int64 [W+1, 2]: first row of each window in labels_raw and in labels",
 }
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Blosc's compressor and the filter before it."""
+
+    compressor: Literal["zstd", "lz4"]
+    shuffle: Literal["shuffle", "bitshuffle"]
+
+
+#: Chosen by measurement (docs/layout.md); :data:`USUAL_CODEC` for all other arrays.
+CODECS = {
+    "pillars": Codec("zstd", "shuffle"),  # steps are small: of four bytes three are mostly zero
+    "batch_id": Codec("lz4", "shuffle"),  # long runs, which nothing on the way to a batch reads
+}
+USUAL_CODEC = Codec("zstd", "bitshuffle")
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,7 @@ class CacheSettings:
     max_pillars: int = 100_000
     dedup: str = "pixel"
     overflow: str = "skip"
+    time_steps: int = 0
     min_diagonal: float = 60.0
     min_side: float = 20.0
     classes: tuple[int, ...] = field(default=(0, 1, 2, 3, 4, 5, 6))
@@ -117,6 +134,7 @@ class CacheSettings:
             self.max_pillars,
             self.dedup,
             self.overflow,
+            self.time_steps,
         )
 
     def label_rules(self, sensor: tuple[int, int]) -> LabelRules:

@@ -5,12 +5,13 @@ zeros, so a chunk that is not there was lost, and here that is an error.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
 import zarr
+from fsspec.implementations.local import LocalFileSystem
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
@@ -93,6 +94,26 @@ class CacheStore:
         """The bytes of one file."""
         with self._reaching():
             return self._files.cat_file(self._at(path))
+
+    def chunks(self, paths: Sequence[str]) -> list[bytes]:
+        """The bytes of several files, fetched side by side where the filesystem can.
+
+        Raises :class:`MissingChunkError` for one that is not there, and the filesystem's own errors.
+        """
+        if isinstance(self._files, LocalFileSystem):
+            return [self._local_chunk(path) for path in paths]
+        try:
+            return self._files.cat_ranges(
+                [self._at(path) for path in paths], None, None, on_error="raise"
+            )
+        except FileNotFoundError as error:
+            raise MissingChunkError(first_line(error)) from None
+
+    def _local_chunk(self, path: str) -> bytes:
+        try:
+            return Path(self._at(path)).read_bytes()
+        except FileNotFoundError:
+            raise MissingChunkError(path) from None
 
     def array_digest(self, array: str) -> str:
         """The digest of the files of the array at this path, as the writer computes it."""

@@ -58,6 +58,7 @@ class _Column:
 
     def _create(self, rows: int) -> zarr.Array:
         columns = layout.TABLE_COLUMNS.get(self._name, ())
+        codec = layout.CODECS.get(self._name, layout.USUAL_CODEC)
         return self._group.create_array(
             self._name,
             shape=(rows, *self._tail),
@@ -65,7 +66,7 @@ class _Column:
             dtype=self._dtype,
             # Blosc has no checksum, and numcodecs reads past the end of a truncated frame.
             compressors=(
-                BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
+                BloscCodec(cname=codec.compressor, clevel=1, shuffle=codec.shuffle),
                 Crc32cCodec(),
             ),
             config={"write_empty_chunks": True},  # so that a chunk that is not there was lost

@@ -1,7 +1,8 @@
 """Compiled loops of the pillar encoder. Shapes and meaning are documented in :mod:`pipeline.pillars`.
 
 Grids passed in as scratch are all zero on entry and left all zero, so that a window costs no clearing
-of what it did not touch.
+of what it did not touch. Grids of cells are padded to whole 64-bit words: an empty word is skipped
+at once.
 """
 
 # mypy: disallow-untyped-defs=false
@@ -78,37 +79,42 @@ def mark_cells(events, t_first, span, column_of, row_of, columns, bins, max_pill
 
 
 @_jit
-def emit_cells(state, time_cells, bins, pillars_neg, points_neg, pillars_pos, points_pos):
+def emit_cells(
+    state, frame_cells, time_cells, bins, pillars_neg, points_neg, pillars_pos, points_pos
+):
     """Preset ``release``: read the claimed cells in order, write packed pillars, clear ``state``."""
-    n = len(state)
+    words = state.view(np.uint64)
+    per_word = len(state) // len(words)
     neg = 0
     pos = 0
     previous_neg = np.int64(0)
     previous_pos = np.int64(0)
     for z in range(time_cells):
-        for cell in range(n):
-            value = state[cell]
-            if not value & _OCCUPIED:
-                if z == time_cells - 1:
-                    state[cell] = 0
+        for word in range(len(words)):
+            if words[word] == 0:
                 continue
-            time_bin = value & _BIN_MASK
-            if time_cells > 1 and time_bin * time_cells // bins != z:
-                continue
-            number = np.int64(z) * n + cell
-            if value >> 8 & 1:
-                if pos < len(pillars_pos):
-                    pillars_pos[pos] = (number - previous_pos) << 3 | 1
-                    points_pos[pos] = time_bin
-                previous_pos = number
-                pos += 1
-            else:
-                if neg < len(pillars_neg):
-                    pillars_neg[neg] = (number - previous_neg) << 3 | 1
-                    points_neg[neg] = time_bin
-                previous_neg = number
-                neg += 1
-            state[cell] = 0
+            for cell in range(word * per_word, (word + 1) * per_word):
+                value = state[cell]
+                if not value & _OCCUPIED:
+                    continue
+                time_bin = value & _BIN_MASK
+                if time_cells > 1 and time_bin * time_cells // bins != z:
+                    continue
+                number = np.int64(z) * frame_cells + cell
+                if value >> 8 & 1:
+                    if pos < len(pillars_pos):
+                        pillars_pos[pos] = (number - previous_pos) << 3 | 1
+                        points_pos[pos] = time_bin
+                    previous_pos = number
+                    pos += 1
+                else:
+                    if neg < len(pillars_neg):
+                        pillars_neg[neg] = (number - previous_neg) << 3 | 1
+                        points_neg[neg] = time_bin
+                    previous_neg = number
+                    neg += 1
+            if z == time_cells - 1:
+                words[word] = 0
 
 
 @_jit
@@ -116,13 +122,10 @@ def accept_points(
     events,
     t_first,
     span,
-    column_of,
-    row_of,
-    first_x,
-    first_y,
-    bits_x,
-    bits_y,
-    columns,
+    time_steps,
+    x_table,
+    y_table,
+    sub_bits,
     frame_cells,
     bins,
     time_cells,
@@ -131,20 +134,26 @@ def accept_points(
     dedup,
     stop_at_overflow,
     seen,
+    tag,
     count,
+    cells,
+    points,
 ):
     """Preset ``paper``: walk the events in time and let them into pillars.
 
-    Fills ``count`` (uint8 ``[2, cells]``), clears ``seen`` (uint8 ``[pixels]``). Returns the accepted
-    points as uint32 ``[Q, 3]`` rows (polarity, cell, packed point), the number of events left after
-    deduplication, and per polarity the number of points and of pillars.
+    ``x_table[x] + y_table[y]`` is ``cell << sub_bits | pixel in the cell``. ``seen`` (uint8
+    ``[pixels]``) marks the pixels that had an event with ``tag``, which no earlier window left
+    there. Fills ``count`` (uint8 ``[2, cells]``) and, for each polarity, ``cells`` and ``points``
+    (uint32 ``[2, N]``) with the accepted points in their order. Returns the number of events left
+    after deduplication, and per polarity the number of points and of pillars.
     """
-    width = len(column_of)
-    height = len(row_of)
-    accepted = np.empty((len(events), 3), np.uint32)
-    n = 0
+    width = len(x_table)
+    height = len(y_table)
+    pixel_mask = (1 << sub_bits) - 1
+    # Scaled time is exactly num_bins−1 at the last instant: outside the time range.
+    end = span if span > 0 else np.int64(1)
     kept = 0
-    points = np.zeros(2, np.int64)
+    accepted = np.zeros(2, np.int64)
     pillars = np.zeros(2, np.int64)
     stopped = np.zeros(2, np.uint8)
     for i in range(len(events)):
@@ -153,71 +162,70 @@ def accept_points(
             continue
         if dedup:
             pixel = np.int64(event.y) * width + event.x
-            if seen[pixel] != 0:
+            if seen[pixel] == tag:
                 continue
-            seen[pixel] = 1
+            seen[pixel] = tag
         kept += 1
         dt = np.int64(event.t) - t_first
-        if span > 0 and dt >= span:
-            continue  # scaled time is exactly num_bins−1: outside the time range
+        if dt >= end:
+            continue
         p = np.int64(event.p)
         if stopped[p]:
             continue
-        column = column_of[event.x]
-        row = row_of[event.y]
-        cell = row * columns + column
+        place = x_table[event.x] + y_table[event.y]
+        cell = place >> sub_bits
         if time_cells > 1 and span > 0:
             scaled = np.float32(np.float64(bins * dt) / span)
             z = min(np.int64(scaled * np.float32(time_cells / bins)), time_cells - 1)
             cell += z * frame_cells
         held = count[p, cell]
+        if held >= max_points:
+            continue
         if held == 0:
             if pillars[p] >= max_pillars:
                 if stop_at_overflow:
                     stopped[p] = 1
                 continue
             pillars[p] += 1
-        elif held >= max_points:
-            continue
         count[p, cell] = held + 1
-        points[p] += 1
-        sub = (event.x - first_x[column]) | (event.y - first_y[row]) << bits_x
-        accepted[n, 0] = p
-        accepted[n, 1] = cell
-        accepted[n, 2] = dt << (bits_x + bits_y) | sub
-        n += 1
-    if dedup:
-        for i in range(len(events)):
-            event = events[i]
-            if event.x < width and event.y < height:
-                seen[np.int64(event.y) * width + event.x] = 0
-    return accepted[:n], kept, points, pillars
+        if time_steps > 0:
+            dt = dt * time_steps // end
+        n = accepted[p]
+        cells[p, n] = cell
+        points[p, n] = dt << sub_bits | (place & pixel_mask)
+        accepted[p] = n + 1
+    return kept, accepted, pillars
 
 
 @_jit
-def place_points(accepted, polarity, count, offset, pillars, points):
+def place_points(cells, values, count, offset, pillars, points):
     """Preset ``paper``: order one polarity's accepted points by cell, then time.
 
-    ``count`` uint8 ``[cells]`` is read and cleared, ``offset`` int32 ``[cells]`` is scratch. Fills
-    ``pillars`` uint32 ``[P]`` and ``points`` uint32 ``[Q]``.
+    ``cells`` and ``values`` uint32 ``[Q]`` are the points as accepted. ``count`` uint8 ``[cells]`` is
+    read and cleared, ``offset`` int32 ``[cells]`` is scratch. Fills ``pillars`` uint32 ``[P]`` and
+    ``points`` ``[Q]``.
     """
+    words = count.view(np.uint64)
     n = 0
     base = 0
     previous = np.int64(0)
-    for cell in range(len(count)):
-        held = count[cell]
-        if held:
-            pillars[n] = (cell - previous) << 3 | held
-            offset[cell] = base
-            previous = np.int64(cell)
-            base += held
-            n += 1
-            count[cell] = 0
-    for i in range(len(accepted)):
-        if accepted[i, 0] == polarity:
-            cell = accepted[i, 1]
-            points[offset[cell]] = accepted[i, 2]
-            offset[cell] += 1
+    for word in range(len(words)):
+        if words[word] == 0:
+            continue
+        for cell in range(8 * word, 8 * word + 8):
+            held = count[cell]
+            if held:
+                pillars[n] = (cell - previous) << 3 | held
+                offset[cell] = base
+                previous = np.int64(cell)
+                base += held
+                n += 1
+        words[word] = 0
+    for i in range(len(cells)):
+        cell = cells[i]
+        slot = offset[cell]
+        points[slot] = values[i]
+        offset[cell] = slot + 1
 
 
 @_jit
@@ -255,12 +263,15 @@ def expand_release(points, num_points, coords, out):
 
 @_jit
 def expand_paper(
-    points, num_points, coords, first_x, first_y, x_of, y_of, bits_x, bits_y, bins, span, out
+    points, num_points, coords, first_x, first_y, x_of, y_of, bits_x, bits_y, time_scale, out
 ):
-    """Preset ``paper``: pixels and microseconds to grid units, in float64 and rounded once.
+    """Preset ``paper``: pixels and times to grid units, in float64 and rounded once.
 
-    Returns whether every pixel is on the sensor; stops at the first that is not.
+    ``time_scale`` is ``(factor, addend, divisor)``: a stored time ``d`` stands for
+    ``(factor·d + addend) / divisor``. Returns whether every pixel is on the sensor; stops at the
+    first that is not.
     """
+    factor, addend, divisor = time_scale
     q = 0
     for i in range(len(num_points)):
         pixel_x = first_x[coords[i, 2]]
@@ -273,6 +284,7 @@ def expand_paper(
                 return False
             out[i, slot, 0] = x_of[x]
             out[i, slot, 1] = y_of[y]
-            out[i, slot, 2] = np.float64(bins * np.int64(point >> (bits_x + bits_y))) / span
+            time = np.int64(point >> (bits_x + bits_y))
+            out[i, slot, 2] = np.float64(factor * time + addend) / divisor
             q += 1
     return True

@@ -10,7 +10,8 @@ A pillar is a grid cell that holds one to five points of one polarity. The kerne
 ``points`` ``[Q]``
     The points of all pillars in that order, earliest first. Preset ``release``: uint8, the time bin
     0…3. Preset ``paper``: uint32, ``dt << sub_bits | sub`` with ``dt`` in µs since the window's first
-    event and ``sub`` the sensor pixel counted from the cell's first pixel.
+    event and ``sub`` the sensor pixel counted from the cell's first pixel. With ``time_steps`` set,
+    ``dt`` is the step of the window's span instead, and uint16 is enough for the usual numbers.
 
 Decoding gives the float32 tensors of the paper's formulation to the bit, see :func:`decode_points`.
 """
@@ -28,6 +29,7 @@ KERNEL_VERSION = 1
 PRESETS = ("release", "paper")
 COUNT_BITS = 3
 MAX_POINTS_LIMIT = (1 << COUNT_BITS) - 1
+MAX_TIME_STEPS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class PillarSettings:
     0…num_bins−1. ``time_cells``: cells along time. ``max_points`` a pillar, ``max_pillars`` a
     polarity. ``dedup`` (paper): ``pixel`` keeps the earliest event per sensor pixel over both
     polarities, ``none`` keeps all. ``overflow`` (paper): ``skip`` refuses new pillars beyond
-    ``max_pillars``; ``stop`` also drops every later event, as the release does.
+    ``max_pillars``; ``stop`` also drops every later event, as the release does. ``time_steps``
+    (paper): 0 keeps each point's time to the µs; n > 0 keeps in which n-th of the window's span it
+    lies, and decodes to the middle of that step, half a step off at most.
     """
 
     preset: str = "release"
@@ -52,6 +56,7 @@ class PillarSettings:
     max_pillars: int = 100_000
     dedup: str = "pixel"
     overflow: str = "skip"
+    time_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -64,6 +69,13 @@ class PillarSettings:
             raise SettingsError("sensor, grid, time_cells and max_pillars must be positive.")
         if max(self.sensor) > 1 << 14 or self.num_bins < 2 or self.num_bins > 255:
             raise SettingsError("sensor sides go up to 16384 pixels and num_bins from 2 to 255.")
+        if self.time_steps and (
+            self.preset != "paper" or not 2 <= self.time_steps <= MAX_TIME_STEPS
+        ):
+            raise SettingsError(
+                f"time_steps is {self.time_steps}; choose 2…{MAX_TIME_STEPS} with the preset paper, "
+                "or 0 for exact times."
+            )
         if self.cells >= 1 << (32 - COUNT_BITS):
             raise SettingsError("the grid has too many cells; choose a coarser one.")
 
@@ -114,7 +126,18 @@ class PillarSettings:
     @property
     def point_dtype(self) -> np.dtype:
         """Type of the packed ``points``."""
-        return np.dtype(np.uint8 if self.preset == "release" else np.uint32)
+        if self.preset == "release":
+            return np.dtype(np.uint8)
+        bits = (self.time_steps - 1).bit_length() + sum(self.sub_bits)
+        return np.dtype(np.uint16 if self.time_steps and bits <= 16 else np.uint32)
+
+    def time_scale(self, span: int) -> tuple[int, int, int]:
+        """``(factor, addend, divisor)``: a stored time ``d`` of the preset ``paper`` in a window of
+        ``span`` µs decodes to ``(factor·d + addend) / divisor``, on the scale 0…num_bins−1."""
+        last = self.num_bins - 1
+        if self.time_steps:
+            return 2 * last, last, 2 * self.time_steps
+        return last, 0, max(span, 1)
 
 
 @dataclass(frozen=True)
@@ -161,13 +184,41 @@ class Workspace:
 
     def __init__(self, settings: PillarSettings) -> None:
         self.settings = settings
-        width, height = settings.sensor
         if settings.preset == "release":
-            self.cell_state = np.zeros(settings.grid[0] * settings.grid[1], np.uint16)
-        else:
-            self.seen = np.zeros(width * height, np.uint8)
-            self.count = np.zeros((2, settings.cells), np.uint8)
-            self.offset = np.zeros(settings.cells, np.int32)
+            self.cell_state = np.zeros(_padded(settings.grid[0] * settings.grid[1]), np.uint16)
+            return
+        width, height = settings.sensor
+        bits_x, bits_y = settings.sub_bits
+        sub_x = np.arange(width) - settings.first_pixel_of_column[settings.column_of_pixel]
+        sub_y = np.arange(height) - settings.first_pixel_of_row[settings.row_of_pixel]
+        row_cells = settings.row_of_pixel.astype(np.int64) * settings.grid[0]
+        columns = settings.column_of_pixel.astype(np.int64)
+        self.x_table = columns << (bits_x + bits_y) | sub_x  # int64 [width]
+        self.y_table = row_cells << (bits_x + bits_y) | sub_y << bits_x  # int64 [height]
+        self.seen = np.zeros(width * height, np.uint8)
+        self._tag = 0
+        self.count = np.zeros((2, _padded(settings.cells)), np.uint8)
+        self.offset = np.zeros(settings.cells, np.int32)
+        self.accepted = np.empty((2, 2, 0), np.uint32)
+
+    def new_tag(self) -> int:
+        """A mark that no pixel of ``seen`` carries: clearing it costs one pass in 255 windows."""
+        self._tag += 1
+        if self._tag == 256:
+            self.seen[:] = 0
+            self._tag = 1
+        return self._tag
+
+    def room_for(self, events: int) -> np.ndarray:
+        """Cells and points of the accepted events, uint32 ``[2, 2, N]``, ``N`` at least ``events``."""
+        if self.accepted.shape[2] < events:
+            self.accepted = np.empty((2, 2, events + events // 4), np.uint32)
+        return self.accepted
+
+
+def _padded(cells: int) -> int:
+    """``cells`` rounded up, so that the kernels can look at eight of them at once."""
+    return -(-cells // 8) * 8
 
 
 def pack_window(events: np.ndarray, workspace: Workspace) -> PackedWindow:
@@ -228,6 +279,7 @@ def _pack_release(
     points = tuple(np.empty(int(n), np.uint8) for n in pillars_by_polarity)
     kernels.emit_cells(
         workspace.cell_state,
+        s.grid[0] * s.grid[1],
         s.time_cells,
         s.num_bins - 1,
         pillars[0],
@@ -244,23 +296,21 @@ def _pack_paper(
     events: np.ndarray, t_first: int, span: int, workspace: Workspace
 ) -> tuple[_Pair, _Pair, int]:
     s = workspace.settings
-    bits_x, bits_y = s.sub_bits
-    if span >> (32 - bits_x - bits_y):
+    sub_bits = sum(s.sub_bits)
+    if not s.time_steps and span >> (32 - sub_bits):
         raise DataError(
             f"a window spans {span} µs; the paper preset stores at most "
-            f"{(1 << (32 - bits_x - bits_y)) - 1} µs a window on this grid."
+            f"{(1 << (32 - sub_bits)) - 1} µs a window on this grid."
         )
-    accepted, kept, points_by_polarity, pillars_by_polarity = kernels.accept_points(
+    cells, values = workspace.room_for(len(events))
+    kept, points_by_polarity, pillars_by_polarity = kernels.accept_points(
         events,
         t_first,
         span,
-        s.column_of_pixel,
-        s.row_of_pixel,
-        s.first_pixel_of_column,
-        s.first_pixel_of_row,
-        bits_x,
-        bits_y,
-        s.grid[0],
+        s.time_steps,
+        workspace.x_table,
+        workspace.y_table,
+        sub_bits,
         s.grid[0] * s.grid[1],
         s.num_bins - 1,
         s.time_cells,
@@ -269,17 +319,26 @@ def _pack_paper(
         s.dedup == "pixel",
         s.overflow == "stop",
         workspace.seen,
+        workspace.new_tag(),
         workspace.count,
+        cells,
+        values,
     )
     pillars, points = [], []
     for polarity in (0, 1):
+        n = int(points_by_polarity[polarity])
         packed = np.empty(int(pillars_by_polarity[polarity]), np.uint32)
-        values = np.empty(int(points_by_polarity[polarity]), np.uint32)
+        placed = np.empty(n, s.point_dtype)
         kernels.place_points(
-            accepted, polarity, workspace.count[polarity], workspace.offset, packed, values
+            cells[polarity, :n],
+            values[polarity, :n],
+            workspace.count[polarity],
+            workspace.offset,
+            packed,
+            placed,
         )
         pillars.append(packed)
-        points.append(values)
+        points.append(placed)
     return (pillars[0], pillars[1]), (points[0], points[1]), int(kept)
 
 
@@ -289,7 +348,8 @@ def decode_points(
     """Packed pillars of one window and polarity to the network's tensors, exactly.
 
     ``pillars``: uint32 ``[P]``; ``points``: ``[Q]``; ``span`` in µs. The coordinates are
-    ``x/width·columns``, ``y/height·rows`` and ``(num_bins−1)·dt/span`` computed in float64 and cast to
+    ``x/width·columns``, ``y/height·rows`` and ``(num_bins−1)·dt/span`` (or the middle of the time
+    step) computed in float64 and cast to
     float32 (preset ``paper``), or the cell's own integers and the time bin (preset ``release``).
     Raises :class:`DataError` when the arrays contradict each other.
     """
@@ -313,8 +373,7 @@ def decode_points(
                 settings.x_of_pixel,
                 settings.y_of_pixel,
                 *settings.sub_bits,
-                settings.num_bins - 1,
-                max(span, 1),
+                settings.time_scale(span),
                 out,
             )
     else:

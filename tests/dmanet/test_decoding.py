@@ -46,11 +46,13 @@ def test_decodes_a_batch_without_any_pillar(cache):
 
 
 @st.composite
-def packed_windows(draw, preset):
+def packed_windows(draw, preset, time_steps=0):
     """Windows as integers that no kernel had to make: also the largest the format can hold."""
     sensor = draw(st.sampled_from([(1280, 720), (640, 480), (304, 240), (16384, 16384)]))
     grid = sensor if sensor[0] > 1280 else (128, 64)
-    settings = PillarSettings(preset, sensor, grid, time_cells=1, max_points=4)
+    settings = PillarSettings(
+        preset, sensor, grid, time_cells=1, max_points=4, time_steps=time_steps
+    )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     bits_x, bits_y = settings.sub_bits
     longest = (1 << (32 - bits_x - bits_y)) - 1
@@ -67,7 +69,7 @@ def packed_windows(draw, preset):
             columns, rows = np.unique(cells % grid[0]), np.unique(cells // grid[0])
             sub_x = rng.integers(0, np.bincount(settings.column_of_pixel)[columns].min(initial=9))
             sub_y = rng.integers(0, np.bincount(settings.row_of_pixel)[rows].min(initial=9))
-            dt = rng.integers(0, span + 1, used.sum())
+            dt = rng.integers(0, time_steps or span + 1, used.sum())
             values = dt << (bits_x + bits_y) | sub_y << bits_x | sub_x
         points.append(values.astype(settings.point_dtype))
         offsets.append((offsets[-1][0] + count, offsets[-1][1] + int(used.sum())))
@@ -89,8 +91,10 @@ def packed_windows(draw, preset):
     )
 
 
-@pytest.mark.parametrize("preset", ["release", "paper"])
+@pytest.mark.parametrize(
+    ("preset", "time_steps"), [("release", 0), ("paper", 0), ("paper", 256), ("paper", 4096)]
+)
 @given(data=st.data())
-def test_decodes_any_packed_integers_exactly(preset, data):
-    sample = data.draw(packed_windows(preset))
+def test_decodes_any_packed_integers_exactly(preset, time_steps, data):
+    sample = data.draw(packed_windows(preset, time_steps))
     assert_decodes_as_each_window([sample])

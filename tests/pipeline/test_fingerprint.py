@@ -28,6 +28,7 @@ OTHERS = {
     "max_pillars": 50_000,
     "dedup": "none",
     "overflow": "stop",
+    "time_steps": 256,
     "min_diagonal": 30.0,
     "min_side": 10.0,
     "classes": (2, 1, 0),

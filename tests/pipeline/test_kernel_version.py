@@ -24,6 +24,7 @@ OUTPUT = {
         "release, coarse": "bf97083559fad7ec76304ee4d6838f9ad049284bb1b05158b2d49da107a069d2",
         "paper": "bfec6c93fb0a8dc0cb8854db772c73078736d6cb82529ecbdcaede3c63549144",
         "paper, coarse": "be1c6d4407bc1befc5239b0b1ae0f273e1ee23a86af6a696e99ee5fc04623a1b",
+        "paper, 256 steps": "0a7c1a4636c1229a92871a127d5328a759249d935b64093338d1b30e062431d2",
     }
 }
 SETTINGS = {
@@ -41,6 +42,7 @@ SETTINGS = {
         dedup="none",
         overflow="stop",
     ),
+    "paper, 256 steps": CacheSettings("paper", time_steps=256),
 }
 
 

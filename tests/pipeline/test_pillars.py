@@ -121,6 +121,62 @@ def test_workspace_is_clean_after_a_window(preset, window):
 
 
 @pytest.mark.parametrize("preset", ["release", "paper"])
+def test_workspace_is_clean_after_hundreds_of_windows(preset):
+    rng = np.random.default_rng(8)
+    s = PillarSettings(preset, **SMALL)
+    workspace = Workspace(s)
+    for number in range(600):  # more than a byte can count
+        t = np.sort(rng.integers(0, 1000, 12))
+        x, y, p = rng.integers(0, 20, 12), rng.integers(0, 13, 12), rng.integers(0, 2, 12)
+        window = events(list(zip(t, x, y, p, strict=True)))
+        packed, fresh = pack_window(window, workspace), pack_window(window, Workspace(s))
+        for polarity in (0, 1):
+            assert as_map(decoded(packed, polarity, s)) == as_map(decoded(fresh, polarity, s)), (
+                number
+            )
+
+
+@pytest.mark.parametrize("time_steps", [2, 7, 256, 4096])
+@given(window=random_windows(SMALL["sensor"]), time_cells=st.sampled_from([1, 4]))
+def test_time_in_steps_differs_from_exact_time_by_half_a_step_at_most(
+    time_steps, window, time_cells
+):
+    exact = PillarSettings("paper", **SMALL, time_cells=time_cells)
+    stepped = PillarSettings("paper", **SMALL, time_cells=time_cells, time_steps=time_steps)
+    packed, reference = (
+        pack_window(window, Workspace(stepped)),
+        pack_window(window, Workspace(exact)),
+    )
+    sub_bits = sum(exact.sub_bits)
+    for polarity in (0, 1):
+        assert packed.pillars[polarity].tolist() == reference.pillars[polarity].tolist()
+        values = packed.points[polarity].tolist()
+        for value, wanted in zip(values, reference.points[polarity].tolist(), strict=True):
+            assert value % (1 << sub_bits) == wanted % (1 << sub_bits)
+            step = (wanted >> sub_bits) * time_steps // max(packed.span, 1)
+            assert value >> sub_bits == step < time_steps
+        found, true = decoded(packed, polarity, stepped), decoded(reference, polarity, exact)
+        used = np.arange(exact.max_points) < true.num_points[:, None]
+        np.testing.assert_array_equal(found.points[..., :2], true.points[..., :2])
+        error = np.abs(found.points[..., 2] - true.points[..., 2])[used]
+        assert (error <= (exact.num_bins - 1) / time_steps / 2 + 1e-6).all()
+        assert not found.points[~used].any()
+
+
+@pytest.mark.parametrize(
+    ("sensor", "time_steps", "dtype"),
+    [
+        ((1280, 720), 0, np.uint32),
+        ((1280, 720), 256, np.uint16),
+        ((1280, 720), 4096, np.uint16),
+        ((16384, 16384), 256, np.uint32),
+    ],
+)
+def test_time_in_steps_takes_half_the_bytes_where_the_bits_allow(sensor, time_steps, dtype):
+    assert PillarSettings("paper", sensor, time_steps=time_steps).point_dtype == dtype
+
+
+@pytest.mark.parametrize("preset", ["release", "paper"])
 @given(window=random_windows(SMALL["sensor"]))
 def test_pillars_are_sorted_by_cell_and_their_points_by_time(preset, window):
     s = PillarSettings(preset, **SMALL, time_cells=2)
@@ -209,6 +265,9 @@ def test_a_window_too_long_for_packed_time_is_refused():
         {"grid": (0, 512)},
         {"num_bins": 1},
         {"grid": (32768, 32768)},
+        {"preset": "release", "time_steps": 256},
+        {"preset": "paper", "time_steps": 1},
+        {"preset": "paper", "time_steps": 5000},
     ],
 )
 def test_impossible_settings_are_refused(wrong):
