@@ -29,6 +29,30 @@ class BatchNorm(nn.BatchNorm2d):
             return F.batch_norm(x, mean, var, self.weight, self.bias, training=True, eps=self.eps)
         return super().forward(x)
 
+    @torch.no_grad()
+    def count(self, mean: Tensor, var: Tensor, values: Tensor) -> None:
+        """Update the running statistics by those of G batches, one after the other.
+
+        Args:
+            mean: ``[G, C]``.
+            var: ``[G, C]``, divided by the number of values, not by one less.
+            values: ``[G]``, values of each channel; batches of fewer than two do not count.
+        """
+        if self.hold_statistics:
+            return
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        counts = values > 1
+        number = counts.sum()
+        kept = 1 - self.momentum
+        share = torch.where(counts, self.momentum * kept ** (number - counts.cumsum(0)), 0.0)
+        unbiased = var * (values / (values - 1).clamp(min=1))[:, None]
+        for running, own in ((self.running_mean, mean), (self.running_var, unbiased)):
+            running.copy_(running * kept**number + share.to(own.dtype) @ own)
+        self.num_batches_tracked += number
+
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
             raise ValueError(f"expected [N, C, ...], got {input.dim()} dimensions")

@@ -36,17 +36,31 @@ class Pillars:
         )
 
 
-def point_features(pillars: Pillars) -> Tensor:
-    """Features of every slot: the point, and the point relative to its pillar's mean.
+@dataclass(frozen=True)
+class UsedSlots:
+    """The used slots of P pillars: all first ones, then those of slot 1, of slot 2, and so on.
 
-    Returns:
-        ``[6, max_points, P]``: x, y, t, x - mean x, y - mean y, t - mean t; 0 in unused slots.
+    Attributes:
+        features: ``[Q, 6]`` float32, x, y, t, and the same relative to the pillar's mean.
+        pillar: ``[Q]`` int64, whose slot it is.
+        counts: how many there are of each slot: ``max_points`` numbers that add up to Q.
     """
-    points = pillars.points.permute(2, 1, 0)  # [3, max_points, P]
-    # Unused slots are 0 and add nothing to the mean.
-    relative = points - points.sum(dim=1, keepdim=True) / pillars.num_points
-    slot = torch.arange(points.shape[1], device=points.device)[:, None]
-    return torch.cat([points, relative]) * (slot < pillars.num_points)
+
+    features: Tensor
+    pillar: Tensor
+    counts: tuple[int, ...]
+
+
+def used_slots(points: Tensor, num_points: Tensor) -> UsedSlots:
+    """The used slots of ``points`` ``[P, max_points, 3]``, of which each pillar has at least one."""
+    slots = torch.arange(1, points.shape[1], device=points.device)
+    slot, pillar = (slots[:, None] < num_points).nonzero(as_tuple=True)  # few, often none
+    counts = (slot == slots[:, None] - 1).sum(dim=1).tolist() if len(slot) else [0] * len(slots)
+    mean = points.sum(dim=1) / num_points[:, None]  # [P, 3]: unused slots are 0 and add nothing
+    used = torch.cat([points[:, 0], points[pillar, slot + 1]])  # [Q, 3]
+    pillar = torch.cat([torch.arange(len(points), device=points.device), pillar])
+    features = torch.cat([used, used - mean[pillar]], dim=1)
+    return UsedSlots(features, pillar, (len(points), *counts))
 
 
 class PillarNet(nn.Module):
@@ -54,15 +68,20 @@ class PillarNet(nn.Module):
 
     Per slot a linear map 6 -> C, batch normalisation and ReLU; then a linear map over the first
     four slots to C features a pillar. A fifth slot therefore only counts in the batch statistics;
-    the published weights depend on that. The statistics cover padded slots too, as in the release.
+    the published weights depend on that. The statistics cover unused slots too, as in the release.
+
+    Unused slots have inputs of 0 and all come to the same value, and most slots are unused: only the
+    used ones are computed. The mean and variance of a linear map follow from the means and the
+    covariance of its six inputs, so the normalisation is a part of the map.
     """
 
     def __init__(self, channels: int, max_points: int, batch_norm: str = "batch") -> None:
         super().__init__()
+        self.max_points = max_points
         self.slots_read = min(SLOTS_READ, max_points)
         self.per_sample = batch_norm == "sample"
-        # Convolutions by their parameters, and so by initialisation and published shapes. Each is
-        # applied as the matrix product it amounts to on [channel, slot, pillar].
+        # Modules for their parameters, and so for initialisation and published shapes; each is
+        # applied as the matrix product it amounts to.
         self.point_conv = nn.Conv2d(POINT_FEATURES, channels, 1)
         self.norm = BatchNorm(channels, eps=1e-3, momentum=0.01)
         self.slot_conv = nn.Conv2d(channels, channels, (1, self.slots_read))
@@ -75,41 +94,96 @@ class PillarNet(nn.Module):
         """
         # Coordinates up to the grid's width do not fit a 16-bit float.
         with torch.autocast(positive.points.device.type, enabled=False):
-            slots = torch.cat([point_features(positive), point_features(negative)], dim=2)
-            _, max_points, total = slots.shape
-            hidden = _linear(self.point_conv, slots.flatten(1))
-            hidden = hidden.unflatten(1, (max_points, total))  # [C, slot, P]
-            if self.training and self.per_sample:
-                hidden = self._norm_per_sample(hidden, positive.coords, negative.coords)
-            elif total:
-                hidden = self._norm(hidden)
-            read = hidden[:, : self.slots_read].relu().flatten(0, 1)  # [C * slot, P]
-            features = _linear(self.slot_conv, read).T  # [P, C]
+            num_points = torch.cat([positive.num_points, negative.num_points])  # [P]
+            used = used_slots(torch.cat([positive.points, negative.points]), num_points)
+            group = None
+            if self.per_sample and self.norm.training:
+                group = _samples(positive.coords[:, 0], negative.coords[:, 0])  # [P]
+            scale, shift = self._normalisation(used, num_points, group)  # [G, C] each
+            weight = self.point_conv.weight.flatten(1)
+            if group is None:
+                active = torch.addmm(shift, used.features, (weight * scale.T).T)  # [Q, C]
+            else:
+                of_slot = group[used.pillar]
+                scale, shift = scale.index_select(0, of_slot), shift.index_select(0, of_slot)
+                active = torch.addcmul(shift, used.features @ weight.T, scale)
+            unused = shift[: len(num_points)].relu()  # what an unused slot comes to, [P or 1, C]
+            features = self._read(active.relu_(), unused, used, num_points)  # [P, C]
         of_positive, of_negative = features.split([len(positive.points), len(negative.points)])
         return of_positive, of_negative
 
-    def _norm(self, hidden: Tensor) -> Tensor:
-        # Rows of one channel in a single long dimension: summed pairwise also on a CPU, where the
-        # channels-last kernel adds up millions of slots one after the other in float32.
-        normed: Tensor = self.norm(hidden.flatten(1)[None])[0]
-        return normed.view_as(hidden)
+    def _read(self, active: Tensor, unused: Tensor, used: UsedSlots, num_points: Tensor) -> Tensor:
+        """The map over the slots: ``[P, C]`` from used slots ``[Q, C]`` and the value of unused ones."""
+        assert self.slot_conv.bias is not None
+        weights = self.slot_conv.weight[:, :, 0].permute(2, 1, 0)  # [slot, C in, C out]
+        slots = active.split(list(used.counts))
+        pillars = used.pillar.split(list(used.counts))
+        constant = self.slot_conv.bias  # [P or 1, C], with what slots come to that no pillar uses
+        for s in range(1, self.slots_read):
+            if not used.counts[s]:
+                constant = constant + unused @ weights[s]
+        features = torch.addmm(constant, slots[0], weights[0])  # [P, C]
+        for s in range(1, self.slots_read):
+            if used.counts[s]:
+                without = (num_points <= s)[:, None] * (unused @ weights[s])
+                features = (features + without).index_add(0, pillars[s], slots[s] @ weights[s])
+        return features
 
-    def _norm_per_sample(self, hidden: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        # By frame, then polarity: running statistics depend on the order of the updates.
-        frame = torch.cat([positive[:, 0], negative[:, 0]])
-        polarity = torch.arange(len(frame), device=frame.device) >= len(positive)
-        sample = 2 * frame + polarity
-        normed = torch.empty_like(hidden)
-        for one in sample.unique():
-            pillars = (sample == one).nonzero().squeeze(1)
-            normed = normed.index_copy(2, pillars, self._norm(hidden[:, :, pillars]))
-        return normed
+    def _normalisation(
+        self, used: UsedSlots, num_points: Tensor, group: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """``scale`` and ``shift`` ``[G, C]`` float32 with which ``scale * W x + shift`` is the
+        normalised ``W x + b``; one row for each group of pillars, or one for all.
+        """
+        norm, bias = self.norm, self.point_conv.bias
+        assert bias is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        mean, var = norm.running_mean.double()[None], norm.running_var.double()[None]
+        if norm.training:
+            inputs, covariance, values = _moments(used, num_points, group, self.max_points)
+            weight = self.point_conv.weight.flatten(1).double()  # [C, 6]
+            own_mean = inputs @ weight.T + bias.double()  # [G, C]
+            own_var = torch.einsum("ci,gij,cj->gc", weight, covariance, weight).clamp(min=0)
+            norm.count(own_mean.detach(), own_var.detach(), values)
+            several = values[:, None] > 1  # a single value has no variance
+            mean, var = torch.where(several, own_mean, mean), torch.where(several, own_var, var)
+        scale = norm.weight * torch.rsqrt(var + norm.eps)
+        shift = norm.bias + scale * (bias - mean)
+        return scale.float(), shift.float()
 
 
-def _linear(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Weights and bias of a convolution applied to ``[inputs, n]``: ``[outputs, n]``."""
-    assert conv.bias is not None
-    return torch.addmm(conv.bias[:, None], conv.weight.flatten(1), x)
+def _samples(positive: Tensor, negative: Tensor) -> Tensor:
+    """Number of the frame and polarity of each pillar, of those that occur, in that order ``[P]``.
+
+    The order matters: running statistics depend on that of the updates.
+    """
+    sample = torch.cat([2 * positive, 2 * negative + 1])
+    return sample.unique(return_inverse=True)[1]
+
+
+def _moments(
+    used: UsedSlots, num_points: Tensor, group: Tensor | None, max_points: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean ``[G, 6]`` and covariance ``[G, 6, 6]`` of the inputs of all slots, and their number
+    ``[G]``, used or not; in float64, where squares of coordinates cancel without loss.
+    """
+    x = used.features.double()
+    if group is None:
+        values = x.new_full((1,), max_points * len(num_points))
+        total, products = x.sum(dim=0)[None], (x.T @ x)[None]
+    else:
+        groups = int(group.max()) + 1 if len(group) else 0
+        of_slot = group[used.pillar]
+        empty = x.new_zeros((groups, POINT_FEATURES))
+        values = x.new_zeros(groups).index_add(0, group, x.new_full((len(group),), max_points))
+        total = empty.index_add(0, of_slot, x)
+        products = torch.stack(
+            [empty.index_add(0, of_slot, x * column[:, None]) for column in x.unbind(1)], dim=1
+        )
+    mean = total / values.clamp(min=1)[:, None]
+    second = products / values.clamp(min=1)[:, None, None]
+    return mean, second - mean[:, :, None] * mean[:, None, :], values
 
 
 def scatter_to_canvas(

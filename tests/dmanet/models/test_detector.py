@@ -111,6 +111,12 @@ def test_gradients_of_a_sequence_at_once_equal_those_of_its_steps(random_pillars
         ((logits + deltas.sum(dim=2, keepdim=True)) * weights).sum().backward()
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
     for name, one in gradients[0].items():
+        if name.endswith("phi.bias"):
+            # What all keys share a softmax does not see: the true gradient is 0, and what is found
+            # is rounding of the gradients of the weights.
+            noise = 1e-5 * gradients[0][name.replace("bias", "weight")].abs().max()
+            assert max(one.abs().max(), gradients[1][name].abs().max()) < noise
+            continue
         assert_same(gradients[1][name], one, 1e-4)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmanet.config import ModelSettings
-from dmanet.models.pillar_net import PillarNet, Pillars, point_features, scatter_to_canvas
+from dmanet.models.pillar_net import PillarNet, Pillars, scatter_to_canvas, used_slots
 
 SMALL = ModelSettings(grid_size=(32, 40))
 
@@ -83,13 +83,63 @@ def test_golden_features_statistics_and_gradients_in_training_mode(golden, group
         close(parameter.grad, file[f"{group}/grad/pfn_layers.0.{released}"], 1e-4)
 
 
-def test_features_are_the_point_and_its_distance_from_the_mean_of_used_slots():
-    points = torch.zeros(1, 5, 3)
-    points[0, :2] = torch.tensor([[10.0, 4.0, 1.0], [11.0, 6.0, 3.0]])
-    features = point_features(Pillars(points, torch.tensor([2]), torch.zeros(1, 4).long()))
-    assert features[:, 0, 0].tolist() == [10.0, 4.0, 1.0, -0.5, -1.0, -1.0]
-    assert features[:, 1, 0].tolist() == [11.0, 6.0, 3.0, 0.5, 1.0, 1.0]
-    assert not features[:, 2:].any()
+def slot_inputs(*polarities):
+    """Inputs of every slot, used or not, ``[6, max_points, P]``: the release's padded array."""
+    pillars = [torch.cat(parts) for parts in zip(*map(fields, polarities), strict=True)]
+    points, num_points = pillars[0].permute(2, 1, 0), pillars[1]
+    relative = points - points.sum(dim=1, keepdim=True) / num_points
+    slot = torch.arange(points.shape[1])[:, None]
+    return torch.cat([points, relative]) * (slot < num_points)
+
+
+def fields(pillars):
+    return pillars.points, pillars.num_points, pillars.coords
+
+
+def features_slot_by_slot(net, positive, negative):
+    """The net as published, with its modules: every slot, [1, channel, pillar, slot]."""
+    hidden = net.norm(net.point_conv(slot_inputs(positive, negative).permute(0, 2, 1)[None]))
+    return net.slot_conv(hidden.relu()[..., : net.slots_read])[0, :, :, 0].T
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("max_points", [1, 2, 5, 7])
+@pytest.mark.parametrize("counts", [([40, 3], [0, 25]), ([1], [0])])
+def test_features_gradients_and_statistics_are_those_of_every_slot(
+    random_pillars, close, training, max_points, counts
+):
+    small = SMALL.model_copy(update={"max_points": max_points})
+    positive, negative = (random_pillars(n, small, seed) for seed, n in enumerate(counts))
+    nets = [PillarNet(8, max_points).train(training) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    found = torch.cat(nets[0](positive, negative))
+    expected = features_slot_by_slot(nets[1], positive, negative)
+    close(found, expected.detach(), 1e-5)
+    weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(5))
+    (found * weights).sum().backward()
+    (expected * weights).sum().backward()
+    for (name, one), two in zip(nets[0].named_parameters(), nets[1].parameters(), strict=True):
+        if name == "point_conv.bias" and training and len(expected) * max_points > 1:
+            # Normalised away: its true gradient is 0, and that of every slot is rounding.
+            assert one.grad.abs().max() <= 1e-4 * nets[1].point_conv.weight.grad.abs().max() + 1e-6
+        else:
+            close(one.grad, two.grad, 1e-4)
+    for one, two in zip(nets[0].buffers(), nets[1].buffers(), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_used_slots_are_the_point_and_its_distance_from_the_mean_of_used_slots():
+    points = torch.zeros(2, 5, 3)
+    points[0, 0] = torch.tensor([3.0, 2.0, 4.0])
+    points[1, :2] = torch.tensor([[10.0, 4.0, 1.0], [11.0, 6.0, 3.0]])
+    used = used_slots(points, torch.tensor([1, 2]))
+    assert used.pillar.tolist() == [0, 1, 1]
+    assert used.counts == (2, 1, 0, 0, 0)
+    assert used.features.tolist() == [
+        [3.0, 2.0, 4.0, 0.0, 0.0, 0.0],
+        [10.0, 4.0, 1.0, -0.5, -1.0, -1.0],
+        [11.0, 6.0, 3.0, 0.5, 1.0, 1.0],
+    ]
 
 
 @settings(deadline=None, max_examples=40)
@@ -158,7 +208,7 @@ def test_batch_statistics_cover_every_pillar_of_both_polarities_and_all_frames(r
     positive, negative = random_pillars([40, 25], SMALL, 3), random_pillars([0, 30], SMALL, 4)
     net = PillarNet(8, 5).train()
     net(positive, negative)
-    slots = torch.cat([point_features(positive), point_features(negative)], dim=2)  # padding too
+    slots = slot_inputs(positive, negative)  # padding too
     hidden = torch.einsum("cf,fsp->csp", net.point_conv.weight.flatten(1), slots).flatten(1)
     hidden = hidden + net.point_conv.bias[:, None]
     momentum = net.norm.momentum
