@@ -17,6 +17,7 @@ from dmanet.streaming import StreamSettings
 from dmanet.training_settings import RunSettings
 from dmanet.training_step import Trainer
 from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score
+from dmanet.worker_signals import signals_held
 from pipeline.cache import PillarCache
 from pipeline.errors import SettingsError
 from pipeline.parallel import Stopped
@@ -208,10 +209,14 @@ class _Run:
     def _batches(self) -> Iterator[tuple[PackedBatch, float]]:
         """The batches of this epoch that are left, with the seconds spent waiting for each."""
         self.sampler.epoch, self.sampler.position = self.trainer.epoch, self.trainer.position
+        batches = iter(self.loader)
         before = time.perf_counter()
-        for batch in self.loader:
+        with signals_held():  # the first batch starts the processes that read ahead
+            batch = next(batches, None)
+        while batch is not None:
             yield batch, time.perf_counter() - before
             before = time.perf_counter()
+            batch = next(batches, None)
 
     def _end_epoch(self) -> EpochReport:
         """Score the epoch and go to the begin of the next."""

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from dmanet.checkpoint import load_weights
+from dmanet.checkpoint import load_checkpoint, load_weights
 from tests.dmanet.caches import LONG, TEST_A, make_cache, small_run
 
 NETWORK = [
@@ -87,6 +89,49 @@ def test_a_run_resumes_with_its_own_settings(cache, trained, tmp_path: Path):
     result = run("train", cache, "--run-dir", run_dir, "--resume", "--device", "cpu")
     assert result.exit_code == 0, result.output
     assert (run_dir / "metrics.jsonl").read_text() == before  # it was finished already
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_after_a_step_saves_and_says_how_to_go_on(
+    cache, tmp_path: Path, number, code
+):
+    run_dir = tmp_path / "run"
+    command = ["train", cache, "--run-dir", run_dir, *QUICK, "--set", "training.epochs=1000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *map(str, command), "--workers", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not (run_dir / "metrics.jsonl").exists() or not (run_dir / "metrics.jsonl").read_text():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    os.killpg(process.pid, number)  # as a terminal does: the workers get it too
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == code, messages
+    steps = len((run_dir / "metrics.jsonl").read_text().splitlines())
+    stopped = messages.strip().splitlines()[-1]
+    assert stopped.startswith(f"stopped after step {steps} of ")
+    assert f"dmanet train {cache} --run-dir {run_dir} --resume" in stopped
+    assert "Traceback" not in messages
+    assert load_checkpoint(run_dir / "last.pt").step == steps
+
+
+def test_bad_steps_are_told_and_many_in_a_row_end_with_exit_code_1(cache, tmp_path: Path):
+    run_dir = tmp_path / "run"
+    result = run(
+        "train", cache, "--run-dir", run_dir, *QUICK, "--set", "training.learning_rate=1e30",
+        "--set", "training.warmup_epochs=0", "--set", "training.epochs=3", "--max-bad-steps", 2,
+        "--quiet",
+    )  # fmt: skip
+    assert result.exit_code == 1, result.output
+    first, second, last = result.stderr.strip().splitlines()[-3:]
+    assert "skipped: the loss is not a number (classification" in first
+    assert "skipped: " in second
+    assert last.startswith("Error: Training stopped at step ")
+    assert "after 2 bad steps in a row" in last
+    assert load_checkpoint(run_dir / "last.pt").tally.bad >= 2
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.samplers import make_sampler
-from dmanet.training_step import Trainer
+from dmanet.training_step import Trainer, compile_parts
 from tests.dmanet.caches import CLASSES, LONG, SMALL, small_run
 from tests.dmanet.runs import CPU
 
@@ -267,6 +267,13 @@ def test_activation_checkpointing_changes_memory_and_not_the_losses(cache):
     for batch in batches:
         assert saving.make_step(batch, 0.0).loss == plain.make_step(batch, 0.0).loss
     assert_same_weights(saving.model.state_dict(), plain.model.state_dict())
+
+
+def test_compiled_parts_keep_their_names():
+    model = DMANet(small_run().model)
+    names = list(model.state_dict())
+    compile_parts(model)  # nothing is compiled before the first call
+    assert list(model.state_dict()) == names
 
 
 def test_augmentation_changes_what_is_learned_from_and_only_by_the_draws(cache):
