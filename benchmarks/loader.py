@@ -18,11 +18,12 @@ from numcodecs import blosc
 from benchmarks.release_loader import load_window
 from benchmarks.shards import RATES, event_files, simulated_release
 from benchmarks.timing import in_turn, median
-from benchmarks.voxelize import MAIN, build, table
+from benchmarks.voxelize import BASELINE_EVENTS, MAIN, PRESETS, build, table
 from dmanet.data import collate
 from pipeline.cache import CachedRecording, PillarCache
 from pipeline.cache_layout import CHUNK_ROWS
-from pipeline.release import walk_release
+from pipeline.npz import NpzFile
+from pipeline.release import read_events, walk_release
 
 WINDOWS = 10
 ARRAYS = ("pillars", "points")  # what a sample reads; batch_id is for people
@@ -31,7 +32,7 @@ ARRAYS = ("pillars", "points")  # what a sample reads; batch_id is for people
 def measure(root: Path, cache_path: Path, preset: str, repetitions: int) -> dict[str, Any]:
     """Every figure for one release and preset."""
     recordings = walk_release(root)
-    build(recordings, cache_path, preset)
+    build(recordings, cache_path, PRESETS[preset])
     cache = PillarCache(cache_path)
     opened = cache.recordings()
     rng = np.random.default_rng(5)
@@ -41,9 +42,11 @@ def measure(root: Path, cache_path: Path, preset: str, repetitions: int) -> dict
     ]
     shard = event_files(recordings)[0]
     turns = {name: itertools.cycle(places) for name in ("read", "decode", "floor")}
+    events = sum(len(read_events(NpzFile(shard), member)) for member in range(WINDOWS))
+    baseline_windows = min(WINDOWS, 1 + BASELINE_EVENTS * WINDOWS // events)
 
     def release_loader() -> None:
-        for member in range(WINDOWS):
+        for member in range(baseline_windows):
             load_window(shard, member)
 
     def read() -> None:
@@ -64,6 +67,7 @@ def measure(root: Path, cache_path: Path, preset: str, repetitions: int) -> dict
 
     fast = in_turn(repetitions * len(places), read=read, decode=decode, floor=floor)
     slow = median(in_turn(max(1, repetitions // 2), release=release_loader)["release"])
+    slow *= WINDOWS / baseline_windows
     seconds = {name: median(times) for name, times in fast.items()}
     return {
         "loader_vs_release_loader": slow / seconds["read"],
@@ -106,15 +110,14 @@ def main(quick: bool, as_json: bool, work: Path) -> None:
     blosc.set_nthreads(1)
     work.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {}
-    shards = {"20k": 12, "200k": 6, "1M": 2} if quick else {"20k": 60, "200k": 24, "1M": 8}
-    for name, rate in RATES.items():
-        root = simulated_release(work, rate, recordings=2, shards=shards[name])
-        for kind in ("release", "paper"):
-            figures = measure(root, work / f"loader-{kind}", kind, 2 if quick else 6)
-            if (kind, name) == MAIN:
-                result.update(figures)
-            result.setdefault(kind, {})[name] = figures
-            click.echo(f"{kind} {name} done", err=True)
+    shards = {"20k": 12, "200k": 4, "1M": 2} if quick else {"20k": 120, "200k": 60, "1M": 12}
+    for rate, events in RATES.items():
+        root = simulated_release(work, events, recordings=2, shards=shards[rate])
+        for preset in PRESETS:
+            figures = measure(root, work / f"loader-{preset}", preset, 2 if quick else 6)
+            result.setdefault(preset, {})[rate] = figures
+        click.echo(f"{rate} done", err=True)
+    result = {**result[MAIN[0]][MAIN[1]], **result}
     click.echo(json.dumps(result, indent=2) if as_json else table(result))
 
 

@@ -13,10 +13,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+from distributed import Client
 
 from benchmarks.release_loader import load_window
 from benchmarks.shards import RATES, event_files, simulated_release, source_bytes
@@ -27,60 +29,93 @@ from pipeline.release import SENSOR_SIZE, RecordingFiles, read_events, walk_rele
 from pipeline.voxelize import voxelize
 
 Clusters = dict[int, str]  # scheduler addresses by number of workers
+PRESETS = {
+    "release": CacheSettings("release"),
+    "paper": CacheSettings("paper"),
+    "paper, 256 steps": CacheSettings("paper", time_steps=256),
+}
 MAIN = ("release", "200k")  # what the top-level keys hold
+BASELINE_EVENTS = 2_000_000  # the baseline is slow: this takes it two seconds
 
 
 def measure(
-    root: Path, work: Path, preset: str, repetitions: int, scaling: Clusters | None
-) -> dict[str, Any]:
-    """Every figure for one release and preset."""
+    root: Path, work: Path, repetitions: int, addresses: Clusters | None
+) -> dict[str, dict[str, Any]]:
+    """Every figure of every preset for one release, all taken in turn.
+
+    ``addresses`` of the clusters to measure scaling on (preset ``release``); None leaves scaling and
+    memory out.
+    """
     recordings = walk_release(root)
     files = event_files(recordings)
-    events = sum(len(read_events(NpzFile(path), k)) for path in files for k in range(10))
     windows = 10 * len(files)
-    baseline_windows = [(files[0], k) for k in range(10)]
-    share = len(baseline_windows) / windows  # the baseline runs on one shard: it is slow
+    one_file = NpzFile(files[0])  # the others are copies of it
+    events = len(files) * sum(len(read_events(one_file, k)) for k in range(10))
+    baseline_windows = min(10, 1 + BASELINE_EVENTS * windows // events)
 
     def release_loader() -> None:
-        for path, member in baseline_windows:
-            load_window(path, member)
-
-    def inflate() -> None:
-        for path in files:
-            file = NpzFile(path)
-            for member in range(10):
-                file.read(f"e{member}")
+        for member in range(baseline_windows):
+            load_window(files[0], member)
 
     parts: dict[str, Callable[[], object]] = {
-        "release": release_loader,
-        "inflate": inflate,
-        "one": lambda: build(recordings, work / "one", preset),
+        "release loader": release_loader,
+        "inflate": lambda: inflate(files),
     }
-    if scaling is not None:
-        parts["dask one"] = lambda: build(recordings, work / "dask", preset, scaling[1])
-        parts["dask two"] = lambda: build(recordings, work / "dask", preset, scaling[2])
+    for name, settings in PRESETS.items():
+        parts[name] = partial(build, recordings, work / name, settings)
+    for workers, address in (addresses or {}).items():
+        parts[f"dask {workers}"] = partial(
+            build, recordings, work / "dask", PRESETS["release"], address
+        )
+        parts[f"dask {workers} inflate"] = partial(inflate_on, address, recordings)
     seconds = {name: median(times) for name, times in in_turn(repetitions, **parts).items()}
-    cache_bytes = sum(p.stat().st_size for p in (work / "one").rglob("*") if p.is_file())
-    return {
-        "events_per_window": round(events / windows),
-        "windows": windows,
-        "voxelize_vs_release_loader": seconds["release"] / share / seconds["one"],
-        "voxelize_share_of_inflate_floor": seconds["inflate"] / seconds["one"],
-        "two_worker_scaling": seconds["dask one"] / seconds["dask two"] if scaling else None,
-        "peak_mb_per_worker": peak_mb(root, preset),
-        "cache_to_source_bytes": cache_bytes / source_bytes(recordings),
-        "voxelize_events_per_s": events / seconds["one"],
-        "release_loader_events_per_s": events * share / seconds["release"],
-        "inflate_events_per_s": events / seconds["inflate"],
-    }
+
+    baseline = seconds["release loader"] * windows / baseline_windows
+    figures: dict[str, dict[str, Any]] = {}
+    for name in PRESETS:
+        stored = sum(p.stat().st_size for p in (work / name).rglob("*") if p.is_file())
+        figures[name] = {
+            "events_per_window": round(events / windows),
+            "windows": windows,
+            "voxelize_vs_release_loader": baseline / seconds[name],
+            "voxelize_share_of_inflate_floor": seconds["inflate"] / seconds[name],
+            "two_worker_scaling": None,
+            "two_worker_scaling_of_inflate": None,
+            "peak_mb_per_worker": peak_mb(root, name) if addresses else None,
+            "cache_to_source_bytes": stored / source_bytes(recordings),
+            "voxelize_events_per_s": events / seconds[name],
+            "release_loader_events_per_s": events / baseline,
+            "inflate_events_per_s": events / seconds["inflate"],
+        }
+    if addresses:
+        for what in ("", " inflate"):
+            key = "two_worker_scaling" + what.replace(" ", "_of_")
+            figures["release"][key] = seconds[f"dask 1{what}"] / seconds[f"dask 2{what}"]
+    return figures
+
+
+def inflate(files: list[Path]) -> None:
+    """The floor: every member of some files, CRC checked."""
+    for path in files:
+        file = NpzFile(path)
+        for member in range(10):
+            file.read(f"e{member}")
+
+
+def inflate_on(address: str, recordings: list[RecordingFiles]) -> None:
+    """The floor of a cluster: inflating alone, a task for each recording."""
+    with Client(address) as client:
+        client.gather(client.map(inflate, [event_files([r]) for r in recordings], pure=False))
 
 
 def build(
-    recordings: list[RecordingFiles], cache: Path, preset: str, scheduler: str | None = None
+    recordings: list[RecordingFiles],
+    cache: Path,
+    settings: CacheSettings,
+    scheduler: str | None = None,
 ) -> None:
     """npz to published cache, from nothing, in this process or on a cluster."""
     shutil.rmtree(cache, ignore_errors=True)
-    settings = CacheSettings(preset=preset)
     voxelize(recordings, lambda recording: SENSOR_SIZE, cache, settings, scheduler=scheduler)
 
 
@@ -106,7 +141,7 @@ def peak_mb(root: Path, preset: str) -> float:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer windows and one repetition.")
+@click.option("--quick", is_flag=True, help="Within a minute: fewer windows, one repetition.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--work", type=click.Path(path_type=Path), default="build/benchmarks")
 @click.option("--peak-of", type=click.Path(path_type=Path), hidden=True)
@@ -114,34 +149,33 @@ def peak_mb(root: Path, preset: str) -> float:
 def main(quick: bool, as_json: bool, work: Path, peak_of: Path | None, preset: str) -> None:
     """Print how fast shards become a cache, as ratios."""
     if peak_of:
-        build(walk_release(peak_of), work / "peak", preset)
+        build(walk_release(peak_of), work / "peak", PRESETS[preset])
         click.echo(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
         return
     work.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {}
-    shards = {"20k": 12, "200k": 6, "1M": 2} if quick else {"20k": 60, "200k": 24, "1M": 8}
+    shards = {"20k": 12, "200k": 4, "1M": 1} if quick else {"20k": 120, "200k": 60, "1M": 12}
     with clusters() as addresses:
-        for name, rate in RATES.items():
-            root = simulated_release(work, rate, recordings=2, shards=shards[name])
-            for kind in ("release", "paper"):
-                # Quick: scaling for the headline only.
-                scaling = addresses if not quick or (kind, name) == MAIN else None
-                figures = measure(root, work, kind, 1 if quick else 5, scaling)
-                if (kind, name) == MAIN:
-                    result.update(figures)
-                result.setdefault(kind, {})[name] = figures
-                click.echo(f"{kind} {name} done", err=True)
+        for rate, events in RATES.items():
+            root = simulated_release(work, events, recordings=2, shards=shards[rate])
+            # Quick: scaling and memory for the headline only.
+            scaling = addresses if not quick or rate == MAIN[1] else None
+            for preset_name, figures in measure(root, work, 1 if quick else 5, scaling).items():
+                result.setdefault(preset_name, {})[rate] = figures
+            click.echo(f"{rate} done", err=True)
+    result = {**result[MAIN[0]][MAIN[1]], **result}
     click.echo(json.dumps(result, indent=2) if as_json else table(result))
 
 
 def table(result: dict[str, Any]) -> str:
     """The figures as a Markdown table."""
-    names = list(result["release"]["200k"])
-    columns = [(kind, rate) for kind in ("release", "paper") for rate in RATES]
-    lines = ["| | " + " | ".join(f"{kind} {rate}" for kind, rate in columns) + " |"]
+    presets = [key for key, value in result.items() if isinstance(value, dict)]
+    names = list(result[MAIN[0]][MAIN[1]])
+    columns = [(preset, rate) for preset in presets for rate in RATES]
+    lines = ["| | " + " | ".join(f"{preset} {rate}" for preset, rate in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     for name in names:
-        cells = [result[kind][rate][name] for kind, rate in columns]
+        cells = [result[preset][rate][name] for preset, rate in columns]
         lines.append(f"| {name} | " + " | ".join(number(cell) for cell in cells) + " |")
     return "\n".join(lines)
 

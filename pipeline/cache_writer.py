@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from pipeline import cache_layout as layout
 from pipeline.build_folder import BuildFolder
 from pipeline.cache_layout import CacheSettings
+from pipeline.chunks import codecs_of, encode_chunk
 from pipeline.errors import CacheError
 from pipeline.labels import apply_label_rules
 from pipeline.pillars import PackedWindow
@@ -45,60 +45,55 @@ def write_group_file(folder: Path, attributes: dict[str, Any], scratch: Path) ->
 class _Column:
     """One growing array: rows are collected and written in whole chunks."""
 
-    def __init__(self, group: zarr.Group, name: str, dtype: Any, width: int = 0) -> None:
+    def __init__(
+        self, group: zarr.Group, folder: Path, name: str, dtype: Any, width: int = 0
+    ) -> None:
         self._group = group
         self._name = name
         self._dtype = np.dtype(dtype)
         self._tail = (width,) if width else ()
-        self._chunk = layout.TABLE_CHUNK_ROWS if width else layout.CHUNK_ROWS
-        self._array: zarr.Array | None = None
+        self._size = layout.TABLE_CHUNK_ROWS if width else layout.CHUNK_ROWS
+        self._codec = layout.CODECS.get(name, layout.USUAL_CODEC)
+        self._folder = folder / name / "c"
         self._rows: list[np.ndarray] = []
         self._waiting = 0
-        self.written = 0
+        self._written = 0
 
-    def _create(self, rows: int) -> zarr.Array:
+    def append(self, rows: np.ndarray) -> None:
+        self._rows.append(rows)
+        self._waiting += len(rows)
+        if self._waiting >= self._size:
+            self._write_chunks(self._waiting // self._size)
+
+    def close(self) -> None:
+        """Write what is left, and the array's metadata."""
+        if self._waiting:
+            self._write_chunks(1)
         columns = layout.TABLE_COLUMNS.get(self._name, ())
-        codec = layout.CODECS.get(self._name, layout.USUAL_CODEC)
-        return self._group.create_array(
+        self._group.create_array(
             self._name,
-            shape=(rows, *self._tail),
-            chunks=(self._chunk, *self._tail),
+            shape=(self._written, *self._tail),
+            chunks=(self._size, *self._tail),
             dtype=self._dtype,
-            # Blosc has no checksum, and numcodecs reads past the end of a truncated frame.
-            compressors=(
-                BloscCodec(cname=codec.compressor, clevel=1, shuffle=codec.shuffle),
-                Crc32cCodec(),
-            ),
-            config={"write_empty_chunks": True},  # so that a chunk that is not there was lost
+            compressors=codecs_of(self._codec),
             attributes={
                 "holds": layout.ARRAYS[self._name],
                 **({"columns": list(columns)} if columns else {}),
             },
         )
 
-    def append(self, rows: np.ndarray) -> None:
-        self._rows.append(rows)
-        self._waiting += len(rows)
-        if self._waiting >= 4 * self._chunk:
-            self._write(self._waiting - self._waiting % self._chunk)
-
-    def close(self) -> None:
-        """Write what is left, and the array itself if nothing was ever appended."""
-        if self._waiting:
-            self._write(self._waiting)
-        elif self._array is None:
-            self._array = self._create(0)
-
-    def _write(self, count: int) -> None:
+    def _write_chunks(self, count: int) -> None:
+        """Also those that are all zeros, so that a chunk that is not there was lost."""
         rows = np.concatenate(self._rows).astype(self._dtype, copy=False)
-        if self._array is None:  # most arrays are written once: created then, with their length
-            self._array = self._create(count)
-        else:
-            self._array.resize((self.written + count, *self._tail))
-        self._array[self.written : self.written + count] = rows[:count]
-        self.written += count
-        self._rows = [rows[count:]]
-        self._waiting -= count
+        for _ in range(count):
+            chunk, rows = rows[: self._size], rows[self._size :]
+            number = str(self._written // self._size)
+            path = self._folder.joinpath(number, *("0" for _ in self._tail))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_chunk(chunk, self._size, self._codec))
+            self._written += len(chunk)
+        self._rows = [rows]
+        self._waiting = len(rows)
 
 
 class RecordingWriter:
@@ -135,15 +130,16 @@ class RecordingWriter:
         self.windows = 0
 
     def _create_arrays(self, point_dtype: np.dtype) -> None:
-        group = zarr.create_group(self._folder.path, zarr_format=3)
-        self._pillars = _Column(group, "pillars", np.uint32)
-        self._points = _Column(group, "points", point_dtype)
-        self._batch_id = _Column(group, "batch_id", np.uint32)
-        self._offsets = _Column(group, "offsets", np.int64, 2)
-        self._windows = _Column(group, "windows", np.int64, len(layout.WINDOW_COLUMNS))
-        self._raw = _Column(group, "labels_raw", np.float64, len(layout.RAW_LABEL_COLUMNS))
-        self._kept = _Column(group, "labels", np.float64, len(layout.LABEL_COLUMNS))
-        self._label_offsets = _Column(group, "label_offsets", np.int64, 2)
+        folder = self._folder.path
+        group = zarr.create_group(folder, zarr_format=3)
+        self._pillars = _Column(group, folder, "pillars", np.uint32)
+        self._points = _Column(group, folder, "points", point_dtype)
+        self._batch_id = _Column(group, folder, "batch_id", np.uint32)
+        self._offsets = _Column(group, folder, "offsets", np.int64, 2)
+        self._windows = _Column(group, folder, "windows", np.int64, len(layout.WINDOW_COLUMNS))
+        self._raw = _Column(group, folder, "labels_raw", np.float64, len(layout.RAW_LABEL_COLUMNS))
+        self._kept = _Column(group, folder, "labels", np.float64, len(layout.LABEL_COLUMNS))
+        self._label_offsets = _Column(group, folder, "label_offsets", np.int64, 2)
 
     def __enter__(self) -> Self:
         return self

@@ -1,8 +1,8 @@
-"""Rows of a stored array straight from its chunk files, for the arrays that a batch is made of.
+"""The chunk files of a stored array, written and read directly.
 
-zarr-python takes about half a millisecond for every chunk, as long as decompressing it does. The two
-arrays that training reads are therefore decoded here: one read, one checksum and one decompression a
-chunk, into the result where a chunk is needed whole. The format is zarr's, and zarr reads the same.
+zarr-python takes a millisecond or more for every chunk, longer than the codecs do. The cache's chunks
+are therefore encoded and decoded here: to a byte what zarr writes, so that zarr reads them, and from
+what zarr wrote. The arrays themselves, their metadata and their opening are zarr's.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +10,30 @@ from collections.abc import Callable, Sequence
 import google_crc32c
 import numpy as np
 import zarr
-from numcodecs import blosc
+from numcodecs import Blosc, blosc
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from pipeline.cache_layout import Codec
+
+_LEVEL = 1
+_SHUFFLES = {"shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
 _CHECKSUM_BYTES = 4
 _BLOSC_HEADER = 16
+
+
+def codecs_of(codec: Codec) -> tuple[BloscCodec, Crc32cCodec]:
+    """The same as zarr's codecs. Blosc has no checksum, and its reader trusts a truncated frame."""
+    return BloscCodec(cname=codec.compressor, clevel=_LEVEL, shuffle=codec.shuffle), Crc32cCodec()
+
+
+def encode_chunk(rows: np.ndarray, size: int, codec: Codec) -> bytes:
+    """The chunk file of ``rows``, filled up with zeros to ``size`` of them where they are fewer."""
+    if len(rows) < size:
+        whole = np.zeros((size, *rows.shape[1:]), rows.dtype)
+        whole[: len(rows)] = rows
+        rows = whole
+    data = Blosc(codec.compressor, _LEVEL, _SHUFFLES[codec.shuffle]).encode(rows)
+    return data + google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def has_plain_chunks(array: zarr.Array) -> bool:

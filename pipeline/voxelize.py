@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.allocation import keep_freed_memory
 from pipeline.build_folder import discard
 from pipeline.cache_layout import CacheSettings
 from pipeline.cache_lock import Part, open_for_writing
@@ -133,6 +134,7 @@ def _do(
     settings: CacheSettings,
     on_corrupt: str,
 ) -> RecordingReport:
+    keep_freed_memory()
     try:
         return voxelize_recording(job.files, job.sensor, cache, scratch, settings, on_corrupt, tick)
     except OSError as error:

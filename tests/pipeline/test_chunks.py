@@ -1,15 +1,15 @@
-"""Rows read from chunk files against the same rows read by zarr."""
+"""Chunk files against the same rows read and written by zarr."""
 
 import numpy as np
 import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from zarr.codecs import BloscCodec, Crc32cCodec
 
-from pipeline.chunks import has_plain_chunks, read_rows
+from pipeline import cache_layout as layout
+from pipeline.chunks import codecs_of, encode_chunk, has_plain_chunks, read_rows
 
-CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
+CODECS = codecs_of(layout.USUAL_CODEC)
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +90,25 @@ def test_arrays_of_another_form_are_left_to_zarr(folder):
     assert has_plain_chunks(stored(folder, np.zeros(5, np.uint32), 5))
     assert not has_plain_chunks(stored(folder, np.zeros((5, 2), np.uint32), 5))
     assert not has_plain_chunks(stored(folder, np.zeros(5, np.uint32), 5, CODECS[:1]))
+
+
+@given(
+    length=st.integers(1, 16),
+    width=st.sampled_from([0, 3]),
+    dtype=st.sampled_from([np.uint8, np.uint16, np.uint32, np.int64, np.float64]),
+    codec=st.sampled_from([*layout.CODECS.values(), layout.USUAL_CODEC]),
+)
+def test_a_chunk_file_is_to_the_byte_what_zarr_writes(folder, length, width, dtype, codec):
+    values = (np.arange(length * max(width, 1)) % 7).astype(dtype)
+    values = values.reshape(length, width) if width else values
+    array = zarr.create_array(
+        folder / f"a{len(list(folder.iterdir()))}",
+        shape=values.shape,
+        chunks=(16, *values.shape[1:]),
+        dtype=dtype,
+        compressors=codecs_of(codec),
+        config={"write_empty_chunks": True},
+    )
+    array[...] = values
+    (written,) = fetch_from(array)(["c/0/0" if width else "c/0"])
+    assert encode_chunk(values, 16, codec) == written
