@@ -37,10 +37,13 @@ STRESS = replace(RELEASE, wrong_labels=0.3, learning_rate=10 * PUBLISHED_RATE, e
 
 def ablation(steps: int, seeds: int) -> list[StressRun]:
     """The release under stress, each suspect cured alone; ours, each suspect put back alone."""
-    recipe = resolve_settings("default").training
+    default = resolve_settings("default")
+    recipe = default.training
     ours = StressRun(
         "ours, default recipe",
         precision="bf16",
+        match_low_quality=default.loss.match_low_quality,
+        optimizer=recipe.optimizer,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         gradient_clip=recipe.gradient_clip,
@@ -49,6 +52,7 @@ def ablation(steps: int, seeds: int) -> list[StressRun]:
     )
     runs = [
         replace(STRESS, label="release"),
+        replace(STRESS, label="release, no loss scaler", scaler=False),
         replace(STRESS, label="release, similarity cured", similarity=False),
         replace(STRESS, label="release, no gradient through weighting", weighting=False),
         replace(STRESS, label="release, focal loss cured", focal=False),
@@ -114,11 +118,12 @@ def wrong_labels(steps: int) -> list[StressRun]:
 
 
 def fading(steps: int) -> list[StressRun]:
-    """Do embeddings fade by themselves? The release in float32, with and without weight decay."""
+    """Do embeddings fade by themselves? The release in float32, by weight decay."""
     run = replace(RELEASE, precision="fp32", steps=steps, learning_rate=2e-3, gradient_clip=1.0)
     return [
         replace(run, label="no weight decay"),
-        replace(run, label="weight decay 1e-4", weight_decay=1e-4),
+        replace(run, label="Adam, 1e-4", weight_decay=1e-4),
+        replace(run, label="AdamW, 1e-2", weight_decay=1e-2, optimizer="adamw"),
     ]
 
 
@@ -171,10 +176,8 @@ def _probe(steps: int, passes: int) -> dict[str, Any]:
     return all_probes(model, _Workshop.batches, passes)
 
 
-def experiments(
-    quick: bool, device: str, processes: int
-) -> Iterator[tuple[str, list[dict[str, Any]] | dict[str, Any]]]:
-    """Name and result of each experiment as it is done."""
+def experiments(quick: bool, device: str, processes: int) -> Iterator[tuple[str, Any]]:
+    """Name and result of each experiment as it is done: a list of summaries, or all probes."""
     cells, width, sequences = (256, 32, 2) if device == "cuda" else (64, 8, 1)
     with tempfile.TemporaryDirectory() as folder:
         cache = simulated_cache(Path(folder), cells, 2 if quick else 4, 2.5 if quick else 5.0)

@@ -36,6 +36,7 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.6,
 }
+_LARGEST_FLOAT16 = 65_504.0
 _DASHED, _DOTTED = (0, (4, 1.5)), (0, (1.2, 1.2))
 
 
@@ -93,7 +94,7 @@ def _cell(axes: Axes, series: dict[str, list[float]]) -> None:
         series.items(), (_RELEASE, _THIRD, _OURS), ("-", _DOTTED, _DASHED), strict=True
     ):
         axes.plot(10 * np.arange(1, len(values) + 1), values, color=colour, ls=line, label=name)
-    axes.set_yscale("log")
+    axes.set_ylim(0)
     axes.set_xlabel("windows")
     axes.set_ylabel("largest |cell|")
     _legend(axes)
@@ -119,8 +120,9 @@ def _survival(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         run = row["run"]
         place, lost = names.index((run["label"], run["precision"])), row["lost"] / row["steps"]
-        colour = _RELEASE if lost else _OURS
-        axes.plot(run["embedding_norm"], place, "X" if lost else "o", color=colour, ms=8)
+        stuck = row["lost_at_end"] == min(10, row["steps"])
+        colour = _RELEASE if stuck else _OURS
+        axes.plot(run["embedding_norm"], place, "X" if stuck else "o", color=colour, ms=8)
         if lost:
             axes.annotate(
                 f"{lost:.0%}", (run["embedding_norm"], place), (0, 7), textcoords="offset points",
@@ -147,16 +149,20 @@ def _rates(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     for label, colour, line in (("release", _RELEASE, "-"), ("ours", _OURS, _DASHED)):
         mine = [row for row in rows if row["run"]["label"] == label]
         rates = [row["run"]["learning_rate"] for row in mine]
-        axes.plot(rates, [row["end_loss"] for row in mine], "o", color=colour, ls=line, label=label)
+        logits = [row["largest_logit"] for row in mine]
+        axes.plot(rates, logits, "o", color=colour, ls=line, label=label)
+    axes.axhline(_LARGEST_FLOAT16, color=_MUTED, lw=1, ls=_DOTTED, label="largest float16")
     axes.set_xscale("log")
+    axes.set_yscale("log")
     axes.set_xlabel("learning rate, float32")
-    axes.set_ylabel("median of the last ten losses")
-    axes.set_ylim(0)
+    axes.set_ylabel("largest |logit|")
     _legend(axes)
 
 
 def _fading(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
-    for row, colour, line in zip(rows, (_OURS, _RELEASE), ("-", _DASHED), strict=True):
+    for row, colour, line in zip(
+        rows, (_OURS, _RELEASE, _THIRD), ("-", _DASHED, _DOTTED), strict=True
+    ):
         values = np.array(row["trace"]["quietest"])
         axes.plot(np.where(values > 0, values, np.nan), color=colour, ls=line,
                   label=row["run"]["label"])  # fmt: skip

@@ -9,6 +9,7 @@ from torch.nn.functional import conv2d
 
 from benchmarks.released_formulation import (
     MemorySuspects,
+    SuspectConvLSTM,
     clamped_focal_loss,
     released_unit_embedding,
 )
@@ -112,6 +113,7 @@ def cell_over_steps(
         ("reset", "fp32", False),
     ):
         for memory in memories(model):
+            assert isinstance(memory, SuspectConvLSTM)
             memory.suspects = MemorySuspects(similarity=False, state=precision == "fp16")
         state: State | None = None
         series[name] = []

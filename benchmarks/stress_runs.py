@@ -38,11 +38,15 @@ class StressRun:
         weighting: gradients pass from the weighted state into the embeddings (in both; False cuts
             them off).
         state: the ConvLSTM's state in the features' dtype instead of float32.
-        focal: the focal loss of clamped probabilities instead of logits.
-        precision: of convolutions and matrix products; fp16 with a loss scaler.
+        focal: the focal loss of clamped probabilities instead of logits, without low-quality
+            matches.
+        precision: of convolutions and matrix products.
+        scaler: with fp16 the loss is scaled, and a step whose gradient is no number is not taken.
         wrong_labels: share of boxes whose class is wrong.
-        learning_rate: Adam's, after ten steps of warm-up.
-        weight_decay: Adam's, added to the gradient.
+        match_low_quality: each box also takes its best anchors.
+        optimizer: adam adds weight decay to the gradient, adamw takes it past the adaptive step.
+        learning_rate: after ten steps of warm-up.
+        weight_decay: as the optimiser defines it.
         gradient_clip: largest norm of all gradients together.
         embedding_norm: the embeddings' last convolution is scaled until their median length is this
             before the first step; None leaves them.
@@ -57,7 +61,10 @@ class StressRun:
     state: bool = False
     focal: bool = False
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    scaler: bool = True
     wrong_labels: float = 0.0
+    match_low_quality: bool = False
+    optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 2e-4
     weight_decay: float = 0.0
     gradient_clip: float = 0.1
@@ -74,7 +81,7 @@ class StepMeasures:
     ``missed`` is the share of the positive anchors' own logits below −9.21, ``dead`` of all logits
     beyond ±9.21; ``hidden`` and ``cell`` are the largest of the last state, ``quietest`` the
     shortest embedding that is not 0, ``scale`` the loss scale of this step, ``taken`` whether the
-    optimiser stepped.
+    gradient was a number.
     """
 
     loss: float
@@ -159,14 +166,14 @@ def _watch_lengths(memory: ConvLSTM, found: list[Tensor]) -> Any:
 def train(
     run: StressRun, settings: ModelSettings, anchors: Tensor, batches: Sequence[StressBatch]
 ) -> tuple[DMANet, list[StepMeasures]]:
-    """Train and measure. Ends early when a parameter is no longer a number."""
+    """Train and measure, to the last step whatever has become of the network."""
     model = make_network(run, settings, batches[0])
     device = anchors.device
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=run.learning_rate, weight_decay=run.weight_decay
-    )
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[run.optimizer]
+    optimizer = kind(model.parameters(), lr=run.learning_rate, weight_decay=run.weight_decay)
+    loss_settings = LossSettings(match_low_quality=run.match_low_quality)
     scaler = torch.amp.GradScaler(
-        device.type, init_scale=FIRST_LOSS_SCALE, enabled=run.precision == "fp16"
+        device.type, init_scale=FIRST_LOSS_SCALE, enabled=run.precision == "fp16" and run.scaler
     )
     labels = [
         with_wrong_classes(batch.targets, run.wrong_labels, settings.num_classes, run.seed + k)
@@ -188,7 +195,7 @@ def train(
         lengths.clear()
         with torch.autocast(device.type, DTYPES[run.precision], enabled=run.precision != "fp32"):
             output, state = model(batch.positive, batch.negative, STEPS, len(batch.match) // STEPS)
-        terms = detection_loss(output.logits, output.deltas, anchors, targets)
+        terms = detection_loss(output.logits, output.deltas, anchors, targets, loss_settings)
         if run.focal:
             terms["classification"] = clamped_focal_loss(
                 output.logits, batch.match, targets.classes, LossSettings()
@@ -221,9 +228,6 @@ def train(
                 taken=math.isfinite(norm),
             )
         )
-        # Without a scaler nothing holds a step back that is no number: the network is lost.
-        if not scaler.is_enabled() and not math.isfinite(norm):
-            break
     return model, measures
 
 
@@ -257,7 +261,7 @@ def _module_of(name: str) -> str:
 def summary(run: StressRun, measures: Sequence[StepMeasures]) -> dict[str, Any]:
     """What a table tells of a run: plain values.
 
-    ``lost`` steps were not taken, the gradient being no number; ``lost_at_end`` those of the last
+    ``lost`` steps are those whose gradient was no number; ``lost_at_end`` those of the last
     ten. ``end_loss`` is the median of the last ten losses.
     """
     tail = measures[-10:]
