@@ -23,6 +23,7 @@ import zarr
 from numcodecs import blosc
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from benchmarks import layout_kernels as kernels
 from benchmarks.layout_candidates import Arrays, Layout, Pillars, Rows, candidates, pillars_of
 from benchmarks.shards import RATES, simulated_release
 from benchmarks.timing import median
@@ -216,6 +217,24 @@ def windows_of(shards: Iterable[ShardFiles], settings: PillarSettings) -> tuple[
     return pillars_of(packed, settings), size / len(packed)
 
 
+def entropy_share(shards: Iterable[ShardFiles], settings: PillarSettings) -> float:
+    """Entropy (order 0) of all steps and of all points, as a share of the source bytes.
+
+    What no coding of these values one by one gets below; only one that knows their neighbours can.
+    """
+    windows, source_bytes = windows_of(shards, settings)
+    rows = kernels.steps(windows.cells, windows.counts, windows.offsets[:, 0])
+    bits = sum(len(values) * entropy(values) for values in (rows, windows.points))
+    return bits / 8 / (len(windows.offsets) // 2) / source_bytes
+
+
+def entropy(values: np.ndarray) -> float:
+    """Bits a value, from how often each one occurs."""
+    _, counts = np.unique(values, return_counts=True)
+    shares = counts / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
 def compare(
     shards: Iterable[ShardFiles], settings: PillarSettings, total: int, work: Path, quick: bool
 ) -> list[Figures]:
@@ -329,6 +348,8 @@ def main(quick: bool, as_json: bool, real: Path | None, work: Path) -> None:
                 click.echo(f"{preset} {name} done", err=True)
                 if not as_json:
                     click.echo(f"\n{preset}, {name}\n\n{table(figures)}\n")
+                    share = entropy_share(shards, settings)
+                    click.echo(f"Entropy of steps and points: {100 * share:.1f} % of the source.\n")
     if as_json:
         click.echo(json.dumps(result, indent=2))
 
