@@ -119,7 +119,7 @@ class RunLog:
 
     def _write_line(self, name: str, values: dict[str, Any]) -> None:
         line = {key: _plain(value) for key, value in values.items()}
-        self._files[name].write(json.dumps(line, allow_nan=False) + "\n")
+        self._files[name].write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
         # Whoever watches the run, or looks after a crash, sees every step.
         self._files[name].flush()
 

@@ -272,8 +272,8 @@ class _Run:
         in_a_row, tally.bad_in_a_row = tally.bad_in_a_row, 0  # a resumed run counts anew
         self.save()
         raise DivergedError(
-            f"Training stopped at step {report.step} after {in_a_row} bad steps in a row, of which "
-            f"in the last {report.bad_step}; {self.folder.last} holds the last good state, --resume "
+            f"Training stopped at step {report.step} after {in_a_row} bad steps in a row; in "
+            f"the last {report.bad_step}; {self.folder.last} holds the last good state, --resume "
             "goes on from it, and a lower training.learning_rate or training.precision=fp32 in a new "
             "run may help."
         )
