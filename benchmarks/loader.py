@@ -21,7 +21,6 @@ from benchmarks.timing import in_turn, median
 from benchmarks.voxelize import BASELINE_EVENTS, MAIN, PRESETS, build, table
 from dmanet.data import collate
 from pipeline.cache import CachedRecording, PillarCache
-from pipeline.cache_layout import CHUNK_ROWS
 from pipeline.npz import NpzFile
 from pipeline.release import read_events, walk_release
 
@@ -83,11 +82,12 @@ def measure(root: Path, cache_path: Path, preset: str, repetitions: int) -> dict
 def chunks_of(cache: Path, recording: CachedRecording, first: int) -> list[Path]:
     """The chunk files that hold a sample's pillars and points."""
     offsets = recording.table("offsets")[[2 * first, 2 * (first + WINDOWS)]]
-    return [
-        cache / recording.id / name / "c" / str(chunk)
-        for column, name in enumerate(ARRAYS)
-        for chunk in range(offsets[0, column] // CHUNK_ROWS, -(-offsets[1, column] // CHUNK_ROWS))
-    ]
+    chunks = []
+    for (start, stop), name in zip(offsets.T.tolist(), ARRAYS, strict=True):
+        (rows,) = recording.array(name).chunks
+        folder = cache / recording.id / name / "c"
+        chunks += [folder / str(chunk) for chunk in range(start // rows, -(-stop // rows))]
+    return chunks
 
 
 def open_seconds(cache_path: Path) -> float:

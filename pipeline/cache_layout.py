@@ -76,20 +76,14 @@ ARRAYS = {
 }
 
 
-@dataclass(frozen=True)
-class Codec:
-    """Blosc's compressor and the filter before it."""
+Filter = Literal["shuffle", "bitshuffle"]  # of bytes or of bits, before Blosc's zstd
 
-    compressor: Literal["zstd", "lz4"]
-    shuffle: Literal["shuffle", "bitshuffle"]
-
-
-#: Chosen by measurement (docs/layout.md); :data:`USUAL_CODEC` for all other arrays.
-CODECS = {
-    "pillars": Codec("zstd", "shuffle"),  # steps are small: of four bytes three are mostly zero
-    "batch_id": Codec("lz4", "shuffle"),  # long runs, which nothing on the way to a batch reads
+#: Chosen by measurement (docs/layout.md); :data:`USUAL_FILTER` for all other arrays.
+FILTERS: dict[str, Filter] = {
+    "pillars": "shuffle",  # steps are small: of four bytes three are mostly zero
+    "batch_id": "shuffle",  # long runs
 }
-USUAL_CODEC = Codec("zstd", "bitshuffle")
+USUAL_FILTER: Filter = "bitshuffle"
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class _Column:
         self._dtype = np.dtype(dtype)
         self._tail = (width,) if width else ()
         self._size = layout.TABLE_CHUNK_ROWS if width else layout.CHUNK_ROWS
-        self._codec = layout.CODECS.get(name, layout.USUAL_CODEC)
+        self._filter = layout.FILTERS.get(name, layout.USUAL_FILTER)
         self._folder = folder / name / "c"
         self._rows: list[np.ndarray] = []
         self._waiting = 0
@@ -66,7 +66,13 @@ class _Column:
             self._write_chunks(self._waiting // self._size)
 
     def close(self) -> None:
-        """Write what is left, and the array's metadata."""
+        """Write what is left, and the array's metadata.
+
+        An array of less than one chunk gets a smaller one: a short recording's many small arrays would
+        else be mostly the zeros that fill a chunk up.
+        """
+        if not self._written:
+            self._size = 1 << max(0, self._waiting - 1).bit_length()
         if self._waiting:
             self._write_chunks(1)
         columns = layout.TABLE_COLUMNS.get(self._name, ())
@@ -75,7 +81,7 @@ class _Column:
             shape=(self._written, *self._tail),
             chunks=(self._size, *self._tail),
             dtype=self._dtype,
-            compressors=codecs_of(self._codec),
+            compressors=codecs_of(self._filter),
             attributes={
                 "holds": layout.ARRAYS[self._name],
                 **({"columns": list(columns)} if columns else {}),
@@ -90,7 +96,7 @@ class _Column:
             number = str(self._written // self._size)
             path = self._folder.joinpath(number, *("0" for _ in self._tail))
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode_chunk(chunk, self._size, self._codec))
+            path.write_bytes(encode_chunk(chunk, self._size, self._filter))
             self._written += len(chunk)
         self._rows = [rows]
         self._waiting = len(rows)

@@ -6,6 +6,7 @@ what zarr wrote. The arrays themselves, their metadata and their opening are zar
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import google_crc32c
 import numpy as np
@@ -13,26 +14,27 @@ import zarr
 from numcodecs import Blosc, blosc
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from pipeline.cache_layout import Codec
+from pipeline.cache_layout import Filter
 
+_COMPRESSOR: Final = "zstd"
 _LEVEL = 1
 _SHUFFLES = {"shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
 _CHECKSUM_BYTES = 4
 _BLOSC_HEADER = 16
 
 
-def codecs_of(codec: Codec) -> tuple[BloscCodec, Crc32cCodec]:
+def codecs_of(shuffle: Filter) -> tuple[BloscCodec, Crc32cCodec]:
     """The same as zarr's codecs. Blosc has no checksum, and its reader trusts a truncated frame."""
-    return BloscCodec(cname=codec.compressor, clevel=_LEVEL, shuffle=codec.shuffle), Crc32cCodec()
+    return BloscCodec(cname=_COMPRESSOR, clevel=_LEVEL, shuffle=shuffle), Crc32cCodec()
 
 
-def encode_chunk(rows: np.ndarray, size: int, codec: Codec) -> bytes:
+def encode_chunk(rows: np.ndarray, size: int, shuffle: Filter) -> bytes:
     """The chunk file of ``rows``, filled up with zeros to ``size`` of them where they are fewer."""
     if len(rows) < size:
         whole = np.zeros((size, *rows.shape[1:]), rows.dtype)
         whole[: len(rows)] = rows
         rows = whole
-    data = Blosc(codec.compressor, _LEVEL, _SHUFFLES[codec.shuffle]).encode(rows)
+    data = Blosc(_COMPRESSOR, _LEVEL, _SHUFFLES[shuffle]).encode(rows)
     return data + google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
