@@ -62,7 +62,7 @@ def test_loss_gradients_and_statistics_are_the_same(random_pillars, changes):
     assert models[1].backbone.stem_norm.num_batches_tracked == 1
 
 
-def test_much_less_is_kept_for_the_backward_pass(random_pillars):
+def test_what_autograd_keeps_within_the_parts_is_gone(random_pillars):
     torch.manual_seed(0)
     model = DMANet(SMALL).train()
     pillars = [random_pillars([200] * 6, SMALL, seed) for seed in (1, 2)]
