@@ -12,11 +12,6 @@ import numpy as np
 
 _jit = nb.njit(cache=True, nogil=True)
 
-# State of a cell in the release preset: 0 untouched, else OCCUPIED | polarity << 8 | time bin.
-_OCCUPIED = 1 << 9
-_REFUSED = 1 << 10  # taken, but no pillar: beyond max_pillars, or in the last instant
-_BIN_MASK = 255
-
 
 @_jit
 def window_facts(events, width, height):
@@ -45,15 +40,23 @@ def window_facts(events, width, height):
 
 
 @_jit
-def mark_cells(events, t_first, span, column_of, row_of, columns, bins, max_pillars, state):
+def mark_cells(events, t_first, span, column_of, row_cells, bins, bin_bits, max_pillars, state):
     """Preset ``release``: let the earliest event of each cell claim it.
 
-    ``bins`` is num_bins−1. Fills ``state`` (uint16 ``[rows·columns]``) and returns int64 ``[4]``:
-    events kept of each polarity, then pillars of each polarity.
+    ``row_cells`` is the first cell of each sensor row's grid row, ``bins`` is num_bins−1. Fills
+    ``state`` (unsigned ``[rows·columns]``): 0 for an untouched cell, ``1 << bin_bits + 1 | polarity
+    << bin_bits | time bin`` for a pillar, ``1 << bin_bits + 2`` for a cell that is taken but gives
+    none (beyond ``max_pillars``, or in the last instant). Returns the events kept of each polarity,
+    then the pillars of each polarity.
     """
     width = len(column_of)
-    height = len(row_of)
-    totals = np.zeros(4, np.int64)
+    height = len(row_cells)
+    occupied = 1 << (bin_bits + 1)
+    refused = 1 << (bin_bits + 2)
+    kept_neg = 0
+    kept_pos = 0
+    pillars_neg = 0
+    pillars_pos = 0
     # Events are sorted by time, so bins * dt // span only grows: step it instead of dividing.
     time_bin = 0
     edge = (span + bins - 1) // bins if span > 0 else np.iinfo(np.int64).max
@@ -61,7 +64,7 @@ def mark_cells(events, t_first, span, column_of, row_of, columns, bins, max_pill
         event = events[i]
         if event.x >= width or event.y >= height:
             continue
-        cell = row_of[event.y] * columns + column_of[event.x]
+        cell = row_cells[event.y] + column_of[event.x]
         if state[cell] != 0:
             continue
         dt = np.int64(event.t) - t_first
@@ -69,20 +72,33 @@ def mark_cells(events, t_first, span, column_of, row_of, columns, bins, max_pill
             time_bin += 1
             edge = ((time_bin + 1) * span + bins - 1) // bins
         p = np.int64(event.p)
-        totals[p] += 1
-        if time_bin < bins and totals[2 + p] < max_pillars:
-            totals[2 + p] += 1
-            state[cell] = _OCCUPIED | p << 8 | time_bin
+        kept_pos += p
+        kept_neg += 1 - p
+        pillars = pillars_pos if p else pillars_neg
+        if time_bin < bins and pillars < max_pillars:
+            pillars_pos += p
+            pillars_neg += 1 - p
+            state[cell] = occupied | p << bin_bits | time_bin
         else:
-            state[cell] = _REFUSED
-    return totals
+            state[cell] = refused
+    return (kept_neg, kept_pos), (pillars_neg, pillars_pos)
 
 
 @_jit
 def emit_cells(
-    state, frame_cells, time_cells, bins, pillars_neg, points_neg, pillars_pos, points_pos
+    state,
+    frame_cells,
+    time_cells,
+    bins,
+    bin_bits,
+    pillars_neg,
+    points_neg,
+    pillars_pos,
+    points_pos,
 ):
     """Preset ``release``: read the claimed cells in order, write packed pillars, clear ``state``."""
+    occupied = 1 << (bin_bits + 1)
+    bin_mask = (1 << bin_bits) - 1
     words = state.view(np.uint64)
     per_word = len(state) // len(words)
     neg = 0
@@ -95,13 +111,13 @@ def emit_cells(
                 continue
             for cell in range(word * per_word, (word + 1) * per_word):
                 value = state[cell]
-                if not value & _OCCUPIED:
+                if not value & occupied:
                     continue
-                time_bin = value & _BIN_MASK
+                time_bin = value & bin_mask
                 if time_cells > 1 and time_bin * time_cells // bins != z:
                     continue
                 number = np.int64(z) * frame_cells + cell
-                if value >> 8 & 1:
+                if value >> bin_bits & 1:
                     if pos < len(pillars_pos):
                         pillars_pos[pos] = (number - previous_pos) << 3 | 1
                         points_pos[pos] = time_bin

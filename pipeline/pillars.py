@@ -185,7 +185,11 @@ class Workspace:
     def __init__(self, settings: PillarSettings) -> None:
         self.settings = settings
         if settings.preset == "release":
-            self.cell_state = np.zeros(_padded(settings.grid[0] * settings.grid[1]), np.uint16)
+            # The smaller a cell's state, the more of the grid stays in the processor's cache.
+            self.bin_bits = 5 if settings.num_bins <= 1 << 5 else 8
+            state = np.uint8 if self.bin_bits == 5 else np.uint16
+            self.cell_state = np.zeros(_padded(settings.grid[0] * settings.grid[1]), state)
+            self.row_cells = settings.row_of_pixel * settings.grid[0]  # int32 [height]
             return
         width, height = settings.sensor
         bits_x, bits_y = settings.sub_bits
@@ -257,31 +261,30 @@ def _pack_release(
     events: np.ndarray, t_first: int, span: int, workspace: Workspace
 ) -> tuple[_Pair, _Pair, int]:
     s = workspace.settings
-    totals = kernels.mark_cells(
+    kept, pillars_by_polarity = kernels.mark_cells(
         events,
         t_first,
         span,
         s.column_of_pixel,
-        s.row_of_pixel,
-        s.grid[0],
+        workspace.row_cells,
         s.num_bins - 1,
+        workspace.bin_bits,
         s.max_pillars,
         workspace.cell_state,
     )
-    kept_by_polarity, pillars_by_polarity = totals[:2], totals[2:]
-    if kept_by_polarity.min() == 0:
+    source = -1
+    if min(kept) == 0:
         # The release copies the other polarity's events into an empty one; ours must match.
-        source = int(kept_by_polarity.argmax())
-        pillars_by_polarity = np.repeat(pillars_by_polarity[source], 2)
-    else:
-        source = -1
-    pillars = tuple(np.empty(int(n), np.uint32) for n in pillars_by_polarity)
-    points = tuple(np.empty(int(n), np.uint8) for n in pillars_by_polarity)
+        source = int(np.argmax(kept))
+        pillars_by_polarity = (pillars_by_polarity[source],) * 2
+    pillars = tuple(np.empty(n, np.uint32) for n in pillars_by_polarity)
+    points = tuple(np.empty(n, np.uint8) for n in pillars_by_polarity)
     kernels.emit_cells(
         workspace.cell_state,
         s.grid[0] * s.grid[1],
         s.time_cells,
         s.num_bins - 1,
+        workspace.bin_bits,
         pillars[0],
         points[0],
         pillars[1],
@@ -289,7 +292,7 @@ def _pack_release(
     )
     if source >= 0:
         pillars, points = (pillars[source],) * 2, (points[source],) * 2
-    return (pillars[0], pillars[1]), (points[0], points[1]), int(kept_by_polarity.sum())
+    return (pillars[0], pillars[1]), (points[0], points[1]), sum(kept)
 
 
 def _pack_paper(

@@ -74,9 +74,11 @@ def test_golden_voxels_are_reproduced(golden, mode, preset):
 @pytest.mark.parametrize("time_cells", [1, 2, 4])
 @pytest.mark.parametrize("max_pillars", [3, 1000])
 @settings(max_examples=60)
-@given(window=random_windows(SMALL["sensor"]))
-def test_release_kernel_equals_the_slow_formulation(time_cells, max_pillars, window):
-    s = PillarSettings("release", **SMALL, time_cells=time_cells, max_pillars=max_pillars)
+@given(window=random_windows(SMALL["sensor"]), num_bins=st.sampled_from([2, 5, 32, 33, 255]))
+def test_release_kernel_equals_the_slow_formulation(time_cells, max_pillars, window, num_bins):
+    s = PillarSettings(
+        "release", **SMALL, num_bins=num_bins, time_cells=time_cells, max_pillars=max_pillars
+    )
     packed = pack_window(window, Workspace(s))
     for polarity, expected in enumerate(slow_release(window, s)):
         assert as_map(decoded(packed, polarity, s)) == expected
