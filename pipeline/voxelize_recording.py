@@ -1,13 +1,15 @@
 """One recording's shards to its pillars in the cache, window by window.
 
-Shards are read one after the other, so memory does not grow with a recording's length. A window that
-cannot be used is handled by a policy and named, never repaired in silence. A file that the machine
-fails to read is not such a window: it ends the recording's task with the system's own error.
+Shards are read one after the other, each while the one before is worked on, so memory does not grow with
+a recording's length. A window that cannot be used is handled by a policy and named, never repaired in
+silence. A file that the machine fails to read is not such a window: it ends the recording's task with
+the system's own error.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,14 @@ def voxelize_recording(
     return report
 
 
+@dataclass(frozen=True)
+class _OpenedFile:
+    """A file of a shard, or what is wrong with it; ``identity`` names what was read, if anything."""
+
+    file: NpzFile | ShardError
+    identity: dict[str, Any] | None
+
+
 class _Source:
     """Collects the identity of the files a recording was read from."""
 
@@ -147,10 +157,10 @@ class _Source:
         self._files: list[dict[str, Any]] = []
         self.total_bytes = 0
 
-    def add(self, path: Path, data: bytes) -> None:
-        digest = hashlib.sha256(data).hexdigest()
-        self._files.append({"name": path.name, "bytes": len(data), "sha256": digest})
-        self.total_bytes += len(data)
+    def add(self, identity: dict[str, Any] | None) -> None:
+        if identity is not None:
+            self._files.append(identity)
+            self.total_bytes += identity["bytes"]
 
     def describe(self) -> dict[str, Any]:
         names = "".join(f"{f['name']} {f['sha256']}\n" for f in self._files)
@@ -159,45 +169,66 @@ class _Source:
 
 def _windows(files: RecordingFiles, source: _Source) -> Iterator[_Window]:
     """Every window of a recording in order, shard by shard, with what is wrong with it."""
-    for shard in files.shards:
-        events = _open(shard.events, shard, Defect.MISSING_EVENT_FILE, source)
-        labels = _open(shard.labels, shard, Defect.MISSING_LABEL_FILE, source)
+    for shard, (events, labels) in _read_ahead(files.shards):
+        source.add(events.identity)
+        source.add(labels.identity)
         for member in range(WINDOWS_PER_SHARD):
             fault: ShardError | None = None
             event_records = label_records = None
             try:
-                if isinstance(labels, ShardError):
-                    raise labels
-                label_records = read_labels(labels, member)
-                if isinstance(events, ShardError):
-                    raise events
-                event_records = read_events(events, member)
+                if isinstance(labels.file, ShardError):
+                    raise labels.file
+                label_records = read_labels(labels.file, member)
+                if isinstance(events.file, ShardError):
+                    raise events.file
+                event_records = read_events(events.file, member)
             except ShardError as error:
                 fault = error
             yield _Window(shard.number, member, event_records, label_records, fault)
 
 
-def _open(
-    path: Path | None, shard: ShardFiles, missing: Defect, source: _Source
-) -> NpzFile | ShardError:
+def _read_ahead(
+    shards: Sequence[ShardFiles],
+) -> Iterator[tuple[ShardFiles, tuple[_OpenedFile, _OpenedFile]]]:
+    """Each shard with its event and label file. While one is worked on, the next is read and hashed."""
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        coming = [reader.submit(_open_shard, shard) for shard in shards[:1]]
+        for number, shard in enumerate(shards):
+            opened = coming.pop().result()
+            coming = [
+                reader.submit(_open_shard, later) for later in shards[number + 1 : number + 2]
+            ]
+            yield shard, opened
+
+
+def _open_shard(shard: ShardFiles) -> tuple[_OpenedFile, _OpenedFile]:
+    return (
+        _open(shard.events, shard, Defect.MISSING_EVENT_FILE),
+        _open(shard.labels, shard, Defect.MISSING_LABEL_FILE),
+    )
+
+
+def _open(path: Path | None, shard: ShardFiles, missing: Defect) -> _OpenedFile:
     if path is None:
         other = shard.labels if missing is Defect.MISSING_EVENT_FILE else shard.events
         kind = "event" if missing is Defect.MISSING_EVENT_FILE else "label"
-        return ShardError(
+        fault = ShardError(
             f"{other}: its {kind} file with number {shard.number:03d} is missing; "
             "restore it from the release.",
             missing,
         )
+        return _OpenedFile(fault, None)
+    file: NpzFile | ShardError
     try:
         file = NpzFile(path)
+        data = file.raw
     except ShardError as error:
         if isinstance(error.__context__, OSError):
             # The machine failed, not the data: leaving its windows out for good would be wrong.
             raise error.__context__ from None
-        source.add(path, path.read_bytes())
-        return error
-    source.add(path, file.raw)
-    return file
+        file, data = error, path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    return _OpenedFile(file, {"name": path.name, "bytes": len(data), "sha256": digest})
 
 
 def _pack(
