@@ -33,9 +33,13 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup
+bench: setup  # every figure of docs/, in about an hour
 	$(BIN)/python -m benchmarks.voxelize
+	$(BIN)/python -m benchmarks.voxelize_profile
 	$(BIN)/python -m benchmarks.loader
+	$(BIN)/python -m benchmarks.layouts
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.divergence
 	$(BIN)/python -m benchmarks.learn
 
 docs: setup

@@ -155,7 +155,7 @@ def main(quick: bool, as_json: bool, work: Path, peak_of: Path | None, preset: s
         return
     work.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {}
-    shards = {"20k": 12, "200k": 4, "1M": 1} if quick else {"20k": 120, "200k": 60, "1M": 12}
+    shards = {"20k": 12, "200k": 4, "1M": 1} if quick else {"20k": 60, "200k": 48, "1M": 8}
     with clusters() as addresses:
         for rate, events in RATES.items():
             root = simulated_release(work, events, recordings=2, shards=shards[rate])
