@@ -296,8 +296,8 @@ def subset(
     "--time-steps",
     default=0,
     show_default=True,
-    help="Preset paper: keep times as the N-th part of a window only, half the size at 256; "
-    "0 keeps every µs.",
+    help="Preset paper: keep times as the N-th part of a window only, about a third smaller at "
+    "256; 0 keeps every µs.",
 )
 @click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
 @box_size_options

@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 
 from pipeline import cache_layout as layout
-from pipeline.cache_store import CacheStore, MissingChunkError, first_line
+from pipeline.cache_store import CacheStore, MissingChunkError, first_line, out_of_reach
 from pipeline.cache_writer import attributes_digest
 from pipeline.chunks import has_plain_chunks, read_rows
 from pipeline.errors import CacheError, PipelineError, UsageError
@@ -109,6 +109,8 @@ class CachedRecording:
         if name not in self._arrays:
             try:
                 found = self._group.get(name)
+            except PipelineError:
+                raise
             except Exception as error:  # zarr's own for a zarr.json, the filesystem's for the rest
                 raise self._unreadable(name, error) from error
             if not isinstance(found, zarr.Array):
@@ -125,6 +127,8 @@ class CachedRecording:
                 rows = np.asarray(array[start:stop])
         except MissingChunkError as error:
             raise self._damaged(f"the array '{name}' lacks a chunk ({error})") from None
+        except PipelineError:
+            raise
         except Exception as error:  # the codecs raise whatever their C libraries tell them
             raise self._unreadable(name, error) from error
         if len(rows) != stop - start:
@@ -230,7 +234,9 @@ class PillarCache:
             group = self.store.root.get(recording_id)
         except PipelineError:
             raise
-        except Exception as error:  # a zarr.json that is no longer one, or the filesystem's own
+        except OSError as error:  # the filesystem's own
+            raise out_of_reach(where, error) from error
+        except Exception as error:  # a zarr.json that is no longer one
             raise CacheError(
                 f"{where}: its zarr.json cannot be read ({first_line(error)}); delete the folder "
                 "and run `dmanet-data voxelize` again."

@@ -20,10 +20,11 @@ FORMAT = "dmanet-pillar-cache"
 FORMAT_VERSION = 2
 BUILDING = ".building"  # recordings under construction; absent from a cache at rest
 
-CHUNK_ROWS = 1 << 18  # zarr pays 0.3–0.5 ms a chunk: fewer, larger chunks read faster
-TABLE_CHUNK_ROWS = (
-    1 << 12
-)  # tables are short and wide, and zarr pads the last chunk to its full size
+#: Rows of a chunk of pillars and points: zarr alone pays a millisecond for each chunk. An array of less
+#: than one chunk has a smaller one.
+CHUNK_ROWS = 1 << 18
+#: Rows of a chunk of the tables, which are short and wide.
+TABLE_CHUNK_ROWS = 1 << 12
 
 #: Columns of ``windows``, int64 ``[W, 11]``: one row a window.
 WINDOW_COLUMNS = (

@@ -57,7 +57,7 @@ class CacheStore:
                 raise UsageError(f"{location}: not an address ({first_line(error)}).") from None
             raise _no_cache(location, error) from None
         except Exception as error:  # each filesystem raises its own library's errors
-            raise _out_of_reach(location, error) from error
+            raise out_of_reach(location, error) from error
 
     def folders(self, path: str = "") -> list[str]:
         """Names of the folders at ``path``, hidden ones left out.
@@ -98,22 +98,20 @@ class CacheStore:
     def chunks(self, paths: Sequence[str]) -> list[bytes]:
         """The bytes of several files, fetched side by side where the filesystem can.
 
-        Raises :class:`MissingChunkError` for one that is not there, and the filesystem's own errors.
+        Raises :class:`MissingChunkError` for one that is not there.
         """
-        if isinstance(self._files, LocalFileSystem):
-            return [self._local_chunk(path) for path in paths]
-        try:
-            return self._files.cat_ranges(
-                [self._at(path) for path in paths], None, None, on_error="raise"
-            )
-        except FileNotFoundError as error:
-            raise MissingChunkError(first_line(error)) from None
-
-    def _local_chunk(self, path: str) -> bytes:
-        try:
-            return Path(self._at(path)).read_bytes()
-        except FileNotFoundError:
-            raise MissingChunkError(path) from None
+        places = [self._at(path) for path in paths]
+        with self._reaching():
+            try:
+                if isinstance(self._files, LocalFileSystem):
+                    return [Path(place).read_bytes() for place in places]
+                found = self._files.cat_ranges(places, None, None, on_error="raise")
+                for chunk in found:  # not every filesystem raises when it is asked to
+                    if isinstance(chunk, BaseException):
+                        raise chunk
+            except FileNotFoundError as error:
+                raise MissingChunkError(error.filename or first_line(error)) from None
+        return found
 
     def array_digest(self, array: str) -> str:
         """The digest of the files of the array at this path, as the writer computes it."""
@@ -131,8 +129,10 @@ class CacheStore:
     def _reaching(self) -> Iterator[None]:
         try:
             yield
+        except MissingChunkError:
+            raise
         except Exception as error:  # each filesystem raises its own library's errors
-            raise _out_of_reach(self.location, error) from error
+            raise out_of_reach(self.location, error) from error
 
 
 def _open(location: str) -> Store:
@@ -149,7 +149,8 @@ def _no_cache(location: str, error: Exception) -> CacheError:
     )
 
 
-def _out_of_reach(location: str, error: Exception) -> CacheError:
+def out_of_reach(location: str, error: Exception) -> CacheError:
+    """What to say when a filesystem fails."""
     return CacheError(
         f"{location}: cannot be read ({first_line(error)}); check that it can be reached."
     )

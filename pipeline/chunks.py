@@ -16,6 +16,10 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from pipeline.cache_layout import Filter
 
+# Several threads would write the blocks of a chunk in the order in which they finish, and a forked child
+# would wait for its parent's. zarr sets this too; here it decides what is written.
+blosc.use_threads = False
+
 _COMPRESSOR: Final = "zstd"
 _LEVEL = 1
 _SHUFFLES = {"shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
@@ -24,7 +28,10 @@ _BLOSC_HEADER = 16
 
 
 def codecs_of(shuffle: Filter) -> tuple[BloscCodec, Crc32cCodec]:
-    """The same as zarr's codecs. Blosc has no checksum, and its reader trusts a truncated frame."""
+    """The cache's compressor and checksum, as zarr's codecs.
+
+    Blosc has no checksum of its own, and its reader trusts a truncated frame.
+    """
     return BloscCodec(cname=_COMPRESSOR, clevel=_LEVEL, shuffle=shuffle), Crc32cCodec()
 
 

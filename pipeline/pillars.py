@@ -13,7 +13,8 @@ A pillar is a grid cell that holds one to five points of one polarity. The kerne
     event and ``sub`` the sensor pixel counted from the cell's first pixel. With ``time_steps`` set,
     ``dt`` is the step of the window's span instead, and uint16 is enough for the usual numbers.
 
-Decoding gives the float32 tensors of the paper's formulation to the bit, see :func:`decode_points`.
+Decoding gives the float32 tensors of the paper's formulation to the bit, unless time is kept in steps;
+see :func:`decode_points`.
 """
 
 from dataclasses import dataclass
@@ -70,14 +71,21 @@ class PillarSettings:
         if max(self.sensor) > 1 << 14 or self.num_bins < 2 or self.num_bins > 255:
             raise SettingsError("sensor sides go up to 16384 pixels and num_bins from 2 to 255.")
         if self.time_steps and (
-            self.preset != "paper" or not 2 <= self.time_steps <= MAX_TIME_STEPS
+            self.preset != "paper"
+            or not 2 <= self.time_steps <= MAX_TIME_STEPS
+            or self.time_steps % self.time_cells
         ):
             raise SettingsError(
-                f"time_steps is {self.time_steps}; choose 2…{MAX_TIME_STEPS} with the preset paper, "
-                "or 0 for exact times."
+                f"time_steps is {self.time_steps}; choose a multiple of time_cells from 2 to "
+                f"{MAX_TIME_STEPS} with the preset paper, or 0 for exact times."
             )
         if self.cells >= 1 << (32 - COUNT_BITS):
             raise SettingsError("the grid has too many cells; choose a coarser one.")
+        if self.time_steps and self._step_bits > 32:
+            raise SettingsError(
+                f"{self.time_steps} time_steps and the pixels of a cell do not fit 32 bits; choose "
+                "fewer steps or a finer grid."
+            )
 
     @property
     def cells(self) -> int:
@@ -128,8 +136,12 @@ class PillarSettings:
         """Type of the packed ``points``."""
         if self.preset == "release":
             return np.dtype(np.uint8)
-        bits = (self.time_steps - 1).bit_length() + sum(self.sub_bits)
-        return np.dtype(np.uint16 if self.time_steps and bits <= 16 else np.uint32)
+        return np.dtype(np.uint16 if self.time_steps and self._step_bits <= 16 else np.uint32)
+
+    @property
+    def _step_bits(self) -> int:
+        """Bits of a point whose time is a step."""
+        return (self.time_steps - 1).bit_length() + sum(self.sub_bits)
 
     def time_scale(self, span: int) -> tuple[int, int, int]:
         """``(factor, addend, divisor)``: a stored time ``d`` of the preset ``paper`` in a window of
@@ -230,7 +242,7 @@ def pack_window(events: np.ndarray, workspace: Workspace) -> PackedWindow:
 
     ``events``: ``EVENT_DTYPE [N]``, polarities checked. Events that are not sorted by time are sorted
     (stable) and reported by ``was_sorted``. A window without an event in range gives zero pillars;
-    one whose events share a timestamp keeps them, at t = 0. Raises :class:`DataError` when a window
+    one whose events share a timestamp keeps them, at dt = 0. Raises :class:`DataError` when a window
     of the ``paper`` preset is longer than its packed time can hold.
     """
     settings = workspace.settings
@@ -350,10 +362,10 @@ def decode_points(
 ) -> PillarTensors:
     """Packed pillars of one window and polarity to the network's tensors, exactly.
 
-    ``pillars``: uint32 ``[P]``; ``points``: ``[Q]``; ``span`` in µs. The coordinates are
-    ``x/width·columns``, ``y/height·rows`` and ``(num_bins−1)·dt/span`` (or the middle of the time
-    step) computed in float64 and cast to
-    float32 (preset ``paper``), or the cell's own integers and the time bin (preset ``release``).
+    ``pillars``: uint32 ``[P]``; ``points``: ``[Q]``; ``span`` in µs. Preset ``paper``: the coordinates
+    are ``x/width·columns``, ``y/height·rows`` and ``(num_bins−1)·dt/span``, or with time in steps
+    ``(num_bins−1)·(2·step+1)/(2·time_steps)``, computed in float64 and cast to float32. Preset
+    ``release``: the cell's own integers and the time bin.
     Raises :class:`DataError` when the arrays contradict each other.
     """
     n = len(pillars)

@@ -8,8 +8,9 @@ the system's own error.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -103,10 +104,13 @@ def voxelize_recording(
     report = RecordingReport(files.id)
     workspace = Workspace(settings.pillar_settings(sensor))
     source = _Source()
-    with RecordingWriter(cache, files.id, sensor, settings, scratch) as writer:
+    with (
+        RecordingWriter(cache, files.id, sensor, settings, scratch) as writer,
+        closing(_windows(files, source)) as windows,
+    ):
         previous: PackedWindow | None = None
         previous_start: int | None = None
-        for window in _windows(files, source):
+        for window in windows:
             tick(source.total_bytes - report.source_bytes)
             report.source_bytes = source.total_bytes
             packed, window = _pack(window, files, workspace)
@@ -167,7 +171,7 @@ class _Source:
         return {"digest": hashlib.sha256(names.encode()).hexdigest(), "files": self._files}
 
 
-def _windows(files: RecordingFiles, source: _Source) -> Iterator[_Window]:
+def _windows(files: RecordingFiles, source: _Source) -> Generator[_Window]:
     """Every window of a recording in order, shard by shard, with what is wrong with it."""
     for shard, (events, labels) in _read_ahead(files.shards):
         source.add(events.identity)

@@ -36,11 +36,15 @@ def release(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module", params=["release", "paper"])
+@pytest.fixture(
+    scope="module",
+    params=[("release", 0), ("paper", 0), ("paper", 256)],
+    ids=lambda p: f"{p[0]}-{p[1]}",
+)
 def cache(request, release, tmp_path_factory) -> PillarCache:
-    return build(
-        release, tmp_path_factory.mktemp("cache") / "c", CacheSettings(preset=request.param)
-    )
+    preset, time_steps = request.param
+    settings = CacheSettings(preset=preset, time_steps=time_steps)
+    return build(release, tmp_path_factory.mktemp("cache") / "c", settings)
 
 
 def test_golden_shard_gives_the_golden_sample(golden, tmp_path):
@@ -192,9 +196,21 @@ def test_the_documented_lines_decode_a_window_with_zarr_alone(cache):
         window=17,
         polarity=1,
         columns=cache.settings.grid[0],
+        rows=cache.settings.grid[1],
     )
-    np.testing.assert_array_equal(np.stack([names["y"], names["x"]], 1), expected.coords[:, 1:])
+    cells = np.stack([names["z"], names["y"], names["x"]], 1)
+    np.testing.assert_array_equal(cells, expected.coords)
     np.testing.assert_array_equal(names["num_points"], expected.num_points)
+    used = np.arange(expected.points.shape[1]) < expected.num_points[:, None]
+    points, settings = names["points"].astype(np.int64), cache.recording(RECORDING).pillar_settings
+    if settings.preset == "release":
+        place = names["x"][names["pillar"]], names["y"][names["pillar"]], points
+        np.testing.assert_array_equal(np.stack(place, 1), expected.points[used])
+    else:
+        span = int(cache.recording(RECORDING).read(17, 18).spans[0])
+        factor, addend, divisor = settings.time_scale(span)
+        times = (factor * (points >> sum(settings.sub_bits)) + addend) / divisor
+        np.testing.assert_array_equal(times.astype(np.float32), expected.points[used][:, 2])
 
 
 def test_the_documented_lines_read_windows(cache):

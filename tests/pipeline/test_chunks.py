@@ -112,3 +112,16 @@ def test_a_chunk_file_is_to_the_byte_what_zarr_writes(folder, length, width, dty
     array[...] = values
     (written,) = fetch_from(array)(["c/0/0" if width else "c/0"])
     assert encode_chunk(values, 16, shuffle) == written
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+@pytest.mark.parametrize("shuffle", ["shuffle", "bitshuffle"])
+def test_chunks_of_full_size_are_written_and_read_as_by_zarr(folder, dtype, shuffle):
+    size = layout.CHUNK_ROWS
+    values = np.random.default_rng(1).geometric(0.2, size + 1000).astype(dtype)
+    array = stored(folder, values, size, codecs_of(shuffle))
+    first, second = fetch_from(array)(["c/0", "c/1"])
+    assert encode_chunk(values[:size], size, shuffle) == first
+    assert encode_chunk(values[size:], size, shuffle) == second
+    rows = read_rows(array, fetch_from(array), 17, size + 900)
+    np.testing.assert_array_equal(rows, values[17 : size + 900])

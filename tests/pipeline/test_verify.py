@@ -128,8 +128,8 @@ def test_verifying_needs_no_sources(release, tmp_path):
     assert report.without_sources == (RECORDING,)
 
 
-@pytest.mark.parametrize("preset", ["release", "paper"])
-def test_sound_windows_are_what_their_sources_give(release, tmp_path, preset):
+@pytest.mark.parametrize(("preset", "steps"), [("release", 0), ("paper", 0), ("paper", 256)])
+def test_sound_windows_are_what_their_sources_give(release, tmp_path, preset, steps):
     root = shutil.copytree(release, tmp_path / "release")
     labels = [random_labels(np.random.default_rng(k), 30 * WINDOW_US, 4) for k in range(10)]
     labels[2]["x"][1] = np.nan
@@ -138,7 +138,7 @@ def test_sound_windows_are_what_their_sources_give(release, tmp_path, preset):
     events[4]["x"] = 5000  # no event on the sensor
     events[5] = events[5][::-1]  # not sorted
     write_shard(root, RECORDING, 3, events, labels)
-    settings = CacheSettings(preset=preset, grid=(64, 64), classes=(2, 0, 5))
+    settings = CacheSettings(preset=preset, grid=(64, 64), time_steps=steps, classes=(2, 0, 5))
     cache = make_cache(root, tmp_path / "c", settings)
     report = verify_against_sources(cache, root, windows=1000)
     assert (report.findings, report.windows, report.without_sources) == ([], 50, ())
