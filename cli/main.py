@@ -17,6 +17,8 @@ from cli.signals import stop_requests
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from dmanet.samplers import WindowRange
     from pipeline.cache import PillarCache
 
@@ -121,6 +123,9 @@ def train(
     Stopped by Ctrl-C, killed, or ended by bad steps: the same command with --resume goes on where
     last.pt stands, as if nothing had happened.
 
+    On several GPUs: `torchrun --nproc-per-node=2 -m cli.main train CACHE …`, with training.batch_size
+    samples on each.
+
     \b
     Exit codes:
       0      trained to the end of the last epoch
@@ -129,37 +134,44 @@ def train(
       130    stopped by Ctrl-C, 143 by SIGTERM, after saving; --resume goes on
     """
     with stop_requests() as request:
-        from cli.training_progress import TrainingProgress
-        from dmanet.device import choose_device
+        from cli.training_progress import SilentProgress, TrainingProgress
+        from dmanet.device import own_device
+        from dmanet.distributed import joined_ranks
         from dmanet.training import train
         from dmanet.training_settings import resolve_settings
         from pipeline.cache import PillarCache
         from pipeline.parallel import Stopped
 
-        opened = PillarCache(cache)
-        own = resume and preset is None and config is None and not overrides
-        settings = None if own else resolve_settings(preset or "default", config, overrides)
-        progress = TrainingProgress(request, quiet)
-        try:
-            outcome = train(
-                opened,
-                settings,
-                run_dir,
-                device=choose_device(device),
-                workers=workers,
-                resume=resume,
-                checkpoint_every=checkpoint_every,
-                keep_every=keep_every,
-                max_bad_steps=max_bad_steps,
-                watcher=progress,
-            )
-        except Stopped as stopped:
-            progress.close()
-            click.echo(str(stopped), err=True)
-            raise click.exceptions.Exit(request.exit_code) from None
-        finally:
-            progress.close()
-    click.echo(str(outcome))
+        chosen = own_device(device)
+        with joined_ranks(chosen) as ranks:
+            with ranks.together():
+                opened = PillarCache(cache)
+                own = resume and preset is None and config is None and not overrides
+                settings = None if own else resolve_settings(preset or "default", config, overrides)
+            progress = TrainingProgress(request, quiet) if ranks.first else SilentProgress(request)
+            try:
+                outcome = train(
+                    opened,
+                    settings,
+                    run_dir,
+                    device=chosen,
+                    workers=workers,
+                    resume=resume,
+                    checkpoint_every=checkpoint_every,
+                    keep_every=keep_every,
+                    max_bad_steps=max_bad_steps,
+                    watcher=progress,
+                    ranks=ranks,
+                )
+            except Stopped as stopped:
+                progress.close()
+                if ranks.first:
+                    click.echo(str(stopped), err=True)
+                raise click.exceptions.Exit(request.exit_code) from None
+            finally:
+                progress.close()
+    if ranks.first:
+        click.echo(str(outcome))
 
 
 @main.command()
@@ -195,20 +207,29 @@ def evaluate(
     """Score a network on every window of a split of CACHE, and print the table of its classes.
 
     Recordings are read in order; memory is carried over contiguous windows and reset where a recording
-    begins and at time gaps.
+    begins and at time gaps. On several GPUs, `torchrun --nproc-per-node=2 -m cli.main evaluate …`
+    deals the recordings out.
     """
     from dmanet.checkpoint import load_weights
     from dmanet.data import recordings_of
-    from dmanet.evaluation import evaluate
+    from dmanet.device import own_device
+    from dmanet.distributed import joined_ranks
+    from dmanet.evaluation import evaluate, own_recordings
     from pipeline.atomic import written_whole
     from pipeline.cache import PillarCache
 
-    opened = PillarCache(cache)
-    weights = load_weights(checkpoint)
-    stream = _stream(device, precision, steps, workers)
-    windows = sum(len(recording) for recording in recordings_of(opened, split))
-    with progress_bar(windows, "window", quiet) as bar:
-        result = evaluate(weights, opened, protocol, split, stream, bar.update)
+    chosen = own_device(device)
+    with joined_ranks(chosen) as ranks:
+        with ranks.together():
+            opened = PillarCache(cache)
+            weights = load_weights(checkpoint)
+            own = own_recordings(recordings_of(opened, split), ranks)
+        stream = _stream(chosen, precision, steps, workers)
+        windows = sum(len(recording) for recording in own)
+        with progress_bar(windows, "window", quiet or not ranks.first) as bar:
+            result = evaluate(weights, opened, protocol, split, stream, bar.update, ranks)
+    if not ranks.first:
+        return
     if json_output:
         with written_whole(json_output) as unfinished:
             unfinished.write_text(result.to_json() + "\n", encoding="utf-8")
@@ -263,13 +284,14 @@ def predict(
     their class's colour and score, labels are dashed.
     """
     from dmanet.checkpoint import load_weights
+    from dmanet.device import choose_device
     from dmanet.prediction import PredictionSettings, predict
     from pipeline.cache import PillarCache
 
     opened = PillarCache(cache)
     spans = _spans(opened, split, recording, windows)
     weights = load_weights(checkpoint)
-    stream = _stream(device, precision, steps, workers)
+    stream = _stream(choose_device(device), precision, steps, workers)
     settings = PredictionSettings(score_threshold=score, pictures=pictures)
     with progress_bar(sum(s.stop - s.start for s in spans), "window", quiet) as bar:
         predictions = predict(weights, opened, spans, output, stream, settings, bar.update)
@@ -347,12 +369,11 @@ def demo(out: Path, quiet: bool) -> None:
     )
 
 
-def _stream(device: str, precision: str, steps: int, workers: int) -> Any:
-    from dmanet.device import choose_device, choose_precision
+def _stream(device: "torch.device", precision: str, steps: int, workers: int) -> Any:
+    from dmanet.device import choose_precision
     from dmanet.streaming import StreamSettings
 
-    chosen = choose_device(device)
-    return StreamSettings(chosen, choose_precision(precision, chosen), steps, workers)
+    return StreamSettings(device, choose_precision(precision, device), steps, workers)
 
 
 def _spans(

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM as a request that the work looks at where it may end cleanly."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +23,19 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Catch the first SIGINT or SIGTERM; a second one of the kind acts as it always does."""
+    """Catch the first SIGINT or SIGTERM; a second one of the kind acts as it always does.
+
+    But not under torchrun: it passes on to its processes what a terminal has sent them already, and
+    kills those that take longer than its patience.
+    """
+    passed_on = "TORCHELASTIC_RUN_ID" in os.environ
     request = StopRequest()
     previous: dict[int, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
         request.signal_number = number
-        signal.signal(number, previous[number])
+        if not passed_on:
+            signal.signal(number, previous[number])
 
     for caught in (signal.SIGINT, signal.SIGTERM):
         previous[caught] = signal.signal(caught, note)

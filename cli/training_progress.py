@@ -10,11 +10,24 @@ from dmanet.run_log import EpochReport, StepReport
 from dmanet.training import TrainingWatcher
 
 
-class TrainingProgress(TrainingWatcher):
+class SilentProgress(TrainingWatcher):
+    """Shows nothing; stops on a signal."""
+
+    def __init__(self, request: StopRequest) -> None:
+        self._request = request
+
+    def should_stop(self) -> bool:
+        return self._request.signal_number is not None
+
+    def close(self) -> None:
+        """Nothing is shown from now on."""
+
+
+class TrainingProgress(SilentProgress):
     """A bar of steps, a line for each epoch and each bad step; stops on a signal."""
 
     def __init__(self, request: StopRequest, quiet: bool) -> None:
-        self._request = request
+        super().__init__(request)
         self._quiet = quiet
         self._bar: Any = progress_bar(None, "step", quiet)
 
@@ -41,9 +54,6 @@ class TrainingProgress(TrainingWatcher):
     def noted(self, sentence: str) -> None:
         self._bar.clear()
         click.echo(sentence, err=True)
-
-    def should_stop(self) -> bool:
-        return self._request.signal_number is not None
 
     def close(self) -> None:
         self._bar.close()

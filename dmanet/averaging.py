@@ -24,24 +24,19 @@ class WeightAverage:
         self.updates = 0
         self._tensors = {name: tensor.detach().clone() for name, tensor in _state(model).items()}
 
-    def update(self, model: nn.Module) -> bool:
-        """Take in the network's weights after an optimiser step; False where they are refused.
+    def update(self, model: nn.Module) -> None:
+        """Take in the network's weights after an optimiser step; not after one that was skipped.
 
-        Weights or statistics that are not all finite are refused whole, and change nothing: an
-        average would keep a single NaN for ever.
+        An average keeps a single NaN for ever.
         """
         state = _state(model)
         floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
         averages, current = [self._tensors[n] for n in floats], [state[n] for n in floats]
-        # The largest magnitude: NaN where one is, and no overflow of large finite weights.
-        if not torch.stack(torch._foreach_norm(current, torch.inf)).isfinite().all():
-            return False
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(averages, current, 1 - decay)
         for name in state.keys() - set(floats):
             self._tensors[name].copy_(state[name])
         self.updates += 1
-        return True
 
     def tensors(self) -> dict[str, Tensor]:
         """The averages as a state dict of the network, not copied."""

@@ -4,6 +4,7 @@ A batch is small (a few bytes a pillar) until it is on the device, where
 :func:`dmanet.decoding.decode_batch` turns it into the pillars the network takes.
 """
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -214,6 +215,7 @@ class BatchLoader:
             batch_size=None,  # a sampler's element is a whole batch already
             collate_fn=_unchanged,
             num_workers=workers,
+            worker_init_fn=_outlive_signals,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
         )
@@ -228,6 +230,14 @@ class BatchLoader:
 
 def _unchanged(batch: Any) -> Any:
     return batch
+
+
+def _outlive_signals(worker: int) -> None:
+    """Ctrl-C in a terminal and many batch systems signal every process. A reader that died of it would
+    take the training process with it, in the middle of a step; it ends once that process has ended.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def class_outputs(cached: tuple[int, ...], classes: tuple[int, ...]) -> Tensor:

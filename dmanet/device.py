@@ -1,11 +1,13 @@
 """Where to compute and in which precision."""
 
+import os
 import resource
 import sys
 from contextlib import AbstractContextManager
 
 import torch
 
+from dmanet.distributed import launched
 from dmanet.models.detector import DMANet
 from pipeline.errors import UsageError
 
@@ -32,6 +34,30 @@ def choose_device(name: str = "auto") -> torch.device:
             "choose cpu, or check the driver and the CUDA build of torch."
         )
     return device
+
+
+def own_device(name: str) -> torch.device:
+    """As :func:`choose_device`; where torchrun starts several processes, a GPU each.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    device = choose_device(name)
+    if device.type != "cuda" or not launched():
+        return device
+    number, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if device.index is not None:
+        raise UsageError(
+            f"device '{name}': the processes of torchrun take a GPU each; give --device cuda, and "
+            "choose among the GPUs with CUDA_VISIBLE_DEVICES."
+        )
+    if number >= there:
+        raise UsageError(
+            f"torchrun started more processes on this machine than it has GPUs ({there}); give "
+            f"--nproc-per-node={there}, or --device cpu."
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def choose_precision(name: str, device: torch.device) -> str:

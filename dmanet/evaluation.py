@@ -1,6 +1,6 @@
 """Scoring a network on a split of a cache, by a named protocol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from dmanet.checkpoint import Weights
 from dmanet.coco_metrics import coco_result
 from dmanet.data import check_fit, recordings_of
 from dmanet.detections import Detections, Labels
+from dmanet.distributed import ALONE, Ranks
 from dmanet.metrics import PROTOCOLS, ProtocolResult, release_result
 from dmanet.prophesee import BOX_DTYPE, box_records
 from dmanet.samplers import WindowRange
@@ -26,10 +27,12 @@ def evaluate(
     split: str,
     stream: StreamSettings,
     on_windows: Callable[[int], None] = lambda count: None,
+    ranks: Ranks = ALONE,
 ) -> ProtocolResult:
     """Score every window of ``split``; ``on_windows`` is called with the number just finished.
 
-    Only the network's classes are scored, whatever other boxes the cache holds.
+    Only the network's classes are scored, whatever other boxes the cache holds. With several
+    ``ranks`` each runs its own recordings, the first scores all, and all get the result.
 
     Raises:
         UsageError: the protocol is unknown, or the cache has no such split.
@@ -43,35 +46,45 @@ def evaluate(
     protocol = PROTOCOLS[protocol_name]
     recordings = recordings_of(cache, split)
     classes = classes_of(weights, cache)
-    spans = [WindowRange(recording.id, 0, len(recording)) for recording in recordings]
-    detections: dict[str, list[Detections]] = {recording.id: [] for recording in recordings}
-    labels: dict[str, list[Labels]] = {recording.id: [] for recording in recordings}
-    for windows in stream_detections(
-        weights.build(),
-        cache,
-        spans,
-        stream,
-        classes=classes,
-        score_threshold=protocol.score_threshold,
-        nms_iou=protocol.nms_iou,
-        max_detections=protocol.max_detections,
-    ):
-        detections[windows.windows.recording] += windows.detections
-        labels[windows.windows.recording] += windows.labels
-        on_windows(len(windows.detections))
+    own = own_recordings(recordings, ranks)
+    detections: dict[str, list[Detections]] = {recording.id: [] for recording in own}
+    labels: dict[str, list[Labels]] = {recording.id: [] for recording in own}
+    with ranks.together():
+        for windows in stream_detections(
+            weights.build(),
+            cache,
+            [WindowRange(recording.id, 0, len(recording)) for recording in own],
+            stream,
+            classes=classes,
+            score_threshold=protocol.score_threshold,
+            nms_iou=protocol.nms_iou,
+            max_detections=protocol.max_detections,
+        ):
+            detections[windows.windows.recording] += windows.detections
+            labels[windows.windows.recording] += windows.labels
+            on_windows(len(windows.detections))
     class_names = [CLASS_NAMES[number] for number in classes]
-    found = [window for of_recording in detections.values() for window in of_recording]
-    if protocol.boxes == "grid":
-        truth = [window for of_recording in labels.values() for window in of_recording]
-        result = release_result(found, truth, class_names, protocol)
-    else:
-        result = coco_result(
-            _in_sensor_pixels(found, recordings, weights.settings.grid_size),
-            [window for recording in recordings for window in sensor_labels(recording, classes)],
-            class_names,
-            protocol,
-        )
-    return result.with_conditions(
+    gathered = ranks.gathered_by_first((detections, labels))
+    result: ProtocolResult | None = None
+    if ranks.first:
+        of = {key: windows for detections, _ in gathered for key, windows in detections.items()}
+        found = [window for recording in recordings for window in of[recording.id]]
+        if protocol.boxes == "grid":
+            true = {key: windows for _, labels in gathered for key, windows in labels.items()}
+            truth = [window for recording in recordings for window in true[recording.id]]
+            result = release_result(found, truth, class_names, protocol)
+        else:
+            result = coco_result(
+                _in_sensor_pixels(found, recordings, weights.settings.grid_size),
+                [
+                    window
+                    for recording in recordings
+                    for window in sensor_labels(recording, classes)
+                ],
+                class_names,
+                protocol,
+            )
+    return ranks.from_first(result).with_conditions(
         split=split,
         recordings=len(recordings),
         sequence_length="whole recordings",
@@ -81,6 +94,21 @@ def evaluate(
         weights=weights.fingerprint(),
         cache=cache.attributes["fingerprint"][:16],
     )
+
+
+def own_recordings(recordings: Sequence[CachedRecording], ranks: Ranks) -> list[CachedRecording]:
+    """Those that this process runs, in their order.
+
+    They are dealt out from the longest on, each to the rank that has the fewest windows so far.
+    """
+    windows = [0] * ranks.ranks
+    own = set()
+    for recording in sorted(recordings, key=len, reverse=True):
+        rank = windows.index(min(windows))
+        windows[rank] += len(recording)
+        if rank == ranks.rank:
+            own.add(recording.id)
+    return [recording for recording in recordings if recording.id in own]
 
 
 def classes_of(weights: Weights, cache: PillarCache) -> tuple[int, ...]:

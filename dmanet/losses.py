@@ -78,7 +78,7 @@ def detection_loss(
     coordinates, 0 without positives. Both are then averaged over the ``F`` frames, or over those
     that ``counted`` (bool ``[F]``) names: the others have no loss and no gradient. Where none is
     counted the loss is 0. ``frames_total`` is divided by instead of the number of counted frames:
-    with several processes, whose gradients are averaged, the mean of that number over them.
+    with several processes, whose gradients are added up, that of all of them.
 
     The release averages over the images of one time step and sums over the steps. With
     ``F = T * B`` frames that sum is ``T`` times what is returned here.

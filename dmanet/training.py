@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from dmanet.checkpoint import Checkpoint
 from dmanet.data import BatchLoader, PackedBatch, check_fit, recordings_of
+from dmanet.distributed import ALONE, Ranks
 from dmanet.guards import DivergedError, Tally
 from dmanet.run_folder import RunFolder, check_same_run
 from dmanet.run_log import EpochReport, RunLog, StepReport
@@ -17,9 +19,8 @@ from dmanet.streaming import StreamSettings
 from dmanet.training_settings import RunSettings
 from dmanet.training_step import Trainer
 from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score
-from dmanet.worker_signals import signals_held
 from pipeline.cache import PillarCache
-from pipeline.errors import SettingsError
+from pipeline.errors import CheckpointError, SettingsError
 from pipeline.parallel import Stopped
 
 
@@ -78,6 +79,7 @@ def train(
     keep_every: int = 0,
     max_bad_steps: int = 10,
     watcher: TrainingWatcher | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainingOutcome:
     """Train on the split `train`, to the end of the last epoch.
 
@@ -85,6 +87,9 @@ def train(
     all T; state is carried from batch to batch where windows follow each other, and no gradient
     with it. ``run_dir`` gets what :mod:`dmanet.run_log` and :mod:`dmanet.run_folder` describe; a
     checkpoint is written at the start, at each epoch's end and every ``checkpoint_every`` steps.
+
+    With several ``ranks``, all of which call this, a step is that of one process with all of their
+    batches; the first rank writes.
 
     Args:
         cache: where the windows come from.
@@ -97,28 +102,35 @@ def train(
         checkpoint_every: steps between two checkpoints in mid-epoch; 0 for none.
         keep_every: steps between two checkpoints that are kept for good; 0 for none.
         max_bad_steps: so many steps in a row without a finite loss and gradient end the run.
-        watcher: is told what happens, and asked whether to stop.
+        watcher: is told what happens, and asked whether to stop; any rank's may.
+        ranks: this process among those that train together.
 
     Raises:
         UsageError: ``run_dir`` holds a run and ``resume`` is not set, or the other way round.
         SettingsError: the settings contradict each other or the cache.
         CacheError: the network does not fit the cache.
-        CheckpointError: the run to resume had other settings, another cache or other recordings.
+        CheckpointError: the run to resume had other settings, another cache, other recordings or
+            another number of ranks.
         DataError: there are too few windows.
         DivergedError: ``max_bad_steps`` in a row; the last good state is saved.
+        RankError: another rank failed.
         Stopped: the watcher wanted it; the state is saved.
     """
     watcher = watcher or TrainingWatcher()
     folder = RunFolder(run_dir)
     checkpoint = None
-    if resume:
-        checkpoint = folder.load(watcher.noted)
-        settings = settings or checkpoint.settings
-    else:
-        folder.check_new()
-    if settings is None:
-        raise SettingsError("A new run needs settings; name a preset.")
-    run = _Run(cache, settings, folder, device, workers, checkpoint, watcher)
+    with ranks.together():
+        if resume:
+            checkpoint = folder.load(watcher.noted)
+            _check_ranks(checkpoint, ranks)
+            settings = settings or checkpoint.settings
+        else:
+            folder.check_new()
+        if settings is None:
+            raise SettingsError("A new run needs settings; name a preset.")
+        settings = settings.with_ranks(ranks.ranks)
+        run = _Run(cache, settings, folder, device, workers, checkpoint, watcher, ranks)
+    run.begin(checkpoint)
     return run.to_the_end(checkpoint_every, keep_every, max_bad_steps)
 
 
@@ -134,8 +146,10 @@ class _Run:
         workers: int,
         checkpoint: Checkpoint | None,
         watcher: TrainingWatcher,
+        ranks: Ranks,
     ) -> None:
         self.cache, self.settings, self.folder, self.watcher = cache, settings, folder, watcher
+        self.ranks = ranks
         self.fingerprint = cache.attributes["fingerprint"]
         recipe = settings.training
         recordings = recordings_of(cache, "train")
@@ -147,6 +161,8 @@ class _Run:
             recipe.steps,
             recipe.batch_size,
             recipe.seed,
+            rank=ranks.rank,
+            ranks=ranks.ranks,
         )
         self.score_of = _what_best_follows(cache, recipe.validate_every)
         self.recordings = {
@@ -156,7 +172,7 @@ class _Run:
         }
         if checkpoint is not None:
             check_same_run(checkpoint, settings, self.fingerprint, self.recordings, cache.location)
-        self.trainer = Trainer(settings, device, len(self.sampler), checkpoint)
+        self.trainer = Trainer(settings, device, len(self.sampler), checkpoint, ranks)
         self.loader = BatchLoader(
             cache,
             self.sampler,
@@ -171,22 +187,31 @@ class _Run:
             batch=recipe.batch_size,
             workers=workers,
         )
-        folder.write_settings(settings)
+
+    def begin(self, checkpoint: Checkpoint | None) -> None:
+        """Make the folder ready: that of a new run, or of the one of ``checkpoint``."""
+        with self.ranks.together():
+            if self.ranks.first:
+                self.folder.write_settings(self.settings)
+                if checkpoint is not None:
+                    self.folder.go_on_from(checkpoint)
         if checkpoint is None:  # so that a run that is killed in its first epoch can be resumed too
             self.save()
-        else:
-            folder.go_on_from(checkpoint)
 
     def to_the_end(
         self, checkpoint_every: int, keep_every: int, max_bad_steps: int
     ) -> TrainingOutcome:
         """All epochs that are left."""
         trainer = self.trainer
-        with RunLog(self.folder.path, trainer.step, trainer.epoch) as log:
+        log: RunLog | None = None
+        if self.ranks.first:
+            log = RunLog(self.folder.path, trainer.step, trainer.epoch)
+        with log or nullcontext():
             while trainer.epoch < self.settings.training.epochs:
                 for batch, data_s in self._batches():
                     report = trainer.make_step(batch, data_s)
-                    log.write(report)
+                    if log is not None:
+                        log.write(report)
                     self.watcher.stepped(report, trainer.total_steps)
                     self._stop_if_diverged(report, max_bad_steps)
                     self._stop_if_asked()
@@ -194,7 +219,8 @@ class _Run:
                     if kept or _is_due(checkpoint_every, trainer.step):
                         self.save(kept=kept)
                 report_of_epoch = self._end_epoch()
-                log.write_epoch(report_of_epoch)
+                if log is not None:
+                    log.write_epoch(report_of_epoch)
                 self.watcher.epoch_ended(report_of_epoch)
                 self.save(best=report_of_epoch.best)
         return TrainingOutcome(
@@ -204,19 +230,21 @@ class _Run:
     def save(self, *, best: bool = False, kept: bool = False) -> None:
         """Write a checkpoint of where the run stands."""
         checkpoint = self.trainer.checkpoint(self.fingerprint, self.recordings, self.classes)
-        self.folder.save(checkpoint, best=best, kept=kept)
+        with self.ranks.together():
+            if self.ranks.first:
+                self.folder.save(checkpoint, best=best, kept=kept)
 
     def _batches(self) -> Iterator[tuple[PackedBatch, float]]:
         """The batches of this epoch that are left, with the seconds spent waiting for each."""
         self.sampler.epoch, self.sampler.position = self.trainer.epoch, self.trainer.position
         batches = iter(self.loader)
-        before = time.perf_counter()
-        with signals_held():  # the first batch starts the processes that read ahead
-            batch = next(batches, None)
-        while batch is not None:
-            yield batch, time.perf_counter() - before
+        while True:
             before = time.perf_counter()
-            batch = next(batches, None)
+            with self.ranks.together():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch, time.perf_counter() - before
 
     def _end_epoch(self) -> EpochReport:
         """Score the epoch and go to the begin of the next."""
@@ -230,9 +258,13 @@ class _Run:
         elif last or _is_due(recipe.validate_every, trainer.epoch + 1):
             self.save()  # an epoch is long, and so may be its evaluation
             began = time.perf_counter()
-            score = validation_score(
-                trainer.weights(self.classes), self.cache, self.stream, self._validated
-            )
+            weights = trainer.weights(self.classes)
+            try:
+                score = validation_score(
+                    weights, self.cache, self.stream, self._validated, self.ranks
+                )
+            except Stopped:
+                raise self._stopped() from None  # saved just before
             validation_s = time.perf_counter() - began
         best = score is not None and (trainer.best_score is None or score > trainer.best_score)
         if best:
@@ -252,10 +284,10 @@ class _Run:
     def _validated(self, windows: int) -> None:
         self.watcher.validated(windows)
         if self.watcher.should_stop():
-            raise self._stopped()  # saved just before
+            raise Stopped("the evaluation was asked to stop.")
 
     def _stop_if_asked(self) -> None:
-        if self.watcher.should_stop():
+        if self.ranks.any(self.watcher.should_stop()):
             self.save()
             raise self._stopped()
 
@@ -271,11 +303,22 @@ class _Run:
             return
         in_a_row, tally.bad_in_a_row = tally.bad_in_a_row, 0  # a resumed run counts anew
         self.save()
-        raise DivergedError(
-            f"Training stopped at step {report.step} after {in_a_row} bad steps in a row; in "
-            f"the last {report.bad_step}; {self.folder.last} holds the last good state, --resume "
-            "goes on from it, and a lower training.learning_rate or training.precision=fp32 in a new "
-            "run may help."
+        with self.ranks.together():  # one of them says it
+            raise DivergedError(
+                f"Training stopped at step {report.step} after {in_a_row} bad steps in a row; in "
+                f"the last {report.bad_step}; {self.folder.last} holds the last good state, --resume "
+                "goes on from it, and a lower training.learning_rate or training.precision=fp32 in a "
+                "new run may help."
+            )
+
+
+def _check_ranks(checkpoint: Checkpoint, ranks: Ranks) -> None:
+    wanted = checkpoint.settings.training.ranks
+    if wanted != ranks.ranks:
+        raise CheckpointError(
+            f"{checkpoint.source}: was trained by {wanted} processes, not {ranks.ranks}; resume with "
+            f"{'torchrun and as many' if wanted > 1 else 'one, without torchrun'}, or train into "
+            "another folder."
         )
 
 

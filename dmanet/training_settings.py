@@ -31,7 +31,15 @@ class TrainingSettings(Settings):
         ge=1,
         description="Consecutive windows T of a sample; gradients flow through all of them.",
     )
-    batch_size: int = Field(default=2, ge=1, description="Samples B of a training step.")
+    batch_size: int = Field(
+        default=2, ge=1, description="Samples B of a training step, in each process."
+    )
+    ranks: int = Field(
+        default=1,
+        ge=1,
+        description="Processes that train together, as torchrun started them; what is given here is "
+        "replaced.",
+    )
     sampling: SamplingMode = Field(
         default="mixed",
         description="random: samples begin anywhere, with fresh state; stream: each slot of a batch "
@@ -109,6 +117,11 @@ class RunSettings(Settings):
     augmentation: AugmentationSettings = Field(
         default=AugmentationSettings(), description="Random transforms of the training samples."
     )
+
+    def with_ranks(self, ranks: int) -> "RunSettings":
+        """The same, trained by ``ranks`` processes."""
+        training = self.training.model_copy(update={"ranks": ranks})
+        return self.model_copy(update={"training": training})
 
 
 # What both published recipes have in common.

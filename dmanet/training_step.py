@@ -11,6 +11,7 @@ from dmanet.checkpoint import Checkpoint, Weights
 from dmanet.data import PackedBatch
 from dmanet.decoding import decode_batch
 from dmanet.device import autocast, choose_precision, peak_memory_gb, place
+from dmanet.distributed import ALONE, Ranks
 from dmanet.guards import (
     LEAST_LOSS_SCALE,
     BadStep,
@@ -24,6 +25,7 @@ from dmanet.guards import (
 from dmanet.losses import detection_loss
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet, LevelState, State
+from dmanet.models.normalization import share_statistics
 from dmanet.run_log import StepReport
 from dmanet.schedules import learning_rate_share
 from dmanet.training_settings import RunSettings, TrainingSettings
@@ -49,9 +51,16 @@ class Trainer:
         device: torch.device,
         steps_per_epoch: int,
         checkpoint: Checkpoint | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        """A new run, its first weights from the seed, or the one of ``checkpoint``."""
+        """A new run, its first weights from the seed, or the one of ``checkpoint``.
+
+        With several ``ranks`` each makes the same steps, each on batches of its own. Statistics, loss
+        and gradient are those of all batches together, and so weights, optimiser and what becomes of
+        a step are the same everywhere.
+        """
         recipe = settings.training
+        self.ranks = ranks
         self.settings = settings
         self.device = device
         self.precision = choose_precision(recipe.precision, device)
@@ -64,6 +73,7 @@ class Trainer:
             model = checkpoint.trained_weights().build()
         self.model = place(model, device).train()
         self.model.checkpoint_activations = recipe.activation_checkpointing
+        share_statistics(self.model, ranks)
         self.optimizer = make_optimizer(self.model, recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
@@ -89,12 +99,14 @@ class Trainer:
         loss, terms, carried = self._forward(batch)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
         parameters = list(self.model.parameters())
+        self.ranks.add_up_gradients(parameters)
+        self.scaler.unscale_(self.optimizer)
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         scale = self.scaler.scale(torch.ones_like(loss))
-        values = torch.stack([loss.detach(), norm, scale, *terms.values()]).tolist()
-        loss_value, norm_value, loss_scale, *term_values = values  # the step's one wait
+        losses = self.ranks.add_up(torch.stack([loss.detach(), *terms.values()]))
+        values = torch.cat([losses, torch.stack([norm, scale])]).tolist()  # the step's one wait
+        loss_value, *term_values, norm_value, loss_scale = values
         named_terms = dict(zip(terms, term_values, strict=True))
 
         scaled = self.scaler.is_enabled()
@@ -102,7 +114,8 @@ class Trainer:
         clip = self.settings.training.gradient_clip
         clipped = outcome == "made" and norm_value > clip
         bad_step = None
-        self._carried = carried if outcome == "made" or is_finite(carried) else None
+        sound = outcome == "made" or not self.ranks.any(not is_finite(carried))
+        self._carried = carried if sound else None
         if outcome == "made":
             nn.utils.clip_grads_with_norm_(parameters, clip, norm)
             self.optimizer.step()
@@ -111,9 +124,8 @@ class Trainer:
         else:
             self._statistics.restore()
             if outcome != "overflow":
-                bad_step = BadStep(
-                    outcome, named_terms, gradient_norms(self.model), windows_of(batch)
-                )
+                windows = [w for own in self.ranks.gathered(windows_of(batch)) for w in own]
+                bad_step = BadStep(outcome, named_terms, gradient_norms(self.model), tuple(windows))
         self._update_scale(outcome, loss_scale)
         self.tally.count(outcome, loss_value, clipped)
         step_s = time.perf_counter() - began
@@ -133,7 +145,7 @@ class Trainer:
             overflows=self.tally.overflows,
             data_s=data_s,
             step_s=step_s,
-            windows_per_s=batch.frames / (data_s + step_s),
+            windows_per_s=self.ranks.ranks * batch.frames / (data_s + step_s),
             memory_gb=peak_memory_gb(self.device),
             bad_step=bad_step,
         )
@@ -156,7 +168,8 @@ class Trainer:
     def checkpoint(
         self, fingerprint: str, recordings: dict[str, str], classes: tuple[int, ...]
     ) -> Checkpoint:
-        """Where the run stands now; its tensors are those in use, to be written at once.
+        """Where the run stands now; its tensors are those in use, to be written at once. All ranks
+        call it.
 
         ``fingerprint``, ``recordings`` and ``classes``: what the run is trained on, see
         :class:`Checkpoint`.
@@ -167,7 +180,7 @@ class Trainer:
             optimizer=self.optimizer.state_dict(),
             scaler=self.scaler.state_dict(),
             average=self.average.state_dict() if self.average else None,
-            carried=self._carried,
+            carried=self._carried_by_all(),
             epoch=self.epoch,
             position=self.position,
             step=self.step,
@@ -184,13 +197,29 @@ class Trainer:
         if self.average is not None and checkpoint.average is not None:
             self.average.load_state_dict(checkpoint.average)
         if checkpoint.carried is not None:
+            batch = self.settings.training.batch_size
+            own = slice(batch * self.ranks.rank, batch * (self.ranks.rank + 1))
             self._carried = tuple(
-                LevelState(*(t.to(self.device) for t in (level.hidden, level.cell, level.feature)))
+                LevelState(
+                    *(t[own].to(self.device) for t in (level.hidden, level.cell, level.feature))
+                )
                 for level in checkpoint.carried
             )
         self.epoch, self.position = checkpoint.epoch, checkpoint.position
         self.step, self.tally = checkpoint.step, checkpoint.tally
         self.best_score = checkpoint.best_score
+
+    def _carried_by_all(self) -> State | None:
+        """The state of all ranks' slots, in the order of one process that had them all."""
+        if self._carried is None or self.ranks.ranks == 1:
+            return self._carried
+        own = [
+            (level.hidden.cpu(), level.cell.cpu(), level.feature.cpu()) for level in self._carried
+        ]
+        return tuple(
+            LevelState(*(torch.cat(parts) for parts in zip(*of_ranks, strict=True)))
+            for of_ranks in zip(*self.ranks.gathered(own), strict=True)
+        )
 
     def _set_learning_rate(self) -> float:
         recipe = self.settings.training
@@ -202,7 +231,7 @@ class Trainer:
         return learning_rate
 
     def _forward(self, packed: PackedBatch) -> tuple[Tensor, dict[str, Tensor], State]:
-        """Loss, its terms, and the state to carry on."""
+        """This rank's part of the loss, that of the loss's terms, and the state to carry on."""
         # Slots that do not continue are reset in their first step; so the state of a batch in which
         # none does is not needed at all.
         state = self._carried if bool(packed.continues.any()) else None
@@ -219,6 +248,11 @@ class Trainer:
             output, carried = self.model(
                 positive, negative, batch.steps, batch.sequences, state, batch.reset
             )
+        frames_total: Tensor | None = None
+        if self.ranks.ranks > 1:
+            # Each rank's part of the mean over the frames of all, to be summed. Not a mean of means:
+            # where streams have ended, ranks count unequally many frames.
+            frames_total = self.ranks.add_up(batch.counted.sum()).clamp(min=1)
         terms = detection_loss(
             output.logits,
             output.deltas,
@@ -226,6 +260,7 @@ class Trainer:
             targets,
             self.settings.loss,
             batch.counted,
+            frames_total,
         )
         # The published loss is a sum over the steps of each step's mean over the images.
         terms = {name: batch.steps * term for name, term in terms.items()}

@@ -1,14 +1,13 @@
 """Scoring a network in the middle of its training, without a trace in it."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import torch
 
 from dmanet.checkpoint import Weights
+from dmanet.distributed import Ranks
 from dmanet.evaluation import evaluate
 from dmanet.streaming import StreamSettings
-from dmanet.worker_signals import signals_held
 from pipeline.cache import PillarCache
 
 VALIDATION_SPLIT = "val"
@@ -25,21 +24,15 @@ def validation_score(
     cache: PillarCache,
     stream: StreamSettings,
     on_windows: Callable[[int], None],
+    ranks: Ranks,
 ) -> float | None:
     """mAP@0.5:0.95 of the split `val` by the protocol `release`, mean over the classes with labels.
 
     ``weights`` are copied into a network of their own; the random state is left as it was.
-    ``on_windows`` is called with the number of windows just finished. None where no class that the
-    network knows has a label.
+    ``on_windows`` is called with the number of windows that this process has just finished. None
+    where no class that the network knows has a label.
     """
-    with torch.random.fork_rng(devices=[]), ExitStack() as starting:
-        # Building a network draws weights, on the CPU; the first windows start the readers.
-        starting.enter_context(signals_held())
-
-        def on_first_windows(windows: int) -> None:
-            starting.close()
-            on_windows(windows)
-
-        result = evaluate(weights, cache, _PROTOCOL, VALIDATION_SPLIT, stream, on_first_windows)
+    with torch.random.fork_rng(devices=[]):  # building a network draws weights, on the CPU
+        result = evaluate(weights, cache, _PROTOCOL, VALIDATION_SPLIT, stream, on_windows, ranks)
     (overall,) = [row for row in result.rows if row.name == "all"]
     return overall.map50_95

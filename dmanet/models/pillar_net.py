@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dmanet.distributed import Ranks
 from dmanet.models.normalization import BatchNorm, autocast_dtype
 
 POINT_FEATURES = 6
@@ -96,10 +97,10 @@ class PillarNet(nn.Module):
         with torch.autocast(positive.points.device.type, enabled=False):
             num_points = torch.cat([positive.num_points, negative.num_points])  # [P]
             used = used_slots(torch.cat([positive.points, negative.points]), num_points)
-            group = None
+            group = frames = None
             if self.per_sample and self.norm.training:
-                group = _samples(positive.coords[:, 0], negative.coords[:, 0])  # [P]
-            scale, shift = self._normalisation(used, num_points, group)  # [G, C] each
+                group, frames = _samples(positive.coords[:, 0], negative.coords[:, 0])  # [P], [G]
+            scale, shift = self._normalisation(used, num_points, group, frames)  # [G, C] each
             weight = self.point_conv.weight.flatten(1)
             if group is None:
                 active = torch.addmm(shift, used.features, (weight * scale.T).T)  # [Q, C]
@@ -130,10 +131,15 @@ class PillarNet(nn.Module):
         return features
 
     def _normalisation(
-        self, used: UsedSlots, num_points: Tensor, group: Tensor | None
+        self,
+        used: UsedSlots,
+        num_points: Tensor,
+        group: Tensor | None,
+        frames: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """``scale`` and ``shift`` ``[G, C]`` float32 with which ``scale * W x + shift`` is the
-        normalised ``W x + b``; one row for each group of pillars, or one for all.
+        normalised ``W x + b``; one row for each group of pillars, of the frame that ``frames`` says,
+        or one for all.
         """
         norm, bias = self.norm, self.point_conv.bias
         assert bias is not None
@@ -141,11 +147,14 @@ class PillarNet(nn.Module):
         assert norm.running_var is not None
         mean, var = norm.running_mean.double()[None], norm.running_var.double()[None]
         if norm.training:
-            inputs, covariance, values = _moments(used, num_points, group, self.max_points)
+            inputs, covariance, values = _moments(
+                used, num_points, group, self.max_points, norm.ranks
+            )
             weight = self.point_conv.weight.flatten(1).double()  # [C, 6]
             own_mean = inputs @ weight.T + bias.double()  # [G, C]
             own_var = torch.einsum("ci,gij,cj->gc", weight, covariance, weight).clamp(min=0)
-            norm.count(own_mean.detach(), own_var.detach(), values)
+            counted = (own_mean.detach(), own_var.detach(), values)
+            norm.count(*(counted if frames is None else _of_all_ranks(counted, frames, norm.ranks)))
             several = values[:, None] > 1  # a single value has no variance
             mean, var = torch.where(several, own_mean, mean), torch.where(several, own_var, var)
         scale = norm.weight * torch.rsqrt(var + norm.eps)
@@ -153,25 +162,51 @@ class PillarNet(nn.Module):
         return scale.float(), shift.float()
 
 
-def _samples(positive: Tensor, negative: Tensor) -> Tensor:
-    """Number of the frame and polarity of each pillar, of those that occur, in that order ``[P]``.
+def _samples(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    """Number of the frame and polarity of each pillar, of those that occur, in that order ``[P]``, and
+    the frame of each of these ``[G]``.
 
     The order matters: running statistics depend on that of the updates.
     """
     sample = torch.cat([2 * positive, 2 * negative + 1])
-    return sample.unique(return_inverse=True)[1]
+    samples, group = sample.unique(return_inverse=True)
+    return group, samples // 2
+
+
+def _of_all_ranks(
+    own: tuple[Tensor, Tensor, Tensor], frames: Tensor, ranks: Ranks
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Means ``[G, C]``, variances ``[G, C]`` and values ``[G]`` of the groups of all ranks.
+
+    They come frame by frame and within a frame rank by rank, so that late windows count most.
+    """
+    if ranks.ranks == 1:
+        return own
+    mean, var, values = own
+    rows = torch.cat(ranks.rows(torch.cat([frames[:, None], values[:, None], mean, var], dim=1)))
+    rows = rows[rows[:, 0].argsort(stable=True)]
+    mean, var = rows[:, 2:].chunk(2, dim=1)
+    return mean, var, rows[:, 1]
 
 
 def _moments(
-    used: UsedSlots, num_points: Tensor, group: Tensor | None, max_points: int
+    used: UsedSlots, num_points: Tensor, group: Tensor | None, max_points: int, ranks: Ranks
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean ``[G, 6]`` and covariance ``[G, 6, 6]`` of the inputs of all slots, and their number
     ``[G]``, used or not; in float64, where squares of coordinates cancel without loss.
+
+    Without groups they are those of all ``ranks``. The inputs are data and have no gradient, so that
+    each rank's gradients are its own part of the whole.
     """
     x = used.features.double()
     if group is None:
         values = x.new_full((1,), max_points * len(num_points))
         total, products = x.sum(dim=0)[None], (x.T @ x)[None]
+        if ranks.ranks > 1:
+            sums = torch.cat([values, total.flatten(), products.flatten()])
+            values, total, products = ranks.add_up(sums).split([1, total.numel(), products.numel()])
+            total = total.view(1, POINT_FEATURES)
+            products = products.view(1, POINT_FEATURES, POINT_FEATURES)
     else:
         groups = int(group.max()) + 1 if len(group) else 0
         of_slot = group[used.pillar]

@@ -30,7 +30,7 @@ def test_average_of_weights_that_stay_is_the_closed_form(network):
     step(network, 1)
     remains = 1.0
     for n in range(8):
-        assert average.update(network)
+        average.update(network)
         remains *= min(0.4, (1 + n) / (10 + n))  # 0.1, 0.18, 0.25, 0.31, 0.36, 0.4, 0.4, 0.4
         for name, now in network.state_dict().items():
             expected = now + (first[name] - now) * remains if now.is_floating_point() else now
@@ -73,33 +73,6 @@ def test_the_average_is_a_state_of_the_network_and_apart_from_it(network):
     other.load_state_dict(average.tensors())
     assert torch.equal(other[0].weight, average.tensors()["0.weight"])
     assert not torch.equal(other[0].weight, network[0].weight)
-
-
-@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
-@pytest.mark.parametrize("place", ["0.weight", "2.bias", "1.running_var"])
-def test_a_bad_step_never_reaches_the_average(network, bad, place):
-    average = WeightAverage(network, 0.9)
-    step(network, 1)
-    average.update(network)
-    before = {name: tensor.clone() for name, tensor in average.tensors().items()}
-    good = copy.deepcopy(network)
-    step(network, 2)
-    network.state_dict()[place].view(-1)[0] = bad
-    assert not average.update(network)
-    assert average.updates == 1
-    for name, tensor in average.tensors().items():
-        assert torch.equal(tensor, before[name])
-    step(good, 3)
-    assert average.update(good)
-
-
-def test_large_finite_weights_are_taken_in(network):
-    network = network.float()
-    average = WeightAverage(network, 0.5)
-    with torch.no_grad():
-        network[0].weight.fill_(3e38)  # their Euclidean norm overflows
-    assert average.update(network)
-    assert average.tensors()["0.weight"].isfinite().all()
 
 
 def test_continuing_from_a_saved_state_is_exact(network, tmp_path):
