@@ -102,6 +102,13 @@ class RunFolder:
                 shutil.rmtree(left)
 
 
+def _deciding(settings: RunSettings) -> RunSettings:
+    """The settings with what changes neither weights nor order set to its default."""
+    indifferent = {"activation_checkpointing": False, "compile": False}
+    training = settings.training.model_copy(update=indifferent)
+    return settings.model_copy(update={"training": training})
+
+
 def check_same_run(
     checkpoint: Checkpoint,
     settings: RunSettings,
@@ -121,7 +128,7 @@ def check_same_run(
     Raises:
         CheckpointError: it is another run; the first difference is named.
     """
-    if difference := first_difference(checkpoint.settings, settings):
+    if difference := first_difference(*map(_deciding, (checkpoint.settings, settings))):
         raise CheckpointError(
             f"{checkpoint.source}: was trained with {difference}; resume with the settings of the "
             "run, or train into another folder."

@@ -115,7 +115,8 @@ class RunLog:
     def write_epoch(self, report: EpochReport) -> None:
         """Log one epoch."""
         self._write_line(EPOCHS_NAME, asdict(report))
-        self._write_scalars("epoch", report, report.step)
+        # At its last step: what a resumed run drops from the curves begins with the next one.
+        self._write_scalars("epoch", report, report.step - 1)
 
     def _write_line(self, name: str, values: dict[str, Any]) -> None:
         line = {key: _plain(value) for key, value in values.items()}
@@ -162,7 +163,7 @@ def _named(value: Any) -> Any:
 def _drop_lines_from(path: Path, key: str, first: int) -> None:
     """Keep the lines before ``first``. The last line may be cut short where a run was killed."""
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)[key] < first:
                 kept.append(line + "\n")

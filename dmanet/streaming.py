@@ -26,7 +26,7 @@ STATE_POLICY = "carried over contiguous windows, reset at recording starts and g
 @dataclass(frozen=True)
 class StreamSettings:
     """How recordings are run: ``batch`` of them side by side, ``steps`` windows of each at a time, in
-    ``precision`` (``fp32`` or ``bf16``), read ahead by ``workers`` processes.
+    ``precision`` (``fp32``, ``bf16`` or ``fp16``), read ahead by ``workers`` processes.
 
     No result depends on ``steps`` or ``batch`` beyond rounding; memory grows with their product.
     """

@@ -126,6 +126,7 @@ def test_only_the_same_run_goes_on(checkpoint):
         check_same_run(checkpoint, settings, fingerprint, recordings, "cache")
 
     check()
+    check(settings=small_run("training.activation_checkpointing=true"))  # the same steps, less memory
     with pytest.raises(CheckpointError, match=r"training\.epochs = 2, not 9"):
         check(settings=small_run("training.epochs=9"))
     with pytest.raises(CheckpointError, match="a cache of other settings"):
