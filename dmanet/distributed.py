@@ -140,7 +140,7 @@ class Ranks:
         try:
             if not self.add_up(ends).any():
                 return
-            told = self.gathered("" if error is None else str(error))
+            told = self.gathered("" if error is None else f"{error}" or type(error).__name__)
         except RankError:
             raise error or RankError(_GONE) from None
         failed = (ends == _FAILED).nonzero().flatten().tolist()
@@ -149,10 +149,8 @@ class Ranks:
         known = told[self.rank] in told[: self.rank]
         if error is not None and (not known or not isinstance(error, PipelineError)):
             raise error
-        raise RankError(
-            f"Process {self.rank} of {self.ranks} ended because process {failed[0]} failed; that "
-            "one's message says why."
-        )
+        # With the reason: torchrun may end that process before it has told it.
+        raise RankError(f"process {failed[0]} of {self.ranks} failed: {told[failed[0]]}")
 
 
 #: A process that works alone.

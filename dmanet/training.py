@@ -292,8 +292,9 @@ class _Run:
             raise self._stopped()
 
     def _stopped(self) -> Stopped:
+        program = "dmanet" if self.ranks.ranks == 1 else "torchrun … -m cli.main"
         return Stopped(
-            f"stopped after step {self.trainer.step} of {self.trainer.total_steps}; `dmanet train "
+            f"stopped after step {self.trainer.step} of {self.trainer.total_steps}; `{program} train "
             f"{self.cache.location} --run-dir {self.folder.path} --resume` goes on from there."
         )
 
@@ -317,8 +318,7 @@ def _check_ranks(checkpoint: Checkpoint, ranks: Ranks) -> None:
     if wanted != ranks.ranks:
         raise CheckpointError(
             f"{checkpoint.source}: was trained by {wanted} processes, not {ranks.ranks}; resume with "
-            f"{'torchrun and as many' if wanted > 1 else 'one, without torchrun'}, or train into "
-            "another folder."
+            "as many (torchrun's --nproc-per-node and --nnodes), or train into another folder."
         )
 
 

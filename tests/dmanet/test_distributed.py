@@ -68,7 +68,7 @@ def test_a_block_ends_for_all_as_it_ends_for_one():
     first, second = on_ranks(end_a_block, {1: DataError("a chunk is damaged.")})
     assert (type(second), str(second)) == (DataError, "a chunk is damaged.")
     assert type(first) is RankError
-    assert "because process 1 failed" in str(first)
+    assert str(first) == "process 1 of 2 failed: a chunk is damaged."
     first, second = on_ranks(end_a_block, {0: Stopped("stop.")})
     assert isinstance(first, Stopped)
     assert isinstance(second, Stopped)

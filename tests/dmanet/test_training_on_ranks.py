@@ -139,7 +139,7 @@ def test_a_run_that_one_rank_stopped_goes_on_to_the_same_losses(cache, tmp_path:
     assert (checkpoint.step, checkpoint.settings.training.ranks) == (3, 2)
     assert checkpoint.carried[0].hidden.shape[0] == 4  # of both ranks' slots
 
-    with pytest.raises(CheckpointError, match="by 2 processes, not 1; resume with torchrun"):
+    with pytest.raises(CheckpointError, match="by 2 processes, not 1; resume with as many"):
         train(cache, None, run_dir, device=CPU, resume=True)
     assert len(losses(run_dir)) == 3
 
