@@ -54,9 +54,9 @@ class BadStep:
 class Tally:
     """What became of the steps of a run so far.
 
-    ``made`` steps changed the weights, ``clipped`` of them with a gradient cut to the largest norm
-    allowed; ``bad`` and ``overflows`` were skipped, the last ``bad_in_a_row`` without a step made between
-    them. ``epoch_loss`` is the sum of the losses of the ``epoch_made`` steps made in this epoch.
+    ``made`` steps changed the weights, ``clipped`` of them with a gradient cut to the largest
+    norm; ``bad`` and ``overflows`` were skipped, the last ``bad_in_a_row`` with none made between.
+    ``epoch_loss`` is the sum of the losses of the ``epoch_made`` steps made in this epoch.
     """
 
     made: int = 0
