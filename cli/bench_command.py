@@ -29,7 +29,11 @@ _PATH = click.Path(path_type=Path)
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto takes a GPU."
 )
 @click.option(
-    "--workers", default=0, show_default=True, help="Processes that read ahead; 0 for none."
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that read ahead; 0 for none.",
 )
 @json_option
 @quiet_option

@@ -36,7 +36,11 @@ precision_option = click.option(
     help="auto is bf16 where the device computes in it.",
 )
 workers_option = click.option(
-    "--workers", default=0, show_default=True, help="Processes that read ahead; 0 for none."
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that read ahead; 0 for none.",
 )
 steps_option = click.option(
     "--steps",

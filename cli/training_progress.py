@@ -30,9 +30,11 @@ class TrainingProgress(SilentProgress):
         super().__init__(request)
         self._quiet = quiet
         self._bar: Any = progress_bar(None, "step", quiet)
+        self._windows_validated = 0
 
     def stepped(self, report: StepReport, total_steps: int) -> None:
-        self._bar.total = total_steps
+        if self._bar.total is None:  # a resumed run: its rate is that of its own steps
+            self._bar.total, self._bar.initial, self._bar.n = total_steps, report.step, report.step
         self._bar.set_postfix_str(
             f"epoch {report.epoch + 1} loss {report.loss:.3f} "
             f"data {1000 * report.data_s:.0f} ms step {1000 * report.step_s:.0f} ms",
@@ -42,7 +44,12 @@ class TrainingProgress(SilentProgress):
         if report.bad_step is not None:
             self.noted(f"step {report.step} skipped: {report.bad_step}")
 
+    def validated(self, windows: int) -> None:
+        self._windows_validated += windows
+        self._bar.set_postfix_str(f"validating: {self._windows_validated} windows")
+
     def epoch_ended(self, report: EpochReport) -> None:
+        self._windows_validated = 0
         if not self._quiet:
             score = "none" if report.score is None else f"{report.score:.3f}"
             best = ", the best so far" if report.best else ""

@@ -28,6 +28,8 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(f"device '{name}' is unknown; choose auto, cpu, cuda or cuda:1.") from None
+    if device.type not in DEVICES:
+        raise UsageError(f"device '{name}' is not supported; choose auto, cpu, cuda or cuda:1.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"device '{name}' is not there ({torch.cuda.device_count()} CUDA devices are visible); "

@@ -47,10 +47,18 @@ class RunFolder:
         with written_whole(self.path / SETTINGS_NAME) as unfinished:
             unfinished.write_text(to_yaml(settings), encoding="utf-8")
 
-    def save(self, checkpoint: Checkpoint, *, best: bool = False, kept: bool = False) -> None:
+    def save(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        best: bool = False,
+        kept: bool = False,
+        replaces_last: bool = False,
+    ) -> None:
         """Write ``last.pt``; what it was becomes ``previous.pt``.
 
         ``best`` and ``kept``: give it also the name of the best, and one with its step.
+        ``replaces_last``: it has the same weights as ``last.pt``, so that ``previous.pt`` stays.
         """
         names = [self.best] if best else []
         if kept:
@@ -60,7 +68,7 @@ class RunFolder:
             # Before ``last.pt`` stands for it: a run killed in between writes them once more.
             for name in names:
                 _name_too(unfinished, name)
-            if self.last.exists():
+            if self.last.exists() and not replaces_last:
                 # By a second name for the file: ``last.pt`` is there all the time.
                 _name_too(self.last, self.previous)
 
@@ -128,7 +136,7 @@ def check_same_run(
     Raises:
         CheckpointError: it is another run; the first difference is named.
     """
-    if difference := first_difference(*map(_deciding, (checkpoint.settings, settings))):
+    if difference := first_difference(_deciding(checkpoint.settings), _deciding(settings)):
         raise CheckpointError(
             f"{checkpoint.source}: was trained with {difference}; resume with the settings of the "
             "run, or train into another folder."

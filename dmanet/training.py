@@ -20,7 +20,7 @@ from dmanet.training_settings import RunSettings
 from dmanet.training_step import Trainer
 from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score
 from pipeline.cache import PillarCache
-from pipeline.errors import CheckpointError, SettingsError
+from pipeline.errors import CheckpointError, SettingsError, UsageError
 from pipeline.parallel import Stopped
 
 
@@ -106,7 +106,8 @@ def train(
         ranks: this process among those that train together.
 
     Raises:
-        UsageError: ``run_dir`` holds a run and ``resume`` is not set, or the other way round.
+        UsageError: ``run_dir`` holds a run and ``resume`` is not set, or the other way round; or a
+            step does not fit the device's memory.
         SettingsError: the settings contradict each other or the cache.
         CacheError: the network does not fit the cache.
         CheckpointError: the run to resume had other settings, another cache, other recordings or
@@ -164,7 +165,7 @@ class _Run:
             rank=ranks.rank,
             ranks=ranks.ranks,
         )
-        self.score_of = _what_best_follows(cache, recipe.validate_every)
+        self.score_of = _what_best_follows(cache, recipe.validate_every, self.classes)
         self.recordings = {
             recording.id: str(recording.attributes["digest"])
             for split in ("train", VALIDATION_SPLIT)
@@ -173,6 +174,7 @@ class _Run:
         if checkpoint is not None:
             check_same_run(checkpoint, settings, self.fingerprint, self.recordings, cache.location)
         self.trainer = Trainer(settings, device, len(self.sampler), checkpoint, ranks)
+        self._made_when_saved = checkpoint.tally.made if checkpoint else None
         self.loader = BatchLoader(
             cache,
             self.sampler,
@@ -190,13 +192,20 @@ class _Run:
 
     def begin(self, checkpoint: Checkpoint | None) -> None:
         """Make the folder ready: that of a new run, or of the one of ``checkpoint``."""
+        recipe = self.settings.training
+        if checkpoint is None:  # so that a run that is killed in its first epoch can be resumed too
+            self.save()
         with self.ranks.together():
             if self.ranks.first:
                 self.folder.write_settings(self.settings)
                 if checkpoint is not None:
                     self.folder.go_on_from(checkpoint)
-        if checkpoint is None:  # so that a run that is killed in its first epoch can be resumed too
-            self.save()
+        short = [key for key, windows in self.sampler.lengths.items() if windows < recipe.steps]
+        if short and recipe.sampling == "random":
+            self.watcher.noted(
+                f"{len(short)} recordings (such as {short[0]}) are shorter than a sample of "
+                f"{recipe.steps} windows and are never read; training.sampling=stream reads all."
+            )
 
     def to_the_end(
         self, checkpoint_every: int, keep_every: int, max_bad_steps: int
@@ -209,13 +218,13 @@ class _Run:
         with log or nullcontext():
             while trainer.epoch < self.settings.training.epochs:
                 for batch, data_s in self._batches():
-                    report = trainer.make_step(batch, data_s)
+                    report = self._make_step(batch, data_s)
                     if log is not None:
                         log.write(report)
                     self.watcher.stepped(report, trainer.total_steps)
                     self._stop_if_diverged(report, max_bad_steps)
-                    self._stop_if_asked()
                     kept = _is_due(keep_every, trainer.step)
+                    self._stop_if_asked(kept)
                     if kept or _is_due(checkpoint_every, trainer.step):
                         self.save(kept=kept)
                 report_of_epoch = self._end_epoch()
@@ -227,12 +236,26 @@ class _Run:
             self.folder, trainer.epoch, trainer.tally, trainer.best_score, self.score_of
         )
 
+    def _make_step(self, batch: PackedBatch, data_s: float) -> StepReport:
+        try:
+            return self.trainer.make_step(batch, data_s)
+        except torch.OutOfMemoryError:
+            raise UsageError(
+                f"Step {self.trainer.step} does not fit the memory of {self.stream.device}; resume the "
+                "run with --set training.activation_checkpointing=true, or start a run with fewer "
+                "training.steps or a smaller training.batch_size."
+            ) from None
+
     def save(self, *, best: bool = False, kept: bool = False) -> None:
         """Write a checkpoint of where the run stands."""
         checkpoint = self.trainer.checkpoint(self.fingerprint, self.recordings, self.classes)
+        # Where no step was made since, the weights are those of the last checkpoint: when they are
+        # what went wrong, the one before has to stay.
+        same = self._made_when_saved == self.trainer.tally.made
+        self._made_when_saved = self.trainer.tally.made
         with self.ranks.together():
             if self.ranks.first:
-                self.folder.save(checkpoint, best=best, kept=kept)
+                self.folder.save(checkpoint, best=best, kept=kept, replaces_last=same)
 
     def _batches(self) -> Iterator[tuple[PackedBatch, float]]:
         """The batches of this epoch that are left, with the seconds spent waiting for each."""
@@ -286,9 +309,9 @@ class _Run:
         if self.watcher.should_stop():
             raise Stopped("the evaluation was asked to stop.")
 
-    def _stop_if_asked(self) -> None:
+    def _stop_if_asked(self, kept: bool) -> None:
         if self.ranks.any(self.watcher.should_stop()):
-            self.save()
+            self.save(kept=kept)
             raise self._stopped()
 
     def _stopped(self) -> Stopped:
@@ -307,9 +330,9 @@ class _Run:
         with self.ranks.together():  # one of them says it
             raise DivergedError(
                 f"Training stopped at step {report.step} after {in_a_row} bad steps in a row; in "
-                f"the last {report.bad_step}; {self.folder.last} holds the last good state, --resume "
-                "goes on from it, and a lower training.learning_rate or training.precision=fp32 in a "
-                "new run may help."
+                f"the last {report.bad_step}; {self.folder.last} holds the state after the last "
+                "step that was made, previous.pt the checkpoint before. --resume goes on; a lower "
+                "training.learning_rate or training.precision=fp32 in a new run may help."
             )
 
 
@@ -326,10 +349,14 @@ def _check_ranks(checkpoint: Checkpoint, ranks: Ranks) -> None:
 VALIDATION_SCORE = "mAP@0.5:0.95 on val, protocol release"
 
 
-def _what_best_follows(cache: PillarCache, validate_every: int) -> str:
-    if validate_every and has_labels(cache):
+def _what_best_follows(cache: PillarCache, validate_every: int, classes: tuple[int, ...]) -> str:
+    if validate_every and has_labels(cache, classes):
         return VALIDATION_SCORE
-    why = "the cache has no labels in val" if validate_every else "training.validate_every is 0"
+    why = (
+        "the cache has no labels of these classes in val"
+        if validate_every
+        else "training.validate_every is 0"
+    )
     return f"minus the mean training loss, as {why}"
 
 

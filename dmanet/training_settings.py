@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dmanet.augmentation import AugmentationSettings
 from dmanet.config import MODEL_PRESETS, ModelSettings, S, Settings, load_settings
@@ -92,8 +92,15 @@ class TrainingSettings(Settings):
         description="Epochs between two evaluations on the split `val`; 0 for none.",
     )
     seed: int = Field(
-        default=0, ge=0, description="Of the first weights and of the order of windows."
+        default=0, ge=0, lt=2**63, description="Of the first weights and of the order of windows."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainingSettings":
+        if self.compile and self.activation_checkpointing:
+            # What is computed again is not compiled alike, and torch refuses the difference.
+            raise ValueError("compile and activation_checkpointing exclude each other")
+        return self
 
     @field_validator("classes")
     @classmethod
@@ -119,7 +126,16 @@ class RunSettings(Settings):
     )
 
     def with_ranks(self, ranks: int) -> "RunSettings":
-        """The same, trained by ``ranks`` processes."""
+        """The same, trained by ``ranks`` processes.
+
+        Raises:
+            SettingsError: they say another number themselves.
+        """
+        if self.training.ranks not in (1, ranks):
+            raise SettingsError(
+                f"training.ranks is {self.training.ranks}, and {ranks} processes were started; leave it "
+                "out, it is what torchrun's --nproc-per-node makes it."
+            )
         training = self.training.model_copy(update={"ranks": ranks})
         return self.model_copy(update={"training": training})
 

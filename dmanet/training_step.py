@@ -92,7 +92,8 @@ class Trainer:
         """One optimiser step on a batch that took ``data_s`` seconds to arrive.
 
         A step whose loss or gradient is not a number leaves weights, optimiser and running
-        statistics as they were. The host waits for the device once, to learn which it was.
+        statistics as they were. The host waits for the device a fixed number of times: for sizes, and
+        at the end to learn which step it was.
         """
         began = time.perf_counter()
         learning_rate = self._set_learning_rate()
@@ -105,7 +106,7 @@ class Trainer:
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         scale = self.scaler.scale(torch.ones_like(loss))
         losses = self.ranks.add_up(torch.stack([loss.detach(), *terms.values()]))
-        values = torch.cat([losses, torch.stack([norm, scale])]).tolist()  # the step's one wait
+        values = torch.cat([losses, torch.stack([norm, scale])]).tolist()  # the last wait
         loss_value, *term_values, norm_value, loss_scale = values
         named_terms = dict(zip(terms, term_values, strict=True))
 
@@ -119,6 +120,9 @@ class Trainer:
         if outcome == "made":
             nn.utils.clip_grads_with_norm_(parameters, clip, norm)
             self.optimizer.step()
+            if self.ranks.any(not bool(batch.counted.all())):
+                # Windows repeated at the end of a stream must not weigh in the running statistics.
+                self._statistics.restore()
             if self.average is not None:
                 self.average.update(self.model)
         else:

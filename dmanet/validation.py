@@ -1,7 +1,8 @@
 """Scoring a network in the middle of its training, without a trace in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from dmanet.checkpoint import Weights
@@ -9,14 +10,20 @@ from dmanet.distributed import Ranks
 from dmanet.evaluation import evaluate
 from dmanet.streaming import StreamSettings
 from pipeline.cache import PillarCache
+from pipeline.cache_layout import LABEL_COLUMNS
 
 VALIDATION_SPLIT = "val"
 _PROTOCOL = "release"
 
 
-def has_labels(cache: PillarCache) -> bool:
-    """Whether the split `val` has a box at all; without one no score can be had."""
-    return any(recording.array_length("labels") for recording in cache.recordings(VALIDATION_SPLIT))
+def has_labels(cache: PillarCache, classes: Sequence[int]) -> bool:
+    """Whether the split `val` has a box of these classes of the release; else no score can be had."""
+    column = LABEL_COLUMNS.index("class")
+    wanted = [number for number, name in enumerate(cache.settings.classes) if name in classes]
+    return any(
+        np.isin(recording.table("labels")[:, column], wanted).any()
+        for recording in cache.recordings(VALIDATION_SPLIT)
+    )
 
 
 def validation_score(

@@ -126,7 +126,9 @@ def test_only_the_same_run_goes_on(checkpoint):
         check_same_run(checkpoint, settings, fingerprint, recordings, "cache")
 
     check()
-    check(settings=small_run("training.activation_checkpointing=true"))  # the same steps, less memory
+    check(
+        settings=small_run("training.activation_checkpointing=true")
+    )  # the same steps, less memory
     with pytest.raises(CheckpointError, match=r"training\.epochs = 2, not 9"):
         check(settings=small_run("training.epochs=9"))
     with pytest.raises(CheckpointError, match="a cache of other settings"):
@@ -143,3 +145,11 @@ def test_names_of_one_checkpoint_share_its_bytes(tmp_path: Path, checkpoint):
     folder = RunFolder(tmp_path)
     folder.save(checkpoint, best=True)
     assert folder.best.samefile(folder.last)
+
+
+def test_a_checkpoint_of_the_same_weights_leaves_the_previous_one(tmp_path: Path, checkpoint):
+    folder = RunFolder(tmp_path)
+    for step, same in ((1, False), (2, False), (3, True), (4, True)):
+        folder.save(replace(checkpoint, step=step), replaces_last=same)
+    assert load_checkpoint(folder.last).step == 4
+    assert load_checkpoint(folder.previous).step == 1

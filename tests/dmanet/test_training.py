@@ -375,7 +375,8 @@ def test_a_run_stopped_in_its_validation_repeats_only_that(val_cache, tmp_path: 
 
 def test_without_labels_in_val_the_best_epoch_has_the_least_loss(finished):
     epochs = lines(finished, "epochs.jsonl")
-    assert all(line["score_of"].endswith("as the cache has no labels in val") for line in epochs)
+    why = "as the cache has no labels of these classes in val"
+    assert all(line["score_of"].endswith(why) for line in epochs)
     means = [sum(losses(finished)[6 * e : 6 * e + 6]) / 6 for e in range(2)]
     assert [line["loss"] for line in epochs] == pytest.approx(means)
     best = load_checkpoint(finished / "best.pt")

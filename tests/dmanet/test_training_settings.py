@@ -127,3 +127,17 @@ def test_classes_are_named_and_numbered_as_the_release_does():
     settings = resolve_settings("tiny", None, ["training.classes=[car, pedestrian]"])
     assert settings.training.class_numbers() == (2, 0)
     assert RUN_PRESETS["tiny"].training.class_numbers() == ()
+
+
+def test_what_cannot_work_together_is_refused():
+    both = ["training.compile=true", "training.activation_checkpointing=true"]
+    with pytest.raises(SettingsError, match="exclude each other"):
+        resolve_settings(overrides=both)
+    assert resolve_settings(overrides=both[:1]).training.compile
+
+
+def test_a_number_of_processes_that_were_not_started_is_refused():
+    settings = resolve_settings(overrides=["training.ranks=4"])
+    with pytest.raises(SettingsError, match="2 processes were started"):
+        settings.with_ranks(2)
+    assert resolve_settings().with_ranks(2).training.ranks == 2

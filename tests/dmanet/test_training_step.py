@@ -227,6 +227,20 @@ def test_a_float16_overflow_at_the_least_scale_is_a_bad_step(cache):
     assert trainer.checkpoint("", {}, CLASSES).scaler["scale"] == 1.0
 
 
+def test_windows_repeated_at_the_end_of_a_stream_leave_the_running_statistics(cache):
+    settings = small_run()
+    (batch,) = batches_of(cache, settings, 1)
+    for counted, moves in ((batch.counted, True), (torch.zeros_like(batch.counted), False)):
+        if not moves:
+            counted[0] = True  # one window that counts, the others repeated
+        trainer = trainer_of(settings)
+        before = {k: v.clone() for k, v in trainer.model.named_buffers() if "running" in k}
+        assert trainer.make_step(replace(batch, counted=counted), 0.0).outcome == "made"
+        after = dict(trainer.model.named_buffers())
+        assert before
+        assert any(not torch.equal(v, after[k]) for k, v in before.items()) == moves
+
+
 def test_a_gradient_above_the_limit_is_clipped_and_counted(cache):
     batches = batches_of(cache, small_run(), 3)
     loose = trainer_of(small_run("training.gradient_clip=1e9"))
