@@ -9,7 +9,7 @@ import json
 import math
 import multiprocessing
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -23,9 +23,11 @@ from benchmarks.divergence_charts import draw_all
 from benchmarks.stability_probes import all_probes
 from benchmarks.stress_data import StressBatch, batches_of, simulated_cache
 from benchmarks.stress_runs import StressRun, stress_settings, summary, train
+from benchmarks.stress_trainer import TrainerRun, report_summary, train_by_preset
 from dmanet.config import ModelSettings
 from dmanet.models.anchors import anchors_for
 from dmanet.training_settings import resolve_settings
+from pipeline.cache import PillarCache
 
 #: Length that the embeddings have faded to where the stress begins.
 FADED = 1e-5
@@ -40,7 +42,7 @@ def ablation(steps: int, seeds: int) -> list[StressRun]:
     default = resolve_settings("default")
     recipe = default.training
     ours = StressRun(
-        "ours, default recipe",
+        "ours, default optimiser",
         precision="bf16",
         match_low_quality=default.loss.match_low_quality,
         optimizer=recipe.optimizer,
@@ -72,6 +74,12 @@ def ablation(steps: int, seeds: int) -> list[StressRun]:
         replace(ours, label="ours, ten times the rate", learning_rate=10 * ours.learning_rate),
     ]
     return [replace(run, steps=steps, seed=seed) for run in runs for seed in range(seeds)]
+
+
+def by_the_trainer(steps: int, seeds: int) -> list[TrainerRun]:
+    """The project's own training under the stress of ours."""
+    run = TrainerRun("Trainer, preset default", FADED, STRESS.wrong_labels, steps=steps)
+    return [replace(run, seed=seed) for seed in range(seeds)]
 
 
 def survival(norms: list[float], steps: int) -> list[StressRun]:
@@ -127,11 +135,14 @@ def fading(steps: int) -> list[StressRun]:
     ]
 
 
-def plan(quick: bool) -> dict[str, list[StressRun]]:
-    """Every experiment's runs."""
+def plan(quick: bool, trainer_only: bool) -> dict[str, Sequence[StressRun | TrainerRun]]:
+    """Every experiment's runs, or those of the trainer alone."""
+    trainer = by_the_trainer(8, 1) if quick else by_the_trainer(30, 2)
+    if trainer_only:
+        return {"ablation": trainer}
     if quick:
         return {
-            "ablation": ablation(8, 1),
+            "ablation": [*ablation(8, 1), *trainer],
             "survival": survival([1e-3, 1e-5], 3),
             "knocked": knocked_class_head(20),
             "rates": learning_rates(15),
@@ -139,7 +150,7 @@ def plan(quick: bool) -> dict[str, list[StressRun]]:
             "fading": fading(20),
         }
     return {
-        "ablation": ablation(30, 2),
+        "ablation": [*ablation(30, 2), *trainer],
         "survival": survival([1e-2, 1e-3, 1e-4, 1e-5, 1e-6], 14),
         "knocked": knocked_class_head(80),
         "rates": learning_rates(120),
@@ -151,6 +162,7 @@ def plan(quick: bool) -> dict[str, list[StressRun]]:
 class _Workshop:
     """What a process needs for its runs, made once."""
 
+    cache: PillarCache
     settings: ModelSettings
     anchors: torch.Tensor
     batches: list[StressBatch]
@@ -158,6 +170,7 @@ class _Workshop:
 
 def _prepare(cache: Path, cells: int, width: int, sequences: int, device: str) -> None:
     torch.set_num_threads(1)
+    _Workshop.cache = PillarCache(cache)
     _Workshop.settings = stress_settings(cells, width)
     _Workshop.anchors = anchors_for(
         _Workshop.settings.grid_size, _Workshop.settings.anchors, torch.device(device)
@@ -165,7 +178,11 @@ def _prepare(cache: Path, cells: int, width: int, sequences: int, device: str) -
     _Workshop.batches = batches_of(cache, _Workshop.anchors, sequences)
 
 
-def _measure(run: StressRun) -> dict[str, Any]:
+def _measure(run: StressRun | TrainerRun) -> dict[str, Any]:
+    if isinstance(run, TrainerRun):
+        first = _Workshop.batches[0]
+        reports = train_by_preset(run, _Workshop.settings, _Workshop.cache, first)
+        return report_summary(run, reports)
     _, measures = train(run, _Workshop.settings, _Workshop.anchors, _Workshop.batches)
     return summary(run, measures)
 
@@ -176,7 +193,9 @@ def _probe(steps: int, passes: int) -> dict[str, Any]:
     return all_probes(model, _Workshop.batches, passes)
 
 
-def experiments(quick: bool, device: str, processes: int) -> Iterator[tuple[str, Any]]:
+def experiments(
+    quick: bool, trainer_only: bool, device: str, processes: int
+) -> Iterator[tuple[str, Any]]:
     """Name and result of each experiment as it is done: a list of summaries, or all probes."""
     cells, width, sequences = (256, 32, 2) if device == "cuda" else (64, 8, 1)
     with tempfile.TemporaryDirectory() as folder:
@@ -187,12 +206,15 @@ def experiments(quick: bool, device: str, processes: int) -> Iterator[tuple[str,
             _prepare,
             (cache, cells, width, sequences, device),
         ) as pool:
-            probes = pool.submit(partial(_probe, *((10, 1) if quick else (120, 1))))
+            probes = None
+            if not trainer_only:
+                probes = pool.submit(partial(_probe, *((10, 1) if quick else (120, 1))))
             pending = {
                 name: [pool.submit(_measure, run) for run in runs]
-                for name, runs in plan(quick).items()
+                for name, runs in plan(quick, trainer_only).items()
             }
-            yield "probes", probes.result()
+            if probes is not None:
+                yield "probes", probes.result()
             for name, futures in pending.items():
                 yield name, [future.result() for future in futures]
 
@@ -242,13 +264,20 @@ def _plain(value: Any) -> Any:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Within a minute: smaller, fewer steps, one seed.")
+@click.option(
+    "--trainer-only", is_flag=True, help="Only the runs by the trainer, a row of the first table."
+)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write results here.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Write the plots into this folder.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-def main(quick: bool, json_path: Path | None, plots: Path | None, device: str) -> None:
+def main(
+    quick: bool, trainer_only: bool, json_path: Path | None, plots: Path | None, device: str
+) -> None:
     """Print what makes training diverge, one suspect at a time."""
+    if trainer_only and plots:
+        raise click.UsageError("--plots needs every experiment; leave out --trainer-only.")
     results: dict[str, Any] = {}
-    for name, result in experiments(quick, device, 1 if device == "cuda" else 2):
+    for name, result in experiments(quick, trainer_only, device, 1 if device == "cuda" else 2):
         results[name] = result
         if name == "ablation":
             click.echo(f"\n## {name}\n\n{ablation_table(result)}")

@@ -119,16 +119,20 @@ def make_network(run: StressRun, settings: ModelSettings, batch: StressBatch) ->
     )
     placed: DMANet = model.to(batch.match.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if run.embedding_norm is not None:
-        lengths = embedding_lengths(placed, batch)
-        with torch.no_grad():
-            for memory, length in zip(memories(placed), lengths, strict=True):
-                last = last_embedding_conv(memory)
-                for parameter in last.parameters():
-                    parameter.mul_(run.embedding_norm / length.median())
+        fade_embeddings(placed, batch, run.embedding_norm)
     if run.class_bias is not None:
         assert placed.class_head.output.bias is not None
         nn.init.constant_(placed.class_head.output.bias, run.class_bias)
     return placed
+
+
+@torch.no_grad()
+def fade_embeddings(model: DMANet, batch: StressBatch, norm: float) -> None:
+    """Scale the embeddings' last convolutions until their median length on the batch is ``norm``."""
+    lengths = embedding_lengths(model, batch)
+    for memory, length in zip(memories(model), lengths, strict=True):
+        for parameter in last_embedding_conv(memory).parameters():
+            parameter.mul_(norm / length.median())
 
 
 def memories(model: DMANet) -> list[ConvLSTM]:

@@ -1,5 +1,6 @@
 """The stress: data that is right, runs that repeat, and what they are meant to show."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,17 +23,30 @@ from benchmarks.stress_runs import (
     summary,
     train,
 )
+from benchmarks.stress_trainer import (
+    TrainerRun,
+    preset_with_sampler,
+    report_summary,
+    train_by_preset,
+)
 from dmanet.losses import Targets
 from dmanet.models.anchors import anchors_for
+from dmanet.training_settings import RUN_PRESETS
+from pipeline.cache import PillarCache
 
 SETTINGS = stress_settings(32, 4)
 ANCHORS = anchors_for(SETTINGS.grid_size, SETTINGS.anchors)
 
 
 @pytest.fixture(scope="module")
-def batches(tmp_path_factory: pytest.TempPathFactory) -> list[StressBatch]:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("stress")
-    return batches_of(simulated_cache(folder, 32, recordings=1, seconds=1.5), ANCHORS, 1)
+    return simulated_cache(folder, 32, recordings=1, seconds=1.5)
+
+
+@pytest.fixture(scope="module")
+def batches(cache: Path) -> list[StressBatch]:
+    return batches_of(cache, ANCHORS, 1)
 
 
 def test_every_shard_is_in_one_batch(batches):
@@ -78,6 +92,30 @@ def test_the_release_loses_every_step_under_stress_and_ours_none(batches):
         figures = summary(run, train(run, SETTINGS, ANCHORS, batches)[1])
         lost[run.similarity, run.precision, run.label] = figures["lost"]
     assert list(lost.values()) == [3, 0, 0, 0]
+
+
+def test_the_trainers_run_is_the_preset_fitted_to_data_and_precision():
+    run = TrainerRun("", 1e-5, 0.3, steps=30, seed=1)
+    settings, sampler = preset_with_sampler(run, SETTINGS, {"a": 250, "b": 150})
+    assert (sampler.random, sampler.streams, len(sampler)) == (4, 4, 10)
+    preset = RUN_PRESETS["default"].model_dump()
+    fitted = settings.model_dump()
+    assert fitted.pop("model") == SETTINGS.model_dump()
+    del preset["model"]
+    fits = {"epochs": 3, "batch_size": 8, "precision": "bf16", "seed": 1}
+    preset["training"].update(fits)
+    assert fitted == preset
+
+
+def test_the_trainer_skips_no_step_under_stress_and_is_seen_to_skip_those_it_must(cache, batches):
+    skipped = {}
+    for norm in (1e-5, math.nan):
+        run = TrainerRun("", norm, 0.3, steps=2)
+        reports = train_by_preset(run, SETTINGS, PillarCache(cache), batches[0])
+        figures = report_summary(run, reports)
+        skipped[norm] = (figures["lost"], figures["lost_at_end"], figures["steps"])
+        assert [report.epoch for report in reports] == [0, 1]  # four streams of eight windows
+    assert list(skipped.values()) == [(0, 0, 2), (2, 2, 2)]
 
 
 def test_a_knocked_class_head_recovers_only_with_our_loss(batches):
