@@ -60,8 +60,19 @@ def test_recordings_side_by_side_give_the_same_files(weights, cache, tmp_path: P
     for one, other in zip(alone, together, strict=True):
         boxes, expected = read_boxes(other.box_file), read_boxes(one.box_file)
         assert len(boxes) == len(expected) > 10
-        for name in ("t", "x", "y", "w", "h", "class_id", "class_confidence"):
-            assert np.allclose(boxes[name], expected[name], rtol=1e-4, atol=1e-3)
+        assert np.array_equal(boxes["t"], expected["t"])
+        for t in np.unique(boxes["t"]):
+            # Untrained scores lie so close that rounding decides their order: look for the partner.
+            rows, others = (
+                np.column_stack(
+                    [found[found["t"] == t][name] for name in ("x", "y", "w", "h", "class_id")]
+                    + [100 * found[found["t"] == t]["class_confidence"]]
+                )
+                for found in (boxes, expected)
+            )
+            partner = np.abs(rows[:, None] - others).max(axis=2).argmin(axis=1)
+            assert sorted(partner) == list(range(len(others)))
+            assert np.allclose(rows, others[partner], rtol=1e-4, atol=1e-3)
         assert [p.name for p in one.pictures] == [p.name for p in other.pictures]
 
 
