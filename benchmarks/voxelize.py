@@ -2,8 +2,8 @@
 
 Each figure is a ratio of medians of interleaved repetitions in this run. The floor is inflating the
 same npz members with a CRC check, by the fastest well-kept library (ISA-L); the baseline is the
-released loader's own work on the same windows. One worker is two threads: the next shard is read and
-hashed beside the work, which the floor does not have and two workers on two cores gain nothing from.
+released loader's own work on the same windows. A run in one process has a second thread that reads and
+hashes the next shard, which the floor does not have; the workers of a cluster do without.
 """
 
 import json

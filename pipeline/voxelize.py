@@ -78,7 +78,15 @@ def voxelize(
             else:
                 todo[files.id] = _Job(files, sensor_of(files.id))
         watcher.planned(len(todo), sum(_bytes_on_disk(job.files) for job in todo.values()))
-        work = partial(_do, cache=cache, scratch=scratch, settings=settings, on_corrupt=on_corrupt)
+        work = partial(
+            _do,
+            cache=cache,
+            scratch=scratch,
+            settings=settings,
+            on_corrupt=on_corrupt,
+            # Several workers keep the cores busy, and one reads while another computes.
+            read_ahead=workers == 1 and scheduler is None,
+        )
         outcomes = _run(work, todo, watcher, scratch, workers, scheduler)
         try:
             with contextlib.closing(outcomes):
@@ -133,10 +141,20 @@ def _do(
     scratch: Path,
     settings: CacheSettings,
     on_corrupt: str,
+    read_ahead: bool,
 ) -> RecordingReport:
     keep_freed_memory()
     try:
-        return voxelize_recording(job.files, job.sensor, cache, scratch, settings, on_corrupt, tick)
+        return voxelize_recording(
+            job.files,
+            job.sensor,
+            cache,
+            scratch,
+            settings,
+            on_corrupt,
+            tick,
+            read_ahead=read_ahead,
+        )
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise DiskFullError(

@@ -93,20 +93,22 @@ def voxelize_recording(
     settings: CacheSettings,
     on_corrupt: str = "quarantine",
     tick: Callable[[int], None] = lambda source_bytes: None,
+    *,
+    read_ahead: bool = True,
 ) -> RecordingReport:
     """Read one recording's shards and publish its pillars in ``cache``, built under ``scratch``.
 
     The caller holds the writer's place (:func:`pipeline.cache_lock.open_for_writing`). ``tick`` is
     called at every window with the source bytes read since; what it raises ends the work, and
-    nothing of it remains. Raises :class:`ShardError` for a defect under the policy ``fail`` and
-    :class:`OSError` when a file cannot be read or the cache cannot be written.
+    nothing of it remains. ``read_ahead``: a second thread reads and hashes the next
+    shard. Raises :class:`ShardError` for a defect under the policy ``fail`` and :class:`OSError` when a file cannot be read or the cache cannot be written.
     """
     report = RecordingReport(files.id)
     workspace = Workspace(settings.pillar_settings(sensor))
     source = _Source()
     with (
         RecordingWriter(cache, files.id, sensor, settings, scratch) as writer,
-        closing(_windows(files, source)) as windows,
+        closing(_windows(files, source, read_ahead)) as windows,
     ):
         previous: PackedWindow | None = None
         previous_start: int | None = None
@@ -171,9 +173,10 @@ class _Source:
         return {"digest": hashlib.sha256(names.encode()).hexdigest(), "files": self._files}
 
 
-def _windows(files: RecordingFiles, source: _Source) -> Generator[_Window]:
+def _windows(files: RecordingFiles, source: _Source, read_ahead: bool) -> Generator[_Window]:
     """Every window of a recording in order, shard by shard, with what is wrong with it."""
-    for shard, (events, labels) in _read_ahead(files.shards):
+    opened = _read_ahead(files.shards) if read_ahead else map(_open_shard, files.shards)
+    for shard, (events, labels) in zip(files.shards, opened, strict=True):
         source.add(events.identity)
         source.add(labels.identity)
         for member in range(WINDOWS_PER_SHARD):
@@ -191,18 +194,16 @@ def _windows(files: RecordingFiles, source: _Source) -> Generator[_Window]:
             yield _Window(shard.number, member, event_records, label_records, fault)
 
 
-def _read_ahead(
-    shards: Sequence[ShardFiles],
-) -> Iterator[tuple[ShardFiles, tuple[_OpenedFile, _OpenedFile]]]:
-    """Each shard with its event and label file. While one is worked on, the next is read and hashed."""
+def _read_ahead(shards: Sequence[ShardFiles]) -> Iterator[tuple[_OpenedFile, _OpenedFile]]:
+    """Each shard's event and label file. While one is worked on, the next is read and hashed."""
     with ThreadPoolExecutor(1, "read-ahead") as reader:
         coming = [reader.submit(_open_shard, shard) for shard in shards[:1]]
-        for number, shard in enumerate(shards):
+        for number in range(len(shards)):
             opened = coming.pop().result()
             coming = [
                 reader.submit(_open_shard, later) for later in shards[number + 1 : number + 2]
             ]
-            yield shard, opened
+            yield opened
 
 
 def _open_shard(shard: ShardFiles) -> tuple[_OpenedFile, _OpenedFile]:
