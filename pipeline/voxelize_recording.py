@@ -100,8 +100,9 @@ def voxelize_recording(
 
     The caller holds the writer's place (:func:`pipeline.cache_lock.open_for_writing`). ``tick`` is
     called at every window with the source bytes read since; what it raises ends the work, and
-    nothing of it remains. ``read_ahead``: a second thread reads and hashes the next
-    shard. Raises :class:`ShardError` for a defect under the policy ``fail`` and :class:`OSError` when a file cannot be read or the cache cannot be written.
+    nothing of it remains. ``read_ahead``: a second thread reads and hashes the next shard. Raises
+    :class:`ShardError` for a defect under the policy ``fail`` and :class:`OSError` when a file cannot
+    be read or the cache cannot be written.
     """
     report = RecordingReport(files.id)
     workspace = Workspace(settings.pillar_settings(sensor))
