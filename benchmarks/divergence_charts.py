@@ -10,32 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.charts import chart_style
+
 _INK, _MUTED, _RULE = "#1b2230", "#586274", "#d5d9e0"
 _OURS, _RELEASE, _THIRD = "#1f6fb8", "#c2570c", "#0e7f63"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "stability",  # the same file from the same numbers
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.edgecolor": _RULE,
-    "axes.labelcolor": _MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _RULE,
-    "grid.linewidth": 0.5,
-    "text.color": _INK,
-    "xtick.color": _RULE,
-    "ytick.color": _RULE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.6,
-}
 _LARGEST_FLOAT16 = 65_504.0
 _DASHED, _DOTTED = (0, (4, 1.5)), (0, (1.2, 1.2))
 
@@ -177,7 +155,7 @@ def _legend(axes: Axes) -> None:
 
 
 def _save(path: Path, draw: Callable[[Axes], None], size: tuple[float, float] = (5.2, 3.0)) -> None:
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(chart_style(_INK, _MUTED, _RULE, "stability")):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.add_subplot())
         figure.savefig(path, format="svg", metadata={"Date": None})

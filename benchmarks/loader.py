@@ -18,11 +18,10 @@ from numcodecs import blosc
 from benchmarks.release_loader import load_window
 from benchmarks.shards import RATES, event_files, simulated_release
 from benchmarks.timing import in_turn, median
-from benchmarks.voxelize import BASELINE_EVENTS, MAIN, PRESETS, build, table
+from benchmarks.voxelize import MAIN, PRESETS, baseline_windows_of, build, table
 from dmanet.data import collate
 from pipeline.cache import CachedRecording, PillarCache
-from pipeline.npz import NpzFile
-from pipeline.release import read_events, walk_release
+from pipeline.release import walk_release
 
 WINDOWS = 10
 ARRAYS = ("pillars", "points")  # what a sample reads; batch_id is for people
@@ -41,8 +40,7 @@ def measure(root: Path, cache_path: Path, preset: str, repetitions: int) -> dict
     ]
     shard = event_files(recordings)[0]
     turns = {name: itertools.cycle(places) for name in ("read", "decode", "floor")}
-    events = sum(len(read_events(NpzFile(shard), member)) for member in range(WINDOWS))
-    baseline_windows = min(WINDOWS, 1 + BASELINE_EVENTS * WINDOWS // events)
+    baseline_windows = baseline_windows_of(shard)
 
     def release_loader() -> None:
         for member in range(baseline_windows):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from benchmarks.release_loader import load_window
 from benchmarks.shards import RATES, event_files, simulated_release, source_bytes
@@ -49,9 +49,8 @@ def measure(
     recordings = walk_release(root)
     files = event_files(recordings)
     windows = 10 * len(files)
-    one_file = NpzFile(files[0])  # the others are copies of it
-    events = len(files) * sum(len(read_events(one_file, k)) for k in range(10))
-    baseline_windows = min(10, 1 + BASELINE_EVENTS * windows // events)
+    events = len(files) * events_in(files[0])  # the others are copies of it
+    baseline_windows = baseline_windows_of(files[0])
 
     def release_loader() -> None:
         for member in range(baseline_windows):
@@ -94,6 +93,17 @@ def measure(
     return figures
 
 
+def events_in(shard: Path) -> int:
+    """Events of all windows of an event file."""
+    file = NpzFile(shard)
+    return sum(len(read_events(file, member)) for member in range(10))
+
+
+def baseline_windows_of(shard: Path) -> int:
+    """How many of a shard's windows the slow baseline is timed on."""
+    return min(10, 1 + 10 * BASELINE_EVENTS // events_in(shard))
+
+
 def inflate(files: list[Path]) -> None:
     """The floor: every member of some files, CRC checked."""
     for path in files:
@@ -125,8 +135,6 @@ def clusters() -> Iterator[Clusters]:
 
     Started before anything is timed: that takes seconds, once a run, whatever the amount of data.
     """
-    from dask.distributed import LocalCluster
-
     options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with LocalCluster(n_workers=1, **options) as one, LocalCluster(n_workers=2, **options) as two:
         yield {1: one.scheduler_address, 2: two.scheduler_address}

@@ -44,28 +44,36 @@ _SERIES = {
     "height": (_SECOND, "D", "-"),
 }
 _ROUND = (1, 2, 2.5, 5, 10)  # steps of ticks in percent
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "axes.edgecolor": _RULE,
-    "axes.labelcolor": _MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _RULE,
-    "grid.linewidth": 0.5,
-    "text.color": _INK,
-    "xtick.color": _RULE,
-    "ytick.color": _RULE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.6,
-}
+
+
+def chart_style(ink: str, muted: str, rule: str, salt: str) -> dict[Any, Any]:
+    """Matplotlib's settings for a chart of ours, in three colours.
+
+    The same ``salt`` gives the same file from the same numbers.
+    """
+    return {
+        "svg.hashsalt": salt,
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "axes.edgecolor": rule,
+        "axes.labelcolor": muted,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": rule,
+        "grid.linewidth": 0.5,
+        "text.color": ink,
+        "xtick.color": rule,
+        "ytick.color": rule,
+        "xtick.labelcolor": muted,
+        "ytick.labelcolor": muted,
+        "xtick.minor.size": 0,
+        "ytick.minor.size": 0,
+        "legend.frameon": False,
+        "legend.fontsize": 8.5,
+        "lines.linewidth": 1.6,
+    }
 
 
 def boxes_by_class(counts: Mapping[str, Mapping[str, int]], label: str) -> str:
@@ -353,7 +361,7 @@ def _svg(
 
     ``label`` is what a screen reader says.
     """
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": label}):
+    with mpl.rc_context(chart_style(_INK, _MUTED, _RULE, label)):
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure.add_subplot())
         buffer = io.StringIO()
