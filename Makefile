@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint types format bench docs clean
+.PHONY: setup demo test test-avx2 lint types format bench docs clean
 
 setup: $(STAMP)
 
@@ -21,6 +21,11 @@ demo: setup  # simulate, scan, subset, voxelize, stats, train, evaluate, picture
 # Two processes share the cores already: more threads in each would only wait for one another.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+# As on a processor with AVX2 and no more, which torch's CPU kernels treat otherwise.
+AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
+test-avx2: setup
+	$(AVX2) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/dmanet
 
 lint: setup
 	$(BIN)/ruff check .
@@ -42,6 +47,7 @@ bench: setup  # every figure of docs/, in about an hour
 	$(BIN)/python -m benchmarks.divergence
 	$(BIN)/python -m benchmarks.ablation --seeds 2
 	$(BIN)/python -m benchmarks.learn
+	$(BIN)/python -m benchmarks.convolution_faults
 
 docs: setup
 	$(BIN)/python -m cli.documentation

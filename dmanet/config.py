@@ -12,6 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipeline.errors import SettingsError
 
 COARSEST_BACKBONE_STRIDE = 32
+# oneDNN 3.12 (torch 2.13 and 2.14) writes past its buffer on AVX2 processors in the gradient of a
+# 1x1 convolution with stride 2 on fewer than 8 channels in channels-last memory, as the second
+# stage's shortcut would be: `python -m benchmarks.convolution_faults` tries every shape.
+STEM_WIDTH_UNIT = 8
 
 
 class Settings(BaseModel):
@@ -70,7 +74,8 @@ class ModelSettings(Settings):
         "(the release) those of one frame and polarity.",
     )
     stem_width: int = Field(
-        default=64, ge=1, description="Stage widths are 1, 2, 4 and 4 times this."
+        default=64,
+        description="Stage widths are 1, 2, 4 and 4 times this, a multiple of 8.",
     )
     feature_size: int = Field(
         default=256, ge=1, description="Channels of the pyramid and of the heads."
@@ -96,6 +101,11 @@ class ModelSettings(Settings):
             raise ValueError(
                 f"grid_size {self.grid_size} is smaller than one cell of the coarsest backbone "
                 f"feature ({COARSEST_BACKBONE_STRIDE} x {COARSEST_BACKBONE_STRIDE})"
+            )
+        if self.stem_width < STEM_WIDTH_UNIT or self.stem_width % STEM_WIDTH_UNIT:
+            raise ValueError(
+                f"stem_width {self.stem_width} is not a multiple of {STEM_WIDTH_UNIT}; on narrower "
+                "networks a fault of torch's CPU convolutions corrupts memory"
             )
         if self.anchors.levels not in ((3, 4, 5), (3, 4, 5, 6), (3, 4, 5, 6, 7)):
             raise ValueError(

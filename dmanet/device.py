@@ -74,9 +74,12 @@ def choose_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    # Without such instructions bf16 on a CPU is emulated, and slower than float32.
-    # torch 2.9 tells of them through this name alone.
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+    # Without such instructions bf16 on a CPU is emulated, and slower than float32. torch tells of
+    # them through these names alone: what the processor has, and what oneDNN may use of it (less
+    # where ONEDNN_MAX_CPU_ISA says so).
+    instructions = torch.cpu._is_avx512_bf16_supported()
+    allowed = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bf16" if instructions and allowed else "fp32"
 
 
 def place(model: DMANet, device: torch.device) -> DMANet:

@@ -31,7 +31,7 @@ SCALE = Scale(
     preset="tiny",
     overrides=(
         "model.grid_size=[32, 32]",
-        "model.stem_width=4",
+        "model.stem_width=8",
         "model.feature_size=8",
         "training.epochs=1",
     ),

@@ -14,7 +14,7 @@ SMALL = (
     "model.grid_size=[64, 96]",
     "model.max_points=3",
     "model.num_classes=3",
-    "model.stem_width=4",
+    "model.stem_width=8",
     "model.feature_size=8",
     "training.precision=fp32",
 )

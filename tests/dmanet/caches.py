@@ -56,7 +56,7 @@ def small_run(*overrides: str) -> RunSettings:
             "model.grid_size=[64, 96]",
             "model.max_points=3",
             "model.num_classes=3",
-            "model.stem_width=4",
+            "model.stem_width=8",
             "model.feature_size=8",
             "model.head_convs=1",
             "training.epochs=2",

@@ -105,7 +105,7 @@ def test_the_fingerprint_changes_with_any_weight_and_setting(checkpoint):
     weights = checkpoint.weights()
     name = next(iter(weights.tensors))
     changed = {**weights.tensors, name: weights.tensors[name] + 1e-6}
-    wider = weights.settings.model_copy(update={"stem_width": 5})
+    wider = weights.settings.model_copy(update={"stem_width": 16})
     prints = {
         one.fingerprint()
         for one in (weights, replace(weights, tensors=changed), replace(weights, settings=wider))

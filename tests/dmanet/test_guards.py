@@ -9,7 +9,7 @@ from dmanet.guards import BadStep, KeptStatistics, Tally, gradient_norms, is_fin
 from dmanet.models.detector import DMANet, LevelState
 
 TINY = MODEL_PRESETS["tiny"].model_copy(
-    update={"grid_size": (32, 32), "stem_width": 4, "feature_size": 8, "head_convs": 1}
+    update={"grid_size": (32, 32), "stem_width": 8, "feature_size": 8, "head_convs": 1}
 )
 
 

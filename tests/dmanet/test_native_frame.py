@@ -23,7 +23,7 @@ from tests.pipeline.releases import write_recording
 RECORDING = "test/testfilelist00/native"
 NETWORK = ModelSettings(
     grid_size=(720, 1280),
-    stem_width=4,
+    stem_width=8,
     feature_size=8,
     head_convs=1,
     anchors=AnchorSettings(scales=(1.0,), ratios=(1.0,)),

@@ -249,8 +249,8 @@ def test_a_finished_run_has_nothing_left_to_do(finished, cache):
 
 
 def test_a_run_cannot_be_resumed_with_other_settings_or_another_cache(finished, cache, paper_cache):
-    with pytest.raises(CheckpointError, match=r"model\.stem_width = 4, not 8"):
-        train(cache, small_run("model.stem_width=8"), finished, device=CPU, resume=True)
+    with pytest.raises(CheckpointError, match=r"model\.stem_width = 8, not 16"):
+        train(cache, small_run("model.stem_width=16"), finished, device=CPU, resume=True)
     with pytest.raises(CheckpointError, match="a cache of other settings"):
         train(paper_cache, small_run(), finished, device=CPU, resume=True)
 

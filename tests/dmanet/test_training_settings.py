@@ -20,10 +20,10 @@ def one_sentence(error) -> str:
 
 def test_single_keys_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path):
     config = tmp_path / "run.yaml"
-    config.write_text("training: {epochs: 3, steps: 7}\nmodel: {stem_width: 8}\n")
+    config.write_text("training: {epochs: 3, steps: 7}\nmodel: {stem_width: 24}\n")
     settings = resolve_settings("tiny", config, ["training.steps=5"])
     assert (settings.training.epochs, settings.training.steps) == (3, 5)
-    assert settings.model.stem_width == 8
+    assert settings.model.stem_width == 24
     assert settings.model.feature_size == RUN_PRESETS["tiny"].model.feature_size
 
 

@@ -208,7 +208,7 @@ def test_windows_with_hardly_an_event_give_finite_outputs_and_gradients(
 def test_any_grid_has_as_many_outputs_as_anchors(random_pillars, grid_size, levels):
     anchors = AnchorSettings(levels=levels, scales=(1.0, 1.5), ratios=(1.0,))
     small = settings_with(
-        grid_size=grid_size, anchors=anchors, stem_width=4, feature_size=8, num_classes=3
+        grid_size=grid_size, anchors=anchors, stem_width=8, feature_size=8, num_classes=3
     )
     pillars = [random_pillars([50, 50], small, seed) for seed in (1, 2)]
     output, _ = DMANet(small).eval()(*pillars, 2, 1)
@@ -219,7 +219,7 @@ def test_any_grid_has_as_many_outputs_as_anchors(random_pillars, grid_size, leve
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
 def test_every_depth_runs(random_pillars, depth):
-    small = settings_with(depth=depth, stem_width=4, feature_size=16)
+    small = settings_with(depth=depth, stem_width=8, feature_size=16)
     model = DMANet(small).train()
     pillars = [random_pillars([50] * 4, small, seed) for seed in (1, 2)]
     output, _ = model(*pillars, 2, 2)
