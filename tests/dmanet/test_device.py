@@ -10,7 +10,11 @@ import torch
 from dmanet.device import choose_precision
 from pipeline.errors import UsageError
 
-AUTO = "import torch; from dmanet.device import choose_precision as c; print(c('auto', torch.device('cpu')))"
+AUTO = """
+import torch
+from dmanet.device import choose_precision
+print(choose_precision("auto", torch.device("cpu")))
+"""
 
 
 def test_auto_is_float32_where_onednn_may_use_no_more_than_avx2():
