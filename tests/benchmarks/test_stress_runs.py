@@ -34,7 +34,7 @@ from dmanet.models.anchors import anchors_for
 from dmanet.training_settings import RUN_PRESETS
 from pipeline.cache import PillarCache
 
-SETTINGS = stress_settings(32, 4)
+SETTINGS = stress_settings(32, 8)
 ANCHORS = anchors_for(SETTINGS.grid_size, SETTINGS.anchors)
 
 
