@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from cli.main import main
 from dmanet.training import train
 from tests.dmanet.caches import make_cache, small_run
-from tests.dmanet.runs import CPU
+from tests.dmanet.training_runs import CPU
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from dmanet.evaluation import evaluate
 from dmanet.streaming import StreamSettings
 from pipeline.cache import PillarCache
 from tests.dmanet.caches import make_cache, small_run
-from tests.dmanet.runs import losses
+from tests.dmanet.training_runs import losses
 
 NETWORK = [
     part

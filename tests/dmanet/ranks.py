@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from dmanet.distributed import joined_ranks
-from tests.dmanet.runs import CPU
+from tests.dmanet.training_runs import CPU
 
 
 def on_ranks(function: Callable[..., Any], *arguments: Any, ranks: int = 2) -> list[Any]:

@@ -9,7 +9,7 @@ from dmanet.distributed import ALONE, RankError, Ranks, joined_ranks
 from pipeline.errors import DataError, UsageError
 from pipeline.parallel import Stopped
 from tests.dmanet.ranks import on_ranks
-from tests.dmanet.runs import CPU
+from tests.dmanet.training_runs import CPU
 
 
 def exchange(ranks):

@@ -29,7 +29,7 @@ from dmanet.streaming import StreamSettings
 from dmanet.training import train
 from pipeline.errors import CheckpointError, DataError, SettingsError, UsageError
 from tests.dmanet.caches import small_run
-from tests.dmanet.runs import CPU, lines
+from tests.dmanet.training_runs import CPU, lines
 
 STREAM = StreamSettings(CPU, "fp32")
 

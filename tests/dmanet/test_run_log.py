@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dmanet.guards import BadStep
 from dmanet.run_log import EpochReport, RunLog, StepReport
-from tests.dmanet.runs import lines
+from tests.dmanet.training_runs import lines
 
 STEP = StepReport(
     step=0,

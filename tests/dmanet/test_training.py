@@ -19,7 +19,7 @@ from dmanet.training_settings import resolve_settings
 from pipeline.errors import CacheError, CheckpointError, DataError, SettingsError, UsageError
 from pipeline.parallel import Stopped
 from tests.dmanet.caches import small_run
-from tests.dmanet.runs import (
+from tests.dmanet.training_runs import (
     CPU,
     TRAIN_A,
     TRAIN_B,

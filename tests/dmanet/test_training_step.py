@@ -16,7 +16,7 @@ from dmanet.models.non_local import NonLocalAggregation
 from dmanet.samplers import make_sampler
 from dmanet.training_step import Trainer, compile_parts
 from tests.dmanet.caches import CLASSES, LONG, SMALL, small_run
-from tests.dmanet.runs import CPU
+from tests.dmanet.training_runs import CPU
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -22,7 +22,7 @@ from pipeline.parallel import ATTEMPTS, Done, Stopped
 from pipeline.release import shard_path
 from pipeline.verify import verify_cache
 from tests.pipeline.releases import damage_member, write_recording
-from tests.pipeline.tasks import Recorder, Task, do
+from tests.pipeline.task_functions import Recorder, Task, do
 from tests.pipeline.voxelized import run as voxelizing
 
 REPOSITORY = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline import parallel
 from pipeline.parallel import ATTEMPTS, Done, Failed, Stopped, run_here
-from tests.pipeline.tasks import Recorder, Task, do
+from tests.pipeline.task_functions import Recorder, Task, do
 
 
 @pytest.fixture(autouse=True)
