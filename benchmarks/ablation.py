@@ -27,10 +27,10 @@ from dmanet.run_folder import LAST_NAME, SETTINGS_NAME
 from dmanet.streaming import StreamSettings
 from dmanet.training import train
 from dmanet.training_settings import RunSettings, resolve_settings
-from pipeline.atomic import written_whole
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
 from pipeline.errors import UsageError
+from pipeline.files import written_whole
 from pipeline.release import walk_release
 from pipeline.simulation import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize

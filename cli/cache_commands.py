@@ -115,9 +115,9 @@ def info(source: str, manifest: Path | None, as_json: bool) -> None:
 def show(cache: str, recording: str, window: int, output: Path, width: int) -> None:
     """Draw one window of CACHE, its pillars by polarity and its labels, as a PNG file."""
     from dmanet.window_picture import draw_cached_window
-    from pipeline.atomic import written_whole
     from pipeline.cache import PillarCache
     from pipeline.errors import UsageError
+    from pipeline.files import written_whole
 
     if not 64 <= width <= 8192:
         raise UsageError(f"--width {width}: give 64 to 8192 pixels.")

@@ -230,7 +230,7 @@ def subset(
     """
     from pipeline import subset as choosing
     from pipeline.assemble import assemble_tree
-    from pipeline.atomic import written_whole
+    from pipeline.files import written_whole
     from pipeline.info import format_bytes
     from pipeline.manifest import read_manifest, write_manifest
 

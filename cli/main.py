@@ -219,8 +219,8 @@ def evaluate(
     from dmanet.device import own_device
     from dmanet.distributed import joined_ranks
     from dmanet.evaluation import evaluate, own_recordings
-    from pipeline.atomic import written_whole
     from pipeline.cache import PillarCache
+    from pipeline.files import written_whole
 
     chosen = own_device(device)
     with joined_ranks(chosen) as ranks:

@@ -22,8 +22,8 @@ from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.pickled_names import foreign_names
 from dmanet.training_settings import RunSettings
 from dmanet.weights import to_released
-from pipeline.atomic import written_whole
 from pipeline.errors import CheckpointError, SettingsError, UsageError
+from pipeline.files import written_whole
 
 CHECKPOINT_FORMAT = "dmanet-checkpoint"
 WEIGHTS_FORMAT = "dmanet-weights"

@@ -12,8 +12,8 @@ from dmanet.prophesee import box_records, write_boxes
 from dmanet.samplers import WindowRange
 from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.visualization import WindowCells, draw_window
-from pipeline.atomic import folder_written_whole
 from pipeline.cache import PillarCache
+from pipeline.files import folder_written_whole
 from pipeline.labels import CLASS_NAMES
 
 

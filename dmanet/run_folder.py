@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dmanet.checkpoint import Checkpoint, first_difference, load_checkpoint, save_checkpoint
 from dmanet.training_settings import RunSettings, to_yaml
-from pipeline.atomic import written_whole
 from pipeline.errors import CheckpointError, PipelineError, UsageError
+from pipeline.files import written_whole
 
 LAST_NAME = "last.pt"
 PREVIOUS_NAME = "previous.pt"

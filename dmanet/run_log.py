@@ -15,7 +15,7 @@ from typing import Any, Self
 from torch.utils.tensorboard import SummaryWriter
 
 from dmanet.guards import BadStep, Outcome
-from pipeline.atomic import written_whole
+from pipeline.files import written_whole
 
 METRICS_NAME = "metrics.jsonl"
 EPOCHS_NAME = "epochs.jsonl"

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from pipeline.number_format import short
 from pipeline.release import SPLITS
 from pipeline.statistics_schema import Histogram, Quantiles, RecordingStatistics
+from pipeline.text import short
 
 _INK, _MUTED, _RULE = "#010101", "#020202", "#030303"
 _FIRST, _SECOND, _THIRD = "#040404", "#050505", "#060606"

@@ -19,9 +19,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from pipeline.atomic import written_whole
 from pipeline.defects import Defect
 from pipeline.errors import ManifestError
+from pipeline.files import written_whole
 from pipeline.labels import CLASS_NAMES
 from pipeline.release import SPLITS, RecordingFiles, ShardFiles, shard_path
 

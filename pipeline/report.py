@@ -8,8 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from pipeline.atomic import written_whole
-from pipeline.number_format import counted, duration, grouped, listed, share, short, size
+from pipeline.files import written_whole
 from pipeline.release import SPLITS
 from pipeline.report_events import events_section, pillars_section, sequences_section
 from pipeline.report_findings import findings
@@ -22,6 +21,7 @@ from pipeline.report_source import (
     storage_section,
 )
 from pipeline.statistics_schema import Statistics
+from pipeline.text import counted, duration, grouped, listed, share, short, size
 
 _KINDS = {"cache": "Pillar cache", "manifest": "Manifest of the release"}
 

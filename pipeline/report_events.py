@@ -1,9 +1,9 @@
 """Sections of the report on events, pillars and sequences."""
 
 from pipeline import charts
-from pipeline.number_format import counted, duration, grouped, share, short
 from pipeline.report_layout import Figure, Section, Table, main_sensor, used_splits
 from pipeline.statistics_schema import CLIP_WINDOWS, Statistics
+from pipeline.text import counted, duration, grouped, share, short
 
 
 def events_section(statistics: Statistics) -> Section | None:

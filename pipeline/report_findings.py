@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 
 from pipeline.defects import FATAL
 from pipeline.labels import CLASS_NAMES
-from pipeline.number_format import counted, grouped, listed, share
 from pipeline.release import SPLITS
 from pipeline.statistics_schema import CLIP_WINDOWS, Statistics
+from pipeline.text import counted, grouped, listed, share
 
 _PURPOSE = {
     "train": "nothing to learn from",

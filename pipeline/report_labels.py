@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from pipeline import charts
 from pipeline.labels import CLASS_NAMES
-from pipeline.number_format import duration, grouped, share, short, size
 from pipeline.release import SPLITS
 from pipeline.report_layout import (
     WINDOW_SECONDS,
@@ -17,6 +16,7 @@ from pipeline.report_layout import (
     used_splits,
 )
 from pipeline.statistics_schema import Quantiles, Statistics
+from pipeline.text import duration, grouped, share, short, size
 
 
 def splits_section(statistics: Statistics) -> Section:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.number_format import short
 from pipeline.release import SPLITS, WINDOW_US
 from pipeline.statistics_schema import Quantiles, Statistics
+from pipeline.text import short
 
 WINDOW_SECONDS = WINDOW_US / 1e6
 

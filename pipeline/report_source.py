@@ -1,9 +1,9 @@
 """Sections of the report on defects, bytes, recordings, and what the numbers describe."""
 
 from pipeline.defects import FATAL, Defect
-from pipeline.number_format import counted, grouped, share, short, size
 from pipeline.report_layout import Section, Table, median
 from pipeline.statistics_schema import Statistics
+from pipeline.text import counted, grouped, share, short, size
 
 DEFECT_MEANING = {
     Defect.BAD_CRC: "bytes do not match their CRC-32",

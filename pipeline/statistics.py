@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import written_whole
 from pipeline.cache import PillarCache
 from pipeline.cache_statistics import collect_from_cache
+from pipeline.files import written_whole
 from pipeline.manifest import Manifest
 from pipeline.manifest_statistics import collect_from_manifest
 from pipeline.statistics_schema import Statistics

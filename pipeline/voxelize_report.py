@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import written_whole
 from pipeline.cache_writer import root_attributes
 from pipeline.defects import Defect
+from pipeline.files import written_whole
 from pipeline.parallel import Failed
 from pipeline.release import release_order
 from pipeline.voxelize_recording import LeftOut, RecordingReport

@@ -20,7 +20,16 @@ from pipeline.errors import CheckpointError, DataError
 from pipeline.parallel import Stopped
 from tests.dmanet.caches import CLASSES, LONG, SMALL, TEST_A, make_cache, small_run
 from tests.dmanet.ranks import on_ranks
-from tests.dmanet.training_runs import CPU, TRAIN_A, TRAIN_B, VAL_A, StopAt, lines, losses, make_cache_of
+from tests.dmanet.training_runs import (
+    CPU,
+    TRAIN_A,
+    TRAIN_B,
+    VAL_A,
+    StopAt,
+    lines,
+    losses,
+    make_cache_of,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.number_format import counted, duration, grouped, listed, share, short, size
+from pipeline.text import counted, duration, grouped, listed, share, short, size
 
 
 def plain(text: str) -> str:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.atomic import folder_written_whole, written_whole
 from pipeline.errors import UsageError
+from pipeline.files import folder_written_whole, written_whole
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path):
