@@ -31,7 +31,7 @@ from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
 from pipeline.errors import UsageError
 from pipeline.files import written_whole
-from pipeline.release import walk_release
+from pipeline.release.shards import walk_release
 from pipeline.simulation import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize
 

@@ -21,7 +21,7 @@ from dmanet.data import PackedBatch, collate
 from dmanet.decoding import decode_batch
 from pipeline.cache import PackedWindows
 from pipeline.pillars import PillarSettings, Workspace, pack_window
-from pipeline.release import EVENT_DTYPE, WINDOW_US
+from pipeline.release.shards import EVENT_DTYPE, WINDOW_US
 
 EVENTS = 90_000
 LIT_ROWS = (200, 480)  # events crowd on a part of the sensor, as they do on edges

@@ -27,11 +27,11 @@ from benchmarks import layout_kernels as kernels
 from benchmarks.layout_candidates import Arrays, Layout, Pillars, Rows, candidates, pillars_of
 from benchmarks.shards import RATES, simulated_release
 from benchmarks.timing import median
-from pipeline.npz import NpzFile
 from pipeline.pillars import PillarSettings, Workspace, pack_window
 from pipeline.recordings import ingest_recording
-from pipeline.release import SENSOR_SIZE, ShardFiles, read_events, walk_release
-from pipeline.sensor import read_sensors
+from pipeline.release.npz import NpzFile
+from pipeline.release.sensors import read_sensors
+from pipeline.release.shards import SENSOR_SIZE, ShardFiles, read_events, walk_release
 
 SAMPLE = 10  # windows
 REPETITIONS = 12

@@ -21,7 +21,7 @@ from benchmarks.timing import in_turn, median
 from benchmarks.voxelize import MAIN, PRESETS, baseline_windows_of, build, table
 from dmanet.data import collate
 from pipeline.cache import CachedRecording, PillarCache
-from pipeline.release import walk_release
+from pipeline.release.shards import walk_release
 
 WINDOWS = 10
 ARRAYS = ("pillars", "points")  # what a sample reads; batch_id is for people

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from pipeline.release import RecordingFiles, walk_release
+from pipeline.release.shards import RecordingFiles, walk_release
 from pipeline.simulation import SimulationSettings, simulate_release
 
 RATES = {"20k": 20_000, "200k": 200_000, "1M": 1_000_000}

@@ -16,7 +16,7 @@ from dmanet.losses import LossSettings, Targets
 from dmanet.models.pillar_net import Pillars
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.release import walk_release
+from pipeline.release.shards import walk_release
 from pipeline.simulation import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize
 

@@ -28,7 +28,7 @@ from dmanet.training_settings import RunSettings, resolve_settings
 from dmanet.training_step import Trainer
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.release import SENSOR_SIZE, walk_release
+from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.voxelize import voxelize
 
 EVENTS_PER_WINDOW = 200_000

@@ -24,8 +24,8 @@ from benchmarks.release_loader import load_window
 from benchmarks.shards import RATES, event_files, simulated_release, source_bytes
 from benchmarks.timing import in_turn, median
 from pipeline.cache_layout import CacheSettings
-from pipeline.npz import NpzFile
-from pipeline.release import SENSOR_SIZE, RecordingFiles, read_events, walk_release
+from pipeline.release.npz import NpzFile
+from pipeline.release.shards import SENSOR_SIZE, RecordingFiles, read_events, walk_release
 from pipeline.voxelize import voxelize
 
 Clusters = dict[int, str]  # scheduler addresses by number of workers

@@ -15,7 +15,7 @@ import click
 
 from benchmarks.shards import RATES, simulated_release
 from benchmarks.voxelize import PRESETS, build
-from pipeline.release import walk_release
+from pipeline.release.shards import walk_release
 
 #: Parts by what a function's file and name contain; the first that fits counts.
 PARTS = {

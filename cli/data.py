@@ -167,8 +167,8 @@ def scan(
 ) -> None:
     """Walk the release at ROOT and write down what every recording holds."""
     from pipeline.info import manifest_info
-    from pipeline.labels import LabelRules
     from pipeline.manifest import write_manifest
+    from pipeline.release.labels import LabelRules
     from pipeline.scan import scan_release
 
     with progress_bar(None, "shard", quiet) as bar:
@@ -375,7 +375,7 @@ def voxelize(
         from pipeline.cache_layout import CacheSettings
         from pipeline.info import cache_info
         from pipeline.parallel import Stopped
-        from pipeline.release import SENSOR_SIZE
+        from pipeline.release.shards import SENSOR_SIZE
         from pipeline.voxelize import voxelize as make_cache
         from pipeline.voxelize_report import write_report
         from pipeline.voxelize_source import open_source

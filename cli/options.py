@@ -53,7 +53,7 @@ class ClassNames(click.ParamType):
     ) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
-        from pipeline.labels import CLASS_NAMES
+        from pipeline.release.labels import CLASS_NAMES
 
         names = tuple(name.strip() for name in str(value).split(","))
         for name in names:
@@ -83,7 +83,7 @@ class PartNumber(click.ParamType):
 
 def class_numbers(names: tuple[str, ...] | None) -> tuple[int, ...]:
     """Class numbers of the release for names, all of them for ``None``."""
-    from pipeline.labels import CLASS_NAMES
+    from pipeline.release.labels import CLASS_NAMES
 
     return tuple(CLASS_NAMES.index(name) for name in names or CLASS_NAMES)
 

@@ -16,8 +16,8 @@ from dmanet.streaming import STATE_POLICY, StreamSettings, stream_detections
 from pipeline.cache import CachedRecording, PillarCache
 from pipeline.cache_layout import RAW_LABEL_COLUMNS
 from pipeline.errors import UsageError
-from pipeline.labels import CLASS_NAMES, LabelRules, apply_label_rules
-from pipeline.release import LABEL_DTYPE
+from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
+from pipeline.release.shards import LABEL_DTYPE
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.visualization import WindowCells, draw_window
 from pipeline.cache import PillarCache
 from pipeline.files import folder_written_whole
-from pipeline.labels import CLASS_NAMES
+from pipeline.release.labels import CLASS_NAMES
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dmanet.detections import Detections
 from pipeline.errors import RecordingError
-from pipeline.release import as_labels
+from pipeline.release.shards import as_labels
 
 #: One box: time in µs, top-left corner and size in sensor pixels, class, track, score.
 BOX_DTYPE = np.dtype(

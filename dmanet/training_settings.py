@@ -16,7 +16,7 @@ from dmanet.config import MODEL_PRESETS, ModelSettings, S, Settings, load_settin
 from dmanet.losses import LossSettings
 from dmanet.samplers import SamplingMode
 from pipeline.errors import SettingsError
-from pipeline.labels import CLASS_NAMES
+from pipeline.release.labels import CLASS_NAMES
 
 
 class TrainingSettings(Settings):

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.errors import UsageError
-from pipeline.labels import CLASS_NAMES
+from pipeline.release.labels import CLASS_NAMES
 
 if TYPE_CHECKING:  # pictures of a cache's windows need no network, so this must not import torch
     from dmanet.detections import Detections

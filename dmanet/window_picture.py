@@ -4,7 +4,7 @@ from PIL import Image
 
 from dmanet.visualization import WindowCells, draw_window
 from pipeline.cache import PillarCache
-from pipeline.labels import CLASS_NAMES
+from pipeline.release.labels import CLASS_NAMES
 
 
 def draw_cached_window(

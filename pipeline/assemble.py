@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import DataError, UsageError
 from pipeline.manifest import Manifest
-from pipeline.sensor import write_sensors
+from pipeline.release.sensors import write_sensors
 
 
 def assemble_tree(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.cache import CachedRecording
-from pipeline.release import SPLITS
+from pipeline.release.shards import SPLITS
 from pipeline.statistics_schema import BoxStatistics
 from pipeline.summaries import joined, quantiles_by, tidy
 

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pipeline.errors import CacheError, SettingsError
-from pipeline.labels import CLASS_NAMES, LabelRules
 from pipeline.pillars import KERNEL_VERSION, PillarSettings
-from pipeline.release import SENSOR_SIZE
+from pipeline.release.labels import CLASS_NAMES, LabelRules
+from pipeline.release.shards import SENSOR_SIZE
 
 FORMAT = "dmanet-pillar-cache"
 FORMAT_VERSION = 2

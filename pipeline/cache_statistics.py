@@ -15,9 +15,9 @@ import zarr
 from pipeline.box_statistics import BoxCollector
 from pipeline.cache import CachedRecording, PillarCache
 from pipeline.cache_layout import RAW_LABEL_COLUMNS
-from pipeline.labels import CLASS_NAMES
 from pipeline.pillar_statistics import PillarCollector, sample_windows
-from pipeline.release import SPLITS
+from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.shards import SPLITS
 from pipeline.statistics_schema import (
     DefectStatistics,
     RecordingStatistics,

@@ -21,8 +21,8 @@ from pipeline.build_folder import BuildFolder
 from pipeline.cache_layout import CacheSettings
 from pipeline.chunks import codecs_of, encode_chunk
 from pipeline.errors import CacheError
-from pipeline.labels import apply_label_rules
 from pipeline.pillars import PackedWindow
+from pipeline.release.labels import apply_label_rules
 
 LABEL_WINDOWS = 256  # windows whose labels are collected before they are written
 

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from pipeline.release import SPLITS
+from pipeline.release.shards import SPLITS
 from pipeline.statistics_schema import Histogram, Quantiles, RecordingStatistics
 from pipeline.text import short
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from pipeline.release import EVENT_DTYPE
+from pipeline.release.shards import EVENT_DTYPE
 
 _LONG_AGO = -(1 << 40)  # µs: no refractory time reaches back this far
 

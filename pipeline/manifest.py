@@ -22,8 +22,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pipeline.defects import Defect
 from pipeline.errors import ManifestError
 from pipeline.files import written_whole
-from pipeline.labels import CLASS_NAMES
-from pipeline.release import SPLITS, RecordingFiles, ShardFiles, shard_path
+from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.shards import SPLITS, RecordingFiles, ShardFiles, shard_path
 
 MANIFEST_VERSION = 1
 _FORMAT = "dmanet-manifest"

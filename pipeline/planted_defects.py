@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import UsageError
-from pipeline.release import LABEL_DTYPE, WINDOW_US, WINDOWS_PER_SHARD, shard_path
+from pipeline.release.shards import LABEL_DTYPE, WINDOW_US, WINDOWS_PER_SHARD, shard_path
 
 Shard = tuple[str, int]  # recording id, shard number
 _LAST = WINDOWS_PER_SHARD - 1

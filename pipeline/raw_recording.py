@@ -18,7 +18,7 @@ import hdf5plugin  # noqa: F401  registers the Blosc and zstd filters the HDF5 h
 import numpy as np
 
 from pipeline.errors import RecordingError, UsageError
-from pipeline.release import EVENT_DTYPE
+from pipeline.release.shards import EVENT_DTYPE
 
 BLOCK_EVENTS = 1 << 20  # 9 MB of records; at most a few such arrays are held at a time
 

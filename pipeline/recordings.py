@@ -20,7 +20,8 @@ import numpy as np
 
 from pipeline.errors import RecordingError, ShardError, UsageError
 from pipeline.raw_recording import RawRecording, open_raw
-from pipeline.release import (
+from pipeline.release.sensors import write_sensor
+from pipeline.release.shards import (
     LABEL_DTYPE,
     SKIP_US,
     SPLITS,
@@ -29,7 +30,6 @@ from pipeline.release import (
     as_labels,
     write_shard,
 )
-from pipeline.sensor import write_sensor
 
 
 @dataclass(frozen=True)

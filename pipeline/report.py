@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline.files import written_whole
-from pipeline.release import SPLITS
+from pipeline.release.shards import SPLITS
 from pipeline.report_events import events_section, pillars_section, sequences_section
 from pipeline.report_findings import findings
 from pipeline.report_labels import boxes_section, labels_section, splits_section

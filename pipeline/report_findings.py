@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 
 from pipeline.defects import FATAL
-from pipeline.labels import CLASS_NAMES
-from pipeline.release import SPLITS
+from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.shards import SPLITS
 from pipeline.statistics_schema import CLIP_WINDOWS, Statistics
 from pipeline.text import counted, grouped, listed, share
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from pipeline import charts
-from pipeline.labels import CLASS_NAMES
-from pipeline.release import SPLITS
+from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.shards import SPLITS
 from pipeline.report_layout import (
     WINDOW_SECONDS,
     Figure,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.release import SPLITS, WINDOW_US
+from pipeline.release.shards import SPLITS, WINDOW_US
 from pipeline.statistics_schema import Quantiles, Statistics
 from pipeline.text import short
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError
-from pipeline.labels import CLASS_NAMES, LabelRules, apply_label_rules, label_defects
 from pipeline.manifest import (
     DefectPlace,
     Manifest,
@@ -24,9 +23,11 @@ from pipeline.manifest import (
     ShardEntry,
     recording_digest,
 )
-from pipeline.npz import NpzFile
 from pipeline.pillar_kernels import window_facts
-from pipeline.release import (
+from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules, label_defects
+from pipeline.release.npz import NpzFile
+from pipeline.release.sensors import read_sensors
+from pipeline.release.shards import (
     SENSOR_SIZE,
     WINDOW_US,
     WINDOWS_PER_SHARD,
@@ -36,7 +37,6 @@ from pipeline.release import (
     read_labels,
     walk_release,
 )
-from pipeline.sensor import read_sensors
 
 MAX_PLACES = 10  # places listed for each defect of a recording; all are counted
 

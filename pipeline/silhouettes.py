@@ -258,7 +258,7 @@ def _traffic_light(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-#: By class number, in the order of :data:`pipeline.labels.CLASS_NAMES`.
+#: By class number, in the order of :data:`pipeline.release.labels.CLASS_NAMES`.
 CLASS_LOOKS = (
     ClassLook(_pedestrian, 1.7, (100, 240), (40, 130), strides=0.8),
     ClassLook(_two_wheeler, 1.7, (100, 230), (120, 320), strides=1.25),

@@ -20,7 +20,8 @@ import numpy as np
 from pipeline.errors import DataError, UsageError
 from pipeline.event_camera import CameraSettings, EventCamera, threshold_for_rate
 from pipeline.planted_defects import DefectPlan, PlantedDefect, plan_defects, plant_defects
-from pipeline.release import (
+from pipeline.release.sensors import write_sensors
+from pipeline.release.shards import (
     EVENT_DTYPE,
     LABEL_DTYPE,
     SKIP_US,
@@ -30,7 +31,6 @@ from pipeline.release import (
     write_shard,
 )
 from pipeline.scene import Scene
-from pipeline.sensor import write_sensors
 from pipeline.simulation_settings import SHARD_US, SimulationSettings
 from pipeline.traffic import random_scene
 

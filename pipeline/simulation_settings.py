@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pipeline.defects import Defect
 from pipeline.errors import SettingsError
-from pipeline.labels import CLASS_NAMES
-from pipeline.release import SENSOR_SIZE, SPLITS, WINDOW_US, WINDOWS_PER_SHARD
+from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.shards import SENSOR_SIZE, SPLITS, WINDOW_US, WINDOWS_PER_SHARD
 
 SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
 

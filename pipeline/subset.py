@@ -13,10 +13,10 @@ import numpy as np
 
 from pipeline.drift import Drift, class_drift, class_shares, total_variation
 from pipeline.errors import UsageError
-from pipeline.labels import CLASS_NAMES
 from pipeline.manifest import Manifest, RecordingEntry, SubsetProvenance
-from pipeline.release import SENSOR_SIZE, SPLITS, shard_path
-from pipeline.sensor import SENSOR_FILE
+from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.sensors import SENSOR_FILE
+from pipeline.release.shards import SENSOR_SIZE, SPLITS, shard_path
 
 STRATEGIES = ("stratified", "balanced", "uniform", "first")
 

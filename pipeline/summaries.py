@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.release import WINDOW_US
+from pipeline.release.shards import WINDOW_US
 from pipeline.statistics_schema import Histogram, Quantiles
 
 #: Edges for counts: nothing, then twenty bins a decade.

@@ -20,7 +20,7 @@ from pipeline.cache_lock import Part, open_for_writing
 from pipeline.cache_writer import root_attributes
 from pipeline.errors import CacheError, ShardError, UsageError
 from pipeline.parallel import Done, Failed, Stopped, Watcher, run_here
-from pipeline.release import RecordingFiles, ShardFiles
+from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.voxelize_recording import (
     POLICIES,
     RecordingReport,

@@ -21,10 +21,10 @@ from pipeline.cache_layout import CacheSettings
 from pipeline.cache_writer import RecordingWriter
 from pipeline.defects import Defect
 from pipeline.errors import DataError, ShardError
-from pipeline.labels import label_defects
-from pipeline.npz import NpzFile
 from pipeline.pillars import PackedWindow, Workspace, pack_window
-from pipeline.release import (
+from pipeline.release.labels import label_defects
+from pipeline.release.npz import NpzFile
+from pipeline.release.shards import (
     WINDOW_US,
     WINDOWS_PER_SHARD,
     RecordingFiles,

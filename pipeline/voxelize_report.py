@@ -10,7 +10,7 @@ from pipeline.cache_writer import root_attributes
 from pipeline.defects import Defect
 from pipeline.files import written_whole
 from pipeline.parallel import Failed
-from pipeline.release import release_order
+from pipeline.release.shards import release_order
 from pipeline.voxelize_recording import LeftOut, RecordingReport
 
 _FORMAT = "dmanet-voxelize-report"

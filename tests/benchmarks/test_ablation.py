@@ -18,7 +18,7 @@ from dmanet.config import MODEL_PRESETS
 from dmanet.results import differing_settings, read_runs
 from pipeline.cache import PillarCache
 from pipeline.errors import UsageError
-from pipeline.labels import CLASS_NAMES
+from pipeline.release.labels import CLASS_NAMES
 from pipeline.simulation import SimulationSettings
 
 SCALE = Scale(

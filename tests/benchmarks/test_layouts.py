@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from benchmarks.layout_candidates import CELLS, Arrays, Pillars, Rows, candidates, pillars_of
 from benchmarks.layouts import CODECS, MAIN_CHUNK, SAMPLE, Figures, Stored, Variant, check, table
 from pipeline.pillars import PillarSettings, Workspace, pack_window
-from pipeline.release import EVENT_DTYPE
+from pipeline.release.shards import EVENT_DTYPE
 
 PRESETS = ("release", "paper")
 SENSORS = ((1280, 720), (640, 480))

@@ -16,8 +16,8 @@ from dmanet.decoding import decode_batch
 from dmanet.frame_transforms import ONE, FrameTransforms
 from dmanet.losses import Targets
 from pipeline.errors import SettingsError
-from pipeline.labels import LabelRules, apply_label_rules
-from pipeline.release import LABEL_DTYPE
+from pipeline.release.labels import LabelRules, apply_label_rules
+from pipeline.release.shards import LABEL_DTYPE
 from tests.dmanet.caches import GRID, LONG, SMALL, TEST_A
 
 EVERYTHING = AugmentationSettings(flip=0.5, swap_polarity=0.5, zoom=(0.5, 1.6), shift=0.2)

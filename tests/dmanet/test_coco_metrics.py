@@ -11,7 +11,7 @@ from dmanet.coco_metrics import coco_average_precision, coco_result, pair_by_tim
 from dmanet.metrics import PROTOCOLS
 from dmanet.prophesee import BOX_DTYPE
 from pipeline.errors import DataError, UsageError
-from pipeline.labels import CLASS_NAMES
+from pipeline.release.labels import CLASS_NAMES
 
 NONE = np.empty(0, BOX_DTYPE)
 

@@ -18,7 +18,7 @@ from dmanet.metrics import (
     release_result,
 )
 from pipeline.errors import DataError
-from pipeline.labels import CLASS_NAMES
+from pipeline.release.labels import CLASS_NAMES
 
 EMPTY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 NOTHING = Labels(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))

@@ -15,8 +15,8 @@ from dmanet.samplers import WindowRange
 from dmanet.streaming import StreamSettings, stream_detections
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.npz import NpzFile
-from pipeline.release import SENSOR_SIZE, read_events, shard_path, walk_release
+from pipeline.release.npz import NpzFile
+from pipeline.release.shards import SENSOR_SIZE, read_events, shard_path, walk_release
 from pipeline.voxelize import voxelize
 from tests.pipeline.releases import write_recording
 

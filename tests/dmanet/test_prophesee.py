@@ -6,7 +6,7 @@ import pytest
 from dmanet.detections import Detections
 from dmanet.prophesee import BOX_DTYPE, as_box_records, box_records, read_boxes, write_boxes
 from pipeline.errors import DataError, PipelineError
-from pipeline.release import LABEL_DTYPE
+from pipeline.release.shards import LABEL_DTYPE
 
 SENSOR = (1280, 720)  # width, height
 FOUND = Detections(

@@ -18,7 +18,7 @@ from dmanet.decoding import decode_batch
 from dmanet.frame_transforms import ONE, draw_transforms
 from pipeline.cache import PackedWindows
 from pipeline.pillars import PillarSettings, Workspace, pack_window
-from pipeline.release import EVENT_DTYPE
+from pipeline.release.shards import EVENT_DTYPE
 from tests.dmanet.caches import LONG, SMALL
 from tests.pipeline.windows import events, random_windows
 

@@ -16,7 +16,7 @@ from dmanet.visualization import (
     draw_window,
 )
 from pipeline.errors import UsageError
-from pipeline.labels import CLASS_NAMES
+from pipeline.release.labels import CLASS_NAMES
 
 NO_CELLS = np.zeros((0, 2), np.int64)
 

@@ -13,7 +13,7 @@ from dmanet.run_log import StepReport
 from dmanet.training import TrainingWatcher
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.release import WINDOW_US, walk_release, write_shard
+from pipeline.release.shards import WINDOW_US, walk_release, write_shard
 from pipeline.voxelize import voxelize
 from tests.dmanet.caches import CLASSES, GRID
 from tests.pipeline.releases import random_events, random_labels

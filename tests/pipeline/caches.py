@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
-from pipeline.release import SENSOR_SIZE, walk_release
-from pipeline.sensor import read_sensors
+from pipeline.release.sensors import read_sensors
+from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.voxelize import voxelize
 
 

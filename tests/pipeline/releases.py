@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.release import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, write_shard
+from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, write_shard
 
 
 def random_events(rng: np.random.Generator, start: int, count: int) -> np.ndarray:

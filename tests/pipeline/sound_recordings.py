@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.release import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, write_shard
+from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, write_shard
 
 
 def window_events(index: int, count: int = 40, seed: int = 0, sensor=(1280, 720)) -> np.ndarray:

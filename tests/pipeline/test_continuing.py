@@ -9,7 +9,7 @@ from benchmarks.kill_writer import content
 from pipeline.cache import PillarCache
 from pipeline.defects import Defect
 from pipeline.errors import CacheError
-from pipeline.release import shard_path
+from pipeline.release.shards import shard_path
 from tests.pipeline.releases import write_recording
 from tests.pipeline.voxelized import FATAL_AND_WINDOWS_LOST, RECORDING, damage, run
 

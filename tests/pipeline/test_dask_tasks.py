@@ -19,7 +19,7 @@ from pipeline.build_folder import discard
 from pipeline.dask_tasks import run_on_workers
 from pipeline.errors import DataError, ShardError, UsageError
 from pipeline.parallel import ATTEMPTS, Done, Stopped
-from pipeline.release import shard_path
+from pipeline.release.shards import shard_path
 from pipeline.verify import verify_cache
 from tests.pipeline.releases import damage_member, write_recording
 from tests.pipeline.task_functions import Recorder, Task, do

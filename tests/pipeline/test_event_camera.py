@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.event_camera import CameraSettings, EventCamera, count_events, threshold_for_rate
-from pipeline.release import EVENT_DTYPE
+from pipeline.release.shards import EVENT_DTYPE
 
 FRAME_US = 1000
 levels = st.integers(-64, 64).map(lambda n: n / 32)

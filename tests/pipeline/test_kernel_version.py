@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pipeline.cache_layout import CacheSettings
-from pipeline.labels import apply_label_rules
-from pipeline.npz import NpzFile
 from pipeline.pillars import KERNEL_VERSION, Workspace, pack_window
-from pipeline.release import SENSOR_SIZE, read_events, read_labels, walk_release
+from pipeline.release.labels import apply_label_rules
+from pipeline.release.npz import NpzFile
+from pipeline.release.shards import SENSOR_SIZE, read_events, read_labels, walk_release
 
 # This repository's own windows, not those that DMANET_GOLDEN may name.
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"

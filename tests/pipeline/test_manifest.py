@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ManifestError
 from pipeline.manifest import Manifest, read_manifest, write_manifest
-from pipeline.release import walk_release
+from pipeline.release.shards import walk_release
 from pipeline.scan import scan_release
 from tests.pipeline.sound_recordings import write_recording
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from pipeline import raw_recording
 from pipeline.errors import DataError, RecordingError, UsageError
-from pipeline.npz import NpzFile
 from pipeline.raw_recording import open_raw
 from pipeline.recordings import (
     box_path,
@@ -17,7 +16,9 @@ from pipeline.recordings import (
     recording_name,
     split_windows,
 )
-from pipeline.release import (
+from pipeline.release.npz import NpzFile
+from pipeline.release.sensors import read_sensors
+from pipeline.release.shards import (
     EVENT_DTYPE,
     LABEL_DTYPE,
     WINDOW_US,
@@ -27,7 +28,6 @@ from pipeline.release import (
     walk_release,
 )
 from pipeline.scan import scan_release
-from pipeline.sensor import read_sensors
 from tests.pipeline.raw_files import BOX_DTYPE, HEADER, write_dat, write_hdf5
 
 

@@ -10,11 +10,11 @@ from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
 from pipeline.cache_lock import open_for_writing
 from pipeline.defects import Defect
-from pipeline.release import shard_path, write_shard
+from pipeline.release.sensors import write_sensor
+from pipeline.release.shards import shard_path, write_shard
 from pipeline.report import key_figures, render_report, write_report
 from pipeline.report_source import DEFECT_MEANING
 from pipeline.scan import scan_release
-from pipeline.sensor import write_sensor
 from pipeline.statistics import collect_statistics
 from pipeline.statistics_schema import Statistics
 from tests.pipeline.caches import make_cache

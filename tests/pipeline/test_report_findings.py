@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.release import write_shard
+from pipeline.release.shards import write_shard
 from pipeline.report_findings import findings
 from pipeline.statistics import collect_statistics
 from pipeline.statistics_schema import DefectStatistics, Statistics

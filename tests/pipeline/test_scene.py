@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pipeline.labels import CLASS_NAMES, LabelRules, apply_label_rules
-from pipeline.release import LABEL_DTYPE
+from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
+from pipeline.release.shards import LABEL_DTYPE
 from pipeline.rendering import mark_parts
 from pipeline.scene import MIN_VISIBLE, CameraPath, Scene
 from pipeline.silhouettes import CLASS_LOOKS

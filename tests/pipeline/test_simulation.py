@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, SettingsError, UsageError
-from pipeline.npz import NpzFile
-from pipeline.release import (
+from pipeline.release.npz import NpzFile
+from pipeline.release.sensors import read_sensors
+from pipeline.release.shards import (
     EVENT_DTYPE,
     LABEL_DTYPE,
     WINDOW_US,
@@ -17,7 +18,6 @@ from pipeline.release import (
     walk_release,
 )
 from pipeline.scan import scan_release
-from pipeline.sensor import read_sensors
 from pipeline.simulation import SimulationSettings, simulate_release
 
 SENSOR = (160, 90)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pipeline.assemble import assemble_tree
 from pipeline.drift import class_shares, total_variation
 from pipeline.errors import DataError, ManifestError, UsageError
-from pipeline.labels import CLASS_NAMES
 from pipeline.manifest import Manifest, RecordingEntry, ShardEntry, read_manifest, write_manifest
-from pipeline.release import SPLITS, walk_release
+from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.sensors import read_sensors, write_sensor
+from pipeline.release.shards import SPLITS, walk_release
 from pipeline.scan import scan_release
-from pipeline.sensor import read_sensors, write_sensor
 from pipeline.subset import (
     ESTIMATED_EVENT_BYTES,
     STRATEGIES,

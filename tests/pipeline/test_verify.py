@@ -16,7 +16,7 @@ from pipeline.cache_layout import CacheSettings
 from pipeline.cache_writer import array_digest, attributes_digest
 from pipeline.deep_verify import verify_against_sources
 from pipeline.errors import UsageError
-from pipeline.release import LABEL_DTYPE, WINDOW_US, shard_path, write_shard
+from pipeline.release.shards import LABEL_DTYPE, WINDOW_US, shard_path, write_shard
 from pipeline.verify import Finding, verify_cache
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import (

@@ -13,7 +13,7 @@ from pipeline.cache_layout import CacheSettings
 from pipeline.defects import FATAL, Defect
 from pipeline.errors import ShardError, UsageError
 from pipeline.info import cache_info
-from pipeline.release import (
+from pipeline.release.shards import (
     EVENT_DTYPE,
     LABEL_DTYPE,
     WINDOW_US,

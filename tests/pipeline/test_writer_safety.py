@@ -14,7 +14,7 @@ from pipeline.cache import PillarCache
 from pipeline.cache_layout import BUILDING, CacheSettings
 from pipeline.cache_lock import BusyError, Part
 from pipeline.errors import CacheError
-from pipeline.release import shard_path, walk_release
+from pipeline.release.shards import shard_path, walk_release
 from pipeline.voxelize import voxelize
 from tests.pipeline.releases import write_recording
 from tests.pipeline.voxelized import RECORDING, SETTINGS, run

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.cache_layout import CacheSettings
 from pipeline.defects import Defect
-from pipeline.release import shard_path, walk_release
+from pipeline.release.shards import shard_path, walk_release
 from pipeline.voxelize import voxelize
 from pipeline.voxelize_report import VoxelizeReport
 from tests.pipeline.releases import damage_member

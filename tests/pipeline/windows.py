@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pipeline.pillars import PillarSettings
-from pipeline.release import EVENT_DTYPE
+from pipeline.release.shards import EVENT_DTYPE
 
 Points = list[tuple[float, float, float]]
 CellMap = dict[tuple[int, int, int], Points]

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError, UsageError
-from pipeline.npz import NpzFile
-from pipeline.release import (
+from pipeline.release.npz import NpzFile
+from pipeline.release.shards import (
     EVENT_DTYPE,
     LABEL_DTYPE,
     as_events,

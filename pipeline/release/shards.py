@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError, UsageError
-from pipeline.npz import NpzFile
+from pipeline.release.npz import NpzFile
 
 SENSOR_SIZE = (1280, 720)  # width, height in pixels
 WINDOW_US = 50_000

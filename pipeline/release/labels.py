@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.defects import Defect
-from pipeline.release import SENSOR_SIZE
+from pipeline.release.shards import SENSOR_SIZE
 
 CLASS_NAMES = (
     "pedestrian",

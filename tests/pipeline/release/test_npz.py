@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError
-from pipeline.npz import NpzFile
+from pipeline.release.npz import NpzFile
 from tests.pipeline.releases import damage_member
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.defects import Defect
-from pipeline.labels import LabelRules, apply_label_rules, label_defects
-from pipeline.release import LABEL_DTYPE
+from pipeline.release.labels import LabelRules, apply_label_rules, label_defects
+from pipeline.release.shards import LABEL_DTYPE
 
 
 def boxes(*rows: tuple[float, ...], class_id: int = 2) -> np.ndarray:

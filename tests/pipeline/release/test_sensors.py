@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.sensor import SENSOR_FILE, read_sensors, write_sensor, write_sensors
+from pipeline.release.sensors import SENSOR_FILE, read_sensors, write_sensor, write_sensors
 
 
 def test_a_release_without_the_file_states_no_size(tmp_path):
