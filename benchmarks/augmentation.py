@@ -20,7 +20,7 @@ from dmanet.augmentation import AugmentationSettings, augment
 from dmanet.data import PackedBatch, collate
 from dmanet.decoding import decode_batch
 from pipeline.cache import PackedWindows
-from pipeline.pillars import PillarSettings, Workspace, pack_window
+from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE, WINDOW_US
 
 EVENTS = 90_000

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import layout_kernels as kernels
-from pipeline.pillars import PackedWindow, PillarSettings, decode_points
+from pipeline.pillars.packing import PackedWindow, PillarSettings, decode_points
 
 COLUMNS = ROWS = 512
 CELLS = COLUMNS * ROWS
@@ -24,7 +24,7 @@ class Pillars:
     """Pillars of n windows, segment by segment and sorted by cell: what every candidate gives back.
 
     ``cells`` uint32 ``[P]``, ``counts`` uint8 ``[P]`` (points of a pillar), ``points`` ``[Q]`` as in
-    :mod:`pipeline.pillars`, ``offsets`` int64 ``[2n+1, 2]`` first pillar and point of each segment,
+    :mod:`pipeline.pillars.packing`, ``offsets`` int64 ``[2n+1, 2]`` first pillar and point of each segment,
     ``tensors`` float32 ``[P, 5, 3]`` and ``coords`` int64 ``[P, 3]`` the same as the network takes them.
     """
 

@@ -20,7 +20,7 @@ from dmanet.losses import Targets
 from dmanet.samplers import Sample, WindowRange
 from pipeline.cache import CachedRecording, PackedWindows, PillarCache
 from pipeline.errors import CacheError, PipelineError, UsageError
-from pipeline.pillars import PillarSettings
+from pipeline.pillars.packing import PillarSettings
 
 
 @dataclass(frozen=True)

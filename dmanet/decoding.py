@@ -1,6 +1,6 @@
 """Packed batches to pillars, on whatever device the batch is.
 
-The counterpart of :func:`pipeline.pillars.decode_points` for many windows at once: same numbers, to
+The counterpart of :func:`pipeline.pillars.packing.decode_points` for many windows at once: same numbers, to
 the bit.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dmanet.data import PackedBatch
 from dmanet.models.pillar_net import Pillars
-from pipeline.pillars import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
+from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
 
 _UINT16 = 0xFFFF
 _UINT32 = 0xFFFFFFFF

@@ -19,7 +19,7 @@ from pipeline.cache_store import CacheStore, MissingChunkError, first_line, out_
 from pipeline.cache_writer import attributes_digest
 from pipeline.chunks import has_plain_chunks, read_rows
 from pipeline.errors import CacheError, PipelineError, UsageError
-from pipeline.pillars import PillarSettings, PillarTensors, decode_points
+from pipeline.pillars.packing import PillarSettings, PillarTensors, decode_points
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pipeline.errors import CacheError, SettingsError
-from pipeline.pillars import KERNEL_VERSION, PillarSettings
+from pipeline.pillars.packing import KERNEL_VERSION, PillarSettings
 from pipeline.release.labels import CLASS_NAMES, LabelRules
 from pipeline.release.shards import SENSOR_SIZE
 

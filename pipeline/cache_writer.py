@@ -21,7 +21,7 @@ from pipeline.build_folder import BuildFolder
 from pipeline.cache_layout import CacheSettings
 from pipeline.chunks import codecs_of, encode_chunk
 from pipeline.errors import CacheError
-from pipeline.pillars import PackedWindow
+from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules
 
 LABEL_WINDOWS = 256  # windows whose labels are collected before they are written

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.box_statistics import MAP_COLUMNS, MAP_ROWS
 from pipeline.cache import CachedRecording
 from pipeline.cache_layout import CacheSettings
-from pipeline.pillars import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
+from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
 from pipeline.release.shards import SPLITS
 from pipeline.statistics_schema import PillarStatistics
 from pipeline.summaries import COUNT_EDGES, histogram, joined, quantiles_by, tidy

@@ -23,7 +23,7 @@ from pipeline.manifest import (
     ShardEntry,
     recording_digest,
 )
-from pipeline.pillar_kernels import window_facts
+from pipeline.pillars.kernels import window_facts
 from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules, label_defects
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors

@@ -21,7 +21,7 @@ from pipeline.cache_layout import CacheSettings
 from pipeline.cache_writer import RecordingWriter
 from pipeline.defects import Defect
 from pipeline.errors import DataError, ShardError
-from pipeline.pillars import PackedWindow, Workspace, pack_window
+from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
 from pipeline.release.labels import label_defects
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import (

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from benchmarks.layout_candidates import CELLS, Arrays, Pillars, Rows, candidates, pillars_of
 from benchmarks.layouts import CODECS, MAIN_CHUNK, SAMPLE, Figures, Stored, Variant, check, table
-from pipeline.pillars import PillarSettings, Workspace, pack_window
+from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE
 
 PRESETS = ("release", "paper")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
 from pipeline.cache import PackedWindows
-from pipeline.pillars import COUNT_BITS, PillarSettings
+from pipeline.pillars.packing import COUNT_BITS, PillarSettings
 from tests.dmanet.caches import LONG, SMALL
 
 

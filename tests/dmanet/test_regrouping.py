@@ -17,7 +17,7 @@ from dmanet.data import collate
 from dmanet.decoding import decode_batch
 from dmanet.frame_transforms import ONE, draw_transforms
 from pipeline.cache import PackedWindows
-from pipeline.pillars import PillarSettings, Workspace, pack_window
+from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE
 from tests.dmanet.caches import LONG, SMALL
 from tests.pipeline.windows import events, random_windows

@@ -12,7 +12,7 @@ from pipeline.cache_layout import CacheSettings
 from pipeline.cache_lock import open_for_writing
 from pipeline.cache_writer import RecordingWriter
 from pipeline.errors import CacheError, UsageError
-from pipeline.pillars import Workspace, decode_points, pack_window
+from pipeline.pillars.packing import Workspace, decode_points, pack_window
 from pipeline.release.labels import apply_label_rules
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import read_events, read_labels, shard_path, walk_release

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from pipeline.pillars import PillarSettings
+from pipeline.pillars.packing import PillarSettings
 from pipeline.release.shards import EVENT_DTYPE
 
 Points = list[tuple[float, float, float]]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, SettingsError
-from pipeline.pillars import (
+from pipeline.pillars.packing import (
     PackedWindow,
     PillarSettings,
     PillarTensors,

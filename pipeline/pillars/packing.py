@@ -1,7 +1,7 @@
 """One window of events to event pillars: settings, the packed form, and its exact decoding.
 
 A pillar is a grid cell that holds one to five points of one polarity. The kernels
-(:mod:`pipeline.pillar_kernels`) produce pillars *packed* as integers, which is what the cache stores:
+(:mod:`pipeline.pillars.kernels`) produce pillars *packed* as integers, which is what the cache stores:
 
 ``pillars`` uint32 ``[P]``
     ``step << 3 | num_points``. Pillars of a polarity are sorted by cell number
@@ -22,8 +22,8 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline import pillar_kernels as kernels
 from pipeline.errors import DataError, SettingsError
+from pipeline.pillars import kernels as kernels
 
 #: Raised by one whenever a kernel's output changes; part of a cache's fingerprint.
 KERNEL_VERSION = 1

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from pipeline.cache_layout import CacheSettings
-from pipeline.pillars import KERNEL_VERSION, Workspace, pack_window
+from pipeline.pillars.packing import KERNEL_VERSION, Workspace, pack_window
 from pipeline.release.labels import apply_label_rules
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import SENSOR_SIZE, read_events, read_labels, walk_release
 
 # This repository's own windows, not those that DMANET_GOLDEN may name.
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[2] / "data" / "golden"
 
 #: What each kernel version makes of the golden windows: sha256 by settings. When the output has to
 #: change, raise KERNEL_VERSION and add its row; published rows stay as they are.

@@ -1,0 +1,1 @@
+"""One window of events to event pillars: settings, kernels, and the packed form."""
