@@ -374,8 +374,8 @@ def voxelize(
         from pipeline.cache import PillarCache
         from pipeline.cache_layout import CacheSettings
         from pipeline.info import cache_info
-        from pipeline.parallel import Stopped
         from pipeline.release.shards import SENSOR_SIZE
+        from pipeline.tasks.processes import Stopped
         from pipeline.voxelize import voxelize as make_cache
         from pipeline.voxelize_report import write_report
         from pipeline.voxelize_source import open_source

@@ -144,7 +144,7 @@ def train(
         from dmanet.training import train
         from dmanet.training_settings import resolve_settings
         from pipeline.cache import PillarCache
-        from pipeline.parallel import Stopped
+        from pipeline.tasks.processes import Stopped
 
         chosen = own_device(device)
         with joined_ranks(chosen) as ranks:

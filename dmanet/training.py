@@ -21,7 +21,7 @@ from dmanet.training_step import Trainer
 from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score
 from pipeline.cache import PillarCache
 from pipeline.errors import CheckpointError, SettingsError, UsageError
-from pipeline.parallel import Stopped
+from pipeline.tasks.processes import Stopped
 
 
 class TrainingWatcher:

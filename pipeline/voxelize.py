@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.allocation import keep_freed_memory
 from pipeline.build_folder import discard
 from pipeline.cache_layout import CacheSettings
 from pipeline.cache_lock import Part, open_for_writing
 from pipeline.cache_writer import root_attributes
 from pipeline.errors import CacheError, ShardError, UsageError
-from pipeline.parallel import Done, Failed, Stopped, Watcher, run_here
 from pipeline.release.shards import RecordingFiles, ShardFiles
+from pipeline.tasks.allocation import keep_freed_memory
+from pipeline.tasks.processes import Done, Failed, Stopped, Watcher, run_here
 from pipeline.voxelize_recording import (
     POLICIES,
     RecordingReport,
@@ -119,7 +119,7 @@ def _run(
 ) -> Generator[Done[RecordingReport] | Failed]:
     if not todo or (scheduler is None and min(workers, len(todo)) == 1):
         return run_here(work, todo, watcher)
-    from pipeline.dask_tasks import run_on_workers  # dask takes a while to import
+    from pipeline.tasks.dask_workers import run_on_workers  # dask takes a while to import
 
     if scheduler is not None:
         todo = {key: _with_absolute_paths(job) for key, job in todo.items()}

@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.cache_writer import root_attributes
 from pipeline.defects import Defect
 from pipeline.files import written_whole
-from pipeline.parallel import Failed
 from pipeline.release.shards import release_order
+from pipeline.tasks.processes import Failed
 from pipeline.voxelize_recording import LeftOut, RecordingReport
 
 _FORMAT = "dmanet-voxelize-report"

@@ -154,7 +154,7 @@ def test_parts_and_recordings_not_downloaded_yet(small, tmp_path):
 def test_a_scheduler_that_does_not_answer_is_one_sentence_and_leaves_nothing(
     small, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("pipeline.dask_tasks._CONNECT", "1s")
+    monkeypatch.setattr("pipeline.tasks.dask_workers._CONNECT", "1s")
     result = run("voxelize", small, tmp_path / "c", "--scheduler", "tcp://127.0.0.1:1")
     assert result.exit_code == 2
     assert "no dask scheduler answers there" in result.stderr

@@ -17,7 +17,7 @@ from dmanet.guards import DivergedError
 from dmanet.training import train
 from dmanet.training_settings import resolve_settings
 from pipeline.errors import CacheError, CheckpointError, DataError, SettingsError, UsageError
-from pipeline.parallel import Stopped
+from pipeline.tasks.processes import Stopped
 from tests.dmanet.caches import small_run
 from tests.dmanet.training_runs import (
     CPU,

@@ -17,7 +17,7 @@ from dmanet.streaming import StreamSettings
 from dmanet.training import train
 from dmanet.training_step import Trainer
 from pipeline.errors import CheckpointError, DataError
-from pipeline.parallel import Stopped
+from pipeline.tasks.processes import Stopped
 from tests.dmanet.caches import CLASSES, LONG, SMALL, TEST_A, make_cache, small_run
 from tests.dmanet.ranks import on_ranks
 from tests.dmanet.training_runs import (

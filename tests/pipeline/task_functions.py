@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.build_folder import BuildFolder
 from pipeline.errors import DataError
-from pipeline.parallel import Watcher
+from pipeline.tasks.processes import Watcher
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any, Generic
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
 from pipeline.errors import DataError, UsageError
-from pipeline.parallel import (
+from pipeline.tasks.processes import (
     ATTEMPTS,
     PAUSE,
     Done,

@@ -9,7 +9,7 @@ import pytest
 # Takes and frees eight megabytes a hundred times; prints how many pages had to be given anew.
 PROGRAM = """
 import resource, sys
-from pipeline.allocation import keep_freed_memory
+from pipeline.tasks.allocation import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 bytearray(8 << 20)

@@ -16,16 +16,16 @@ import pytest
 
 from benchmarks.kill_writer import content, is_building
 from pipeline.build_folder import discard
-from pipeline.dask_tasks import run_on_workers
 from pipeline.errors import DataError, ShardError, UsageError
-from pipeline.parallel import ATTEMPTS, Done, Stopped
 from pipeline.release.shards import shard_path
+from pipeline.tasks.dask_workers import run_on_workers
+from pipeline.tasks.processes import ATTEMPTS, Done, Stopped
 from pipeline.verify import verify_cache
 from tests.pipeline.releases import damage_member, write_recording
 from tests.pipeline.task_functions import Recorder, Task, do
 from tests.pipeline.voxelized import run as voxelizing
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 
 
@@ -205,7 +205,7 @@ def test_a_file_that_workers_cannot_read_fails_its_recording_and_no_other(
 
 
 def test_an_address_without_a_scheduler_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.dask_tasks._CONNECT", "2s")
+    monkeypatch.setattr("pipeline.tasks.dask_workers._CONNECT", "2s")
     for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense://"):
         with pytest.raises(UsageError, match="no dask scheduler answers there") as caught:
             list(run_on_workers(do, {}, Recorder(), lambda: None, scheduler=address))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline import parallel
-from pipeline.parallel import ATTEMPTS, Done, Failed, Stopped, run_here
+from pipeline.tasks import processes as parallel
+from pipeline.tasks.processes import ATTEMPTS, Done, Failed, Stopped, run_here
 from tests.pipeline.task_functions import Recorder, Task, do
 
 

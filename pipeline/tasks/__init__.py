@@ -1,0 +1,1 @@
+"""One task for each recording, done here, by processes of this machine, or on a dask cluster."""
