@@ -27,8 +27,8 @@ from benchmarks import layout_kernels as kernels
 from benchmarks.layout_candidates import Arrays, Layout, Pillars, Rows, candidates, pillars_of
 from benchmarks.shards import RATES, simulated_release
 from benchmarks.timing import median
+from pipeline.ingest.convert import ingest_recording
 from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
-from pipeline.recordings import ingest_recording
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import SENSOR_SIZE, ShardFiles, read_events, walk_release

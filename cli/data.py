@@ -135,7 +135,7 @@ def ingest(raw: tuple[Path, ...], out: Path, split: str, skip: float, quiet: boo
 
     Boxes are read from `<name>_bbox.npy` beside a recording where there is one.
     """
-    from pipeline.recordings import ingest_recording
+    from pipeline.ingest.convert import ingest_recording
 
     for path in raw:
         with progress_bar(None, "window", quiet, desc=path.name) as bar:

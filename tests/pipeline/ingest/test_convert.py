@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import raw_recording
 from pipeline.errors import DataError, RecordingError, UsageError
-from pipeline.raw_recording import open_raw
-from pipeline.recordings import (
+from pipeline.ingest import raw_recording
+from pipeline.ingest.convert import (
     box_path,
     boxes_of_window,
     ingest_recording,
     recording_name,
     split_windows,
 )
+from pipeline.ingest.raw_recording import open_raw
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import (

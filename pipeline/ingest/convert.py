@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import RecordingError, ShardError, UsageError
-from pipeline.raw_recording import RawRecording, open_raw
+from pipeline.ingest.raw_recording import RawRecording, open_raw
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import (
     LABEL_DTYPE,
