@@ -32,7 +32,7 @@ from pipeline.cache_layout import CacheSettings
 from pipeline.errors import UsageError
 from pipeline.files import written_whole
 from pipeline.release.shards import walk_release
-from pipeline.simulation import SimulationSettings, simulate_release
+from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize
 
 PROTOCOL, SPLIT = "release", "test"

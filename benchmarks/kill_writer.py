@@ -22,7 +22,7 @@ import click
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import BUILDING, CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
-from pipeline.simulation import SimulationSettings, simulate_release
+from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.release.shards import RecordingFiles, walk_release
-from pipeline.simulation import SimulationSettings, simulate_release
+from pipeline.simulation.recordings import SimulationSettings, simulate_release
 
 RATES = {"20k": 20_000, "200k": 200_000, "1M": 1_000_000}
 

@@ -17,7 +17,7 @@ from dmanet.models.pillar_net import Pillars
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
 from pipeline.release.shards import walk_release
-from pipeline.simulation import SimulationSettings, simulate_release
+from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize
 
 SENSOR = (256, 144)

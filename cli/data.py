@@ -82,7 +82,7 @@ def simulate(
     boxes come from their true positions.
     """
     from pipeline.info import format_bytes
-    from pipeline.simulation import SimulationSettings, simulate_release
+    from pipeline.simulation.recordings import SimulationSettings, simulate_release
 
     settings = SimulationSettings(
         seed=seed,

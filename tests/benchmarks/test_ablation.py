@@ -19,7 +19,7 @@ from dmanet.results import differing_settings, read_runs
 from pipeline.cache import PillarCache
 from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES
-from pipeline.simulation import SimulationSettings
+from pipeline.simulation.recordings import SimulationSettings
 
 SCALE = Scale(
     SimulationSettings(

@@ -21,7 +21,7 @@ from pipeline.release.shards import (
     walk_release,
     write_shard,
 )
-from pipeline.simulation import SimulationSettings, simulate_release
+from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.statistics import collect_statistics
 from pipeline.voxelize import voxelize
 from pipeline.voxelize_recording import LeftOut

@@ -6,8 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.event_camera import CameraSettings, EventCamera, count_events, threshold_for_rate
 from pipeline.release.shards import EVENT_DTYPE
+from pipeline.simulation.event_camera import (
+    CameraSettings,
+    EventCamera,
+    count_events,
+    threshold_for_rate,
+)
 
 FRAME_US = 1000
 levels = st.integers(-64, 64).map(lambda n: n / 32)

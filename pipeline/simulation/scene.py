@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.rendering import draw_parts, draw_street, mark_parts
-from pipeline.silhouettes import CLASS_LOOKS, MAX_CORNERS, ClassLook, Part
-from pipeline.street import BUILDING, HALF_STREET, TEXEL, Surroundings
+from pipeline.simulation.rendering import draw_parts, draw_street, mark_parts
+from pipeline.simulation.silhouettes import CLASS_LOOKS, MAX_CORNERS, ClassLook, Part
+from pipeline.simulation.street import BUILDING, HALF_STREET, TEXEL, Surroundings
 
 FOCAL = 1000.0  # pixels at 1280 x 720
 _CAMERA_UP, _HORIZON = 2.5, 0.36  # metres above the ground; share of the frame's height

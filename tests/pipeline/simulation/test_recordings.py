@@ -18,7 +18,7 @@ from pipeline.release.shards import (
     walk_release,
 )
 from pipeline.scan import scan_release
-from pipeline.simulation import SimulationSettings, simulate_release
+from pipeline.simulation.recordings import SimulationSettings, simulate_release
 
 SENSOR = (160, 90)
 SMALL = SimulationSettings(

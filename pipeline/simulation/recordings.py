@@ -18,8 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import DataError, UsageError
-from pipeline.event_camera import CameraSettings, EventCamera, threshold_for_rate
-from pipeline.planted_defects import DefectPlan, PlantedDefect, plan_defects, plant_defects
 from pipeline.release.sensors import write_sensors
 from pipeline.release.shards import (
     EVENT_DTYPE,
@@ -30,9 +28,16 @@ from pipeline.release.shards import (
     WINDOWS_PER_SHARD,
     write_shard,
 )
-from pipeline.scene import Scene
-from pipeline.simulation_settings import SHARD_US, SimulationSettings
-from pipeline.traffic import random_scene
+from pipeline.simulation.event_camera import CameraSettings, EventCamera, threshold_for_rate
+from pipeline.simulation.planted_defects import (
+    DefectPlan,
+    PlantedDefect,
+    plan_defects,
+    plant_defects,
+)
+from pipeline.simulation.scene import Scene
+from pipeline.simulation.settings import SHARD_US, SimulationSettings
+from pipeline.simulation.traffic import random_scene
 
 RECORD_NAME = "simulation.json"
 RECORD_FORMAT, RECORD_VERSION = "simulated-release", 1
@@ -74,7 +79,7 @@ def simulate_release(
     ``progress`` is called with the number of windows just finished, after each recording. Next to
     the splits stands ``simulation.json``: ``format`` and ``version``; ``settings``, the fields of
     :class:`SimulationSettings`; ``recordings``, those of :class:`SimulatedRecording` (before
-    defects); ``defects``, those of :class:`pipeline.planted_defects.PlantedDefect`.
+    defects); ``defects``, those of :class:`pipeline.simulation.planted_defects.PlantedDefect`.
     Raises :class:`UsageError` when ``root`` exists and is not an empty folder, or the defects do
     not fit into the recordings, and :class:`DataError` when the files cannot be written.
     """

@@ -7,11 +7,11 @@ import pytest
 
 from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
 from pipeline.release.shards import LABEL_DTYPE
-from pipeline.rendering import mark_parts
-from pipeline.scene import MIN_VISIBLE, CameraPath, Scene
-from pipeline.silhouettes import CLASS_LOOKS
-from pipeline.street import make_surroundings
-from pipeline.traffic import random_object, random_scene
+from pipeline.simulation.rendering import mark_parts
+from pipeline.simulation.scene import MIN_VISIBLE, CameraPath, Scene
+from pipeline.simulation.silhouettes import CLASS_LOOKS
+from pipeline.simulation.street import make_surroundings
+from pipeline.simulation.traffic import random_object, random_scene
 
 SENSOR = (320, 180)
 STANDING = CameraPath(0.0, 0.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))

@@ -52,7 +52,7 @@ def draw_street(
     every ``step``-th sensor pixel in x and y. ``ground`` and ``wall`` are tiles at several blur
     levels, float32 ``[L, N, N]``; ``sky`` float32 ``[N, N]``; ``roofs`` float32 ``[2, R]``, the
     buildings' heights in metres, left and right row. ``camera`` is what
-    :meth:`pipeline.scene.Scene.camera` gives.
+    :meth:`pipeline.simulation.scene.Scene.camera` gives.
     """
     height, width = image.shape
     focal, centre, horizon, east, north, up = camera[:6]

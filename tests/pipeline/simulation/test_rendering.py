@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.rendering import draw_parts, mark_parts
-from pipeline.traffic import random_scene
+from pipeline.simulation.rendering import draw_parts, mark_parts
+from pipeline.simulation.traffic import random_scene
 
 TILE = np.zeros((4, 4), np.float32)
 

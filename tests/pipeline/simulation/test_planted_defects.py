@@ -8,12 +8,12 @@ import pytest
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError, UsageError
-from pipeline.planted_defects import plan_defects
 from pipeline.release.labels import label_defects
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import WINDOW_US, read_events, read_labels, shard_path, walk_release
 from pipeline.scan import scan_release
-from pipeline.simulation import SimulationSettings, simulate_release
+from pipeline.simulation.planted_defects import plan_defects
+from pipeline.simulation.recordings import SimulationSettings, simulate_release
 
 SENSOR = (96, 54)
 SETTINGS = SimulationSettings(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.scene import FOCAL, CameraPath, Scene, SceneObject
-from pipeline.silhouettes import CLASS_LOOKS
-from pipeline.street import make_surroundings
+from pipeline.simulation.scene import FOCAL, CameraPath, Scene, SceneObject
+from pipeline.simulation.silhouettes import CLASS_LOOKS
+from pipeline.simulation.street import make_surroundings
 
 _ASIDE = 560.0  # pixels at 1280 x 720: how far from the middle an object may pass
 _BESIDE_LANE = 2.5  # metres from the camera's way to what stands beside it
