@@ -10,7 +10,7 @@ from cli.options import example, json_option, progress_bar, quiet_option
 
 if TYPE_CHECKING:
     from pipeline.cache import PillarCache
-    from pipeline.manifest import Manifest
+    from pipeline.selection.manifest import Manifest
 
 _PATH = click.Path(path_type=Path)
 
@@ -71,7 +71,7 @@ def verify(
 def _sources(deep: bool, root: Path | None, manifest: Path | None, sample: int) -> Path | None:
     """The release's folder to compare with; ``None`` without ``--deep``."""
     from pipeline.errors import UsageError
-    from pipeline.manifest import read_manifest
+    from pipeline.selection.manifest import read_manifest
 
     if not deep:
         if root or manifest:
@@ -94,7 +94,7 @@ def info(source: str, manifest: Path | None, as_json: bool) -> None:
     from pipeline.cache import PillarCache
     from pipeline.errors import UsageError
     from pipeline.info import cache_info, manifest_info
-    from pipeline.manifest import read_manifest
+    from pipeline.selection.manifest import read_manifest
 
     opened = open_cache_or_manifest(source)
     if isinstance(opened, PillarCache):
@@ -131,7 +131,7 @@ def open_cache_or_manifest(source: str) -> "PillarCache | Manifest":
     """A cache for a folder or an address with ``://``, a manifest for a file."""
     from pipeline.cache import PillarCache
     from pipeline.errors import UsageError
-    from pipeline.manifest import read_manifest
+    from pipeline.selection.manifest import read_manifest
 
     if "://" in source or Path(source).is_dir():
         return PillarCache(source)

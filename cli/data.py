@@ -167,9 +167,9 @@ def scan(
 ) -> None:
     """Walk the release at ROOT and write down what every recording holds."""
     from pipeline.info import manifest_info
-    from pipeline.manifest import write_manifest
     from pipeline.release.labels import LabelRules
-    from pipeline.scan import scan_release
+    from pipeline.selection.manifest import write_manifest
+    from pipeline.selection.scan import scan_release
 
     with progress_bar(None, "shard", quiet) as bar:
         manifest = scan_release(
@@ -228,11 +228,11 @@ def subset(
     Strategies: stratified keeps the class shares, balanced raises rare classes, uniform draws at
     random, first takes them in order. Prints how the class shares drift.
     """
-    from pipeline import subset as choosing
-    from pipeline.assemble import assemble_tree
     from pipeline.files import written_whole
     from pipeline.info import format_bytes
-    from pipeline.manifest import read_manifest, write_manifest
+    from pipeline.selection import subset as choosing
+    from pipeline.selection.manifest import read_manifest, write_manifest
+    from pipeline.selection.tree import assemble_tree
 
     chosen = choosing.choose_subset(
         read_manifest(manifest),

@@ -8,7 +8,7 @@ import zarr
 
 from pipeline import cache_layout as layout
 from pipeline.cache import CachedRecording, PillarCache
-from pipeline.manifest import Manifest, RecordingEntry
+from pipeline.selection.manifest import Manifest, RecordingEntry
 from pipeline.voxelize_recording import LeftOut
 from pipeline.voxelize_report import left_out_windows
 

@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 
-from pipeline.manifest import Manifest, RecordingEntry
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
+from pipeline.selection.manifest import Manifest, RecordingEntry
 from pipeline.statistics_schema import (
     DefectStatistics,
     RecordingStatistics,

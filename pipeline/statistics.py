@@ -8,8 +8,8 @@ from typing import Any
 from pipeline.cache import PillarCache
 from pipeline.cache_statistics import collect_from_cache
 from pipeline.files import written_whole
-from pipeline.manifest import Manifest
 from pipeline.manifest_statistics import collect_from_manifest
+from pipeline.selection.manifest import Manifest
 from pipeline.statistics_schema import Statistics
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from pipeline.cache_lock import Part
 from pipeline.cache_writer import root_attributes
 from pipeline.errors import CacheError, ManifestError
-from pipeline.manifest import RecordingEntry, read_manifest
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import RecordingFiles, walk_release
+from pipeline.selection.manifest import RecordingEntry, read_manifest
 
 
 @dataclass(frozen=True)

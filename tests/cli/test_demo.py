@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cli import data, main
 from cli.demo import STEPS
-from pipeline.manifest import read_manifest
+from pipeline.selection.manifest import read_manifest
 
 REPOSITORY = Path(__file__).parents[2]
 

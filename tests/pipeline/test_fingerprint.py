@@ -11,8 +11,8 @@ from pipeline import cache_layout as layout
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings, describe
 from pipeline.errors import CacheError
-from pipeline.manifest import write_manifest
-from pipeline.scan import scan_release
+from pipeline.selection.manifest import write_manifest
+from pipeline.selection.scan import scan_release
 from pipeline.voxelize_source import open_source
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import write_recording

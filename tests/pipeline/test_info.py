@@ -11,9 +11,9 @@ from pipeline import cache_layout as layout
 from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
 from pipeline.info import cache_info, info_lines, manifest_info
-from pipeline.manifest import Manifest, read_manifest, write_manifest
 from pipeline.release.shards import shard_path
-from pipeline.scan import scan_release
+from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
+from pipeline.selection.scan import scan_release
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import damage_member, write_recording
 

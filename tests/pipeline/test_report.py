@@ -14,7 +14,7 @@ from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import shard_path, write_shard
 from pipeline.report import key_figures, render_report, write_report
 from pipeline.report_source import DEFECT_MEANING
-from pipeline.scan import scan_release
+from pipeline.selection.scan import scan_release
 from pipeline.statistics import collect_statistics
 from pipeline.statistics_schema import Statistics
 from tests.pipeline.caches import make_cache

@@ -16,12 +16,12 @@ from pipeline.cache import PillarCache
 from pipeline.cache_layout import CacheSettings
 from pipeline.cache_lock import open_for_writing
 from pipeline.errors import CacheError
-from pipeline.manifest import read_manifest, write_manifest
 from pipeline.pillar_statistics import SAMPLE_WINDOWS, sample_windows
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import shard_path, write_shard
-from pipeline.scan import scan_release
+from pipeline.selection.manifest import read_manifest, write_manifest
+from pipeline.selection.scan import scan_release
 from pipeline.statistics import collect_statistics, write_statistics
 from tests.pipeline.caches import make_cache
 from tests.pipeline.sound_recordings import boxes, window_events, write_recording

@@ -7,10 +7,10 @@ import pytest
 
 from pipeline.cache_lock import Part
 from pipeline.errors import CacheError, ManifestError
-from pipeline.manifest import read_manifest, write_manifest
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import SENSOR_SIZE, shard_path
-from pipeline.scan import scan_release
+from pipeline.selection.manifest import read_manifest, write_manifest
+from pipeline.selection.scan import scan_release
 from pipeline.voxelize import voxelize
 from pipeline.voxelize_source import open_source
 from tests.pipeline.releases import write_recording

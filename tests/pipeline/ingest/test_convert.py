@@ -27,7 +27,7 @@ from pipeline.release.shards import (
     read_labels,
     walk_release,
 )
-from pipeline.scan import scan_release
+from pipeline.selection.scan import scan_release
 from tests.pipeline.raw_files import BOX_DTYPE, HEADER, write_dat, write_hdf5
 
 

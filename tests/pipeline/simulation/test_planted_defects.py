@@ -11,7 +11,7 @@ from pipeline.errors import ShardError, UsageError
 from pipeline.release.labels import label_defects
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import WINDOW_US, read_events, read_labels, shard_path, walk_release
-from pipeline.scan import scan_release
+from pipeline.selection.scan import scan_release
 from pipeline.simulation.planted_defects import plan_defects
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 

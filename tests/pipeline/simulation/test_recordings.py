@@ -17,7 +17,7 @@ from pipeline.release.shards import (
     read_labels,
     walk_release,
 )
-from pipeline.scan import scan_release
+from pipeline.selection.scan import scan_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 
 SENSOR = (160, 90)

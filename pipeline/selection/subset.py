@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.drift import Drift, class_drift, class_shares, total_variation
 from pipeline.errors import UsageError
-from pipeline.manifest import Manifest, RecordingEntry, SubsetProvenance
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import SENSOR_FILE
 from pipeline.release.shards import SENSOR_SIZE, SPLITS, shard_path
+from pipeline.selection.drift import Drift, class_drift, class_shares, total_variation
+from pipeline.selection.manifest import Manifest, RecordingEntry, SubsetProvenance
 
 STRATEGIES = ("stratified", "balanced", "uniform", "first")
 

@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import EVENT_DTYPE, shard_path, write_shard
-from pipeline.scan import MAX_PLACES, scan_release
+from pipeline.selection.scan import MAX_PLACES, scan_release
 from tests.pipeline.releases import damage_member
 from tests.pipeline.sound_recordings import boxes, window_events, write_recording
 

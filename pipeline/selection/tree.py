@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import DataError, UsageError
-from pipeline.manifest import Manifest
 from pipeline.release.sensors import write_sensors
+from pipeline.selection.manifest import Manifest
 
 
 def assemble_tree(

@@ -16,13 +16,6 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError
-from pipeline.manifest import (
-    DefectPlace,
-    Manifest,
-    RecordingEntry,
-    ShardEntry,
-    recording_digest,
-)
 from pipeline.pillars.kernels import window_facts
 from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules, label_defects
 from pipeline.release.npz import NpzFile
@@ -36,6 +29,13 @@ from pipeline.release.shards import (
     read_events,
     read_labels,
     walk_release,
+)
+from pipeline.selection.manifest import (
+    DefectPlace,
+    Manifest,
+    RecordingEntry,
+    ShardEntry,
+    recording_digest,
 )
 
 MAX_PLACES = 10  # places listed for each defect of a recording; all are counted

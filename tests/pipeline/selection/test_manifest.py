@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ManifestError
-from pipeline.manifest import Manifest, read_manifest, write_manifest
 from pipeline.release.shards import walk_release
-from pipeline.scan import scan_release
+from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
+from pipeline.selection.scan import scan_release
 from tests.pipeline.sound_recordings import write_recording
 
 A = "train/trainfilelist00/a"

@@ -8,15 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.assemble import assemble_tree
-from pipeline.drift import class_shares, total_variation
 from pipeline.errors import DataError, ManifestError, UsageError
-from pipeline.manifest import Manifest, RecordingEntry, ShardEntry, read_manifest, write_manifest
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import read_sensors, write_sensor
 from pipeline.release.shards import SPLITS, walk_release
-from pipeline.scan import scan_release
-from pipeline.subset import (
+from pipeline.selection.drift import class_shares, total_variation
+from pipeline.selection.manifest import (
+    Manifest,
+    RecordingEntry,
+    ShardEntry,
+    read_manifest,
+    write_manifest,
+)
+from pipeline.selection.scan import scan_release
+from pipeline.selection.subset import (
     ESTIMATED_EVENT_BYTES,
     STRATEGIES,
     choose_subset,
@@ -24,6 +29,7 @@ from pipeline.subset import (
     parse_size,
     recording_size,
 )
+from pipeline.selection.tree import assemble_tree
 from tests.pipeline.sound_recordings import write_recording
 
 ROOT = Path("/releases/dlut")

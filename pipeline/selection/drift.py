@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.manifest import Manifest
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
+from pipeline.selection.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What a release holds (manifests), and choosing a part of it."""
