@@ -27,8 +27,8 @@ from dmanet.run_folder import LAST_NAME, SETTINGS_NAME
 from dmanet.streaming import StreamSettings
 from dmanet.training import train
 from dmanet.training_settings import RunSettings, resolve_settings
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.errors import UsageError
 from pipeline.files import written_whole
 from pipeline.release.shards import walk_release

@@ -27,7 +27,7 @@ from benchmarks.stress_trainer import TrainerRun, report_summary, train_by_prese
 from dmanet.config import ModelSettings
 from dmanet.models.anchors import anchors_for
 from dmanet.training_settings import resolve_settings
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 
 #: Length that the embeddings have faded to where the stress begins.
 FADED = 1e-5

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import BUILDING, CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import BUILDING, CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize

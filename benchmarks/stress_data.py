@@ -14,8 +14,8 @@ from dmanet.data import collate
 from dmanet.decoding import decode_batch
 from dmanet.losses import LossSettings, Targets
 from dmanet.models.pillar_net import Pillars
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.voxelize import voxelize

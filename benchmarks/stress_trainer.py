@@ -15,7 +15,7 @@ from dmanet.run_log import StepReport
 from dmanet.samplers import WindowSampler, make_sampler
 from dmanet.training_settings import RunSettings, resolve_settings
 from dmanet.training_step import Trainer
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 
 #: Samples of a batch: four streams read the 400 windows in ten steps, so that thirty steps are three
 #: epochs and hold the whole schedule.

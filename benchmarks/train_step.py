@@ -26,8 +26,8 @@ from dmanet.device import choose_device
 from dmanet.throughput import PARTS, Throughput, TrainingBatches, measure_throughput
 from dmanet.training_settings import RunSettings, resolve_settings
 from dmanet.training_step import Trainer
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.voxelize import voxelize
 

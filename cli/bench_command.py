@@ -57,7 +57,7 @@ def bench(
     from dmanet.device import choose_device
     from dmanet.throughput import PHASES, Throughput, measure_throughput
     from dmanet.training_settings import resolve_settings
-    from pipeline.cache import PillarCache
+    from pipeline.cache.reader import PillarCache
 
     def lines(found: Throughput) -> list[str]:
         step = sum(found.seconds.values())

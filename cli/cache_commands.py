@@ -9,7 +9,7 @@ import click
 from cli.options import example, json_option, progress_bar, quiet_option
 
 if TYPE_CHECKING:
-    from pipeline.cache import PillarCache
+    from pipeline.cache.reader import PillarCache
     from pipeline.selection.manifest import Manifest
 
 _PATH = click.Path(path_type=Path)
@@ -37,9 +37,9 @@ def verify(
 
     Needs no sources. With --deep, windows are also made again from the release's files.
     """
-    from pipeline.cache import PillarCache
-    from pipeline.deep_verify import verify_against_sources
-    from pipeline.verify import verify_cache
+    from pipeline.cache.reader import PillarCache
+    from pipeline.cache.recheck import verify_against_sources
+    from pipeline.cache.verify import verify_cache
 
     sources = _sources(deep, root, manifest, sample)
     opened = PillarCache(cache)
@@ -91,7 +91,7 @@ def _sources(deep: bool, root: Path | None, manifest: Path | None, sample: int) 
 @example("dmanet-data info cache --manifest subset.json")
 def info(source: str, manifest: Path | None, as_json: bool) -> None:
     """Say what a cache or a manifest is: contents, sizes, settings, what was left out."""
-    from pipeline.cache import PillarCache
+    from pipeline.cache.reader import PillarCache
     from pipeline.errors import UsageError
     from pipeline.info import cache_info, manifest_info
     from pipeline.selection.manifest import read_manifest
@@ -115,7 +115,7 @@ def info(source: str, manifest: Path | None, as_json: bool) -> None:
 def show(cache: str, recording: str, window: int, output: Path, width: int) -> None:
     """Draw one window of CACHE, its pillars by polarity and its labels, as a PNG file."""
     from dmanet.window_picture import draw_cached_window
-    from pipeline.cache import PillarCache
+    from pipeline.cache.reader import PillarCache
     from pipeline.errors import UsageError
     from pipeline.files import written_whole
 
@@ -129,7 +129,7 @@ def show(cache: str, recording: str, window: int, output: Path, width: int) -> N
 
 def open_cache_or_manifest(source: str) -> "PillarCache | Manifest":
     """A cache for a folder or an address with ``://``, a manifest for a file."""
-    from pipeline.cache import PillarCache
+    from pipeline.cache.reader import PillarCache
     from pipeline.errors import UsageError
     from pipeline.selection.manifest import read_manifest
 

@@ -27,7 +27,7 @@ from cli.signals import stop_requests
 from cli.voxelizing import Progress, exit_code, print_outcome
 
 if TYPE_CHECKING:
-    from pipeline.cache_lock import Part
+    from pipeline.cache.lock import Part
 
 _PATH = click.Path(path_type=Path)
 _SPLIT = click.Choice(["train", "val", "test"])
@@ -371,8 +371,8 @@ def voxelize(
       130  stopped by Ctrl-C, 143 by SIGTERM; the same command continues
     """
     with stop_requests() as request:
-        from pipeline.cache import PillarCache
-        from pipeline.cache_layout import CacheSettings
+        from pipeline.cache.reader import PillarCache
+        from pipeline.cache.records import CacheSettings
         from pipeline.info import cache_info
         from pipeline.release.shards import SENSOR_SIZE
         from pipeline.tasks.processes import Stopped

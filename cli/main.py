@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from dmanet.samplers import WindowRange
-    from pipeline.cache import PillarCache
+    from pipeline.cache.reader import PillarCache
 
 _PATH = click.Path(path_type=Path)
 _SPLIT = click.Choice(["train", "val", "test"])
@@ -143,7 +143,7 @@ def train(
         from dmanet.distributed import joined_ranks
         from dmanet.training import train
         from dmanet.training_settings import resolve_settings
-        from pipeline.cache import PillarCache
+        from pipeline.cache.reader import PillarCache
         from pipeline.tasks.processes import Stopped
 
         chosen = own_device(device)
@@ -219,7 +219,7 @@ def evaluate(
     from dmanet.device import own_device
     from dmanet.distributed import joined_ranks
     from dmanet.evaluation import evaluate, own_recordings
-    from pipeline.cache import PillarCache
+    from pipeline.cache.reader import PillarCache
     from pipeline.files import written_whole
 
     chosen = own_device(device)
@@ -290,7 +290,7 @@ def predict(
     from dmanet.checkpoint import load_weights
     from dmanet.device import choose_device
     from dmanet.prediction import PredictionSettings, predict
-    from pipeline.cache import PillarCache
+    from pipeline.cache.reader import PillarCache
 
     opened = PillarCache(cache)
     spans = _spans(opened, split, recording, windows)

@@ -72,7 +72,7 @@ class PartNumber(click.ParamType):
     name = "I/N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from pipeline.cache_lock import Part
+        from pipeline.cache.lock import Part
         from pipeline.errors import UsageError
 
         try:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from dmanet.config import ModelSettings
 from dmanet.losses import Targets
 from dmanet.samplers import Sample, WindowRange
-from pipeline.cache import CachedRecording, PackedWindows, PillarCache
+from pipeline.cache.reader import CachedRecording, PackedWindows, PillarCache
 from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.pillars.packing import PillarSettings
 

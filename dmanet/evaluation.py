@@ -13,8 +13,8 @@ from dmanet.metrics import PROTOCOLS, ProtocolResult, release_result
 from dmanet.prophesee import BOX_DTYPE, box_records
 from dmanet.samplers import WindowRange
 from dmanet.streaming import STATE_POLICY, StreamSettings, stream_detections
-from pipeline.cache import CachedRecording, PillarCache
-from pipeline.cache_layout import RAW_LABEL_COLUMNS
+from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.cache.records import RAW_LABEL_COLUMNS
 from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
 from pipeline.release.shards import LABEL_DTYPE

@@ -12,7 +12,7 @@ from dmanet.prophesee import box_records, write_boxes
 from dmanet.samplers import WindowRange
 from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.visualization import WindowCells, draw_window
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.files import folder_written_whole
 from pipeline.release.labels import CLASS_NAMES
 

@@ -20,7 +20,7 @@ from dmanet.models.detector import DMANet
 from dmanet.run_folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.run_log import EPOCHS_NAME, METRICS_NAME
 from dmanet.training_settings import RunSettings, resolve_settings
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError
 
 EVALUATION_NAME = "evaluation.json"

@@ -18,7 +18,7 @@ from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.pillar_net import Pillars
 from dmanet.samplers import Sample, WindowRange, read_tape
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 
 STATE_POLICY = "carried over contiguous windows, reset at recording starts and gaps"
 

@@ -16,7 +16,7 @@ from dmanet.models.detector import DMANet
 from dmanet.samplers import WindowSampler, make_sampler
 from dmanet.training_settings import RunSettings
 from dmanet.training_step import Trainer
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 
 #: What a training step consists of, in order.
 PARTS = (

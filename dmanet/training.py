@@ -19,7 +19,7 @@ from dmanet.streaming import StreamSettings
 from dmanet.training_settings import RunSettings
 from dmanet.training_step import Trainer
 from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 from pipeline.tasks.processes import Stopped
 

@@ -9,8 +9,8 @@ from dmanet.checkpoint import Weights
 from dmanet.distributed import Ranks
 from dmanet.evaluation import evaluate
 from dmanet.streaming import StreamSettings
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import LABEL_COLUMNS
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import LABEL_COLUMNS
 
 VALIDATION_SPLIT = "val"
 _PROTOCOL = "release"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.cache import CachedRecording
+from pipeline.cache.reader import CachedRecording
 from pipeline.release.shards import SPLITS
 from pipeline.statistics_schema import BoxStatistics
 from pipeline.summaries import joined, quantiles_by, tidy

@@ -13,8 +13,8 @@ import numpy as np
 import zarr
 
 from pipeline.box_statistics import BoxCollector
-from pipeline.cache import CachedRecording, PillarCache
-from pipeline.cache_layout import RAW_LABEL_COLUMNS
+from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.cache.records import RAW_LABEL_COLUMNS
 from pipeline.pillar_statistics import PillarCollector, sample_windows
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS

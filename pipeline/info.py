@@ -6,8 +6,8 @@ from typing import Any
 
 import zarr
 
-from pipeline import cache_layout as layout
-from pipeline.cache import CachedRecording, PillarCache
+from pipeline.cache import records as layout
+from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.selection.manifest import Manifest, RecordingEntry
 from pipeline.voxelize_recording import LeftOut
 from pipeline.voxelize_report import left_out_windows

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.box_statistics import MAP_COLUMNS, MAP_ROWS
-from pipeline.cache import CachedRecording
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import CachedRecording
+from pipeline.cache.records import CacheSettings
 from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
 from pipeline.release.shards import SPLITS
 from pipeline.statistics_schema import PillarStatistics

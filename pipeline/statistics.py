@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.cache_statistics import collect_from_cache
 from pipeline.files import written_whole
 from pipeline.manifest_statistics import collect_from_manifest

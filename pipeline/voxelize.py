@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.build_folder import discard
-from pipeline.cache_layout import CacheSettings
-from pipeline.cache_lock import Part, open_for_writing
-from pipeline.cache_writer import root_attributes
+from pipeline.cache.build_folder import discard
+from pipeline.cache.lock import Part, open_for_writing
+from pipeline.cache.records import CacheSettings
+from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, ShardError, UsageError
 from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.tasks.allocation import keep_freed_memory

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.cache_layout import CacheSettings
-from pipeline.cache_writer import RecordingWriter
+from pipeline.cache.records import CacheSettings
+from pipeline.cache.writer import RecordingWriter
 from pipeline.defects import Defect
 from pipeline.errors import DataError, ShardError
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
@@ -98,7 +98,7 @@ def voxelize_recording(
 ) -> RecordingReport:
     """Read one recording's shards and publish its pillars in ``cache``, built under ``scratch``.
 
-    The caller holds the writer's place (:func:`pipeline.cache_lock.open_for_writing`). ``tick`` is
+    The caller holds the writer's place (:func:`pipeline.cache.lock.open_for_writing`). ``tick`` is
     called at every window with the source bytes read since; what it raises ends the work, and
     nothing of it remains. ``read_ahead``: a second thread reads and hashes the next shard. Raises
     :class:`ShardError` for a defect under the policy ``fail`` and :class:`OSError` when a file cannot

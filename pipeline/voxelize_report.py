@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache_writer import root_attributes
+from pipeline.cache.writer import root_attributes
 from pipeline.defects import Defect
 from pipeline.files import written_whole
 from pipeline.release.shards import release_order

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cache_lock import Part
-from pipeline.cache_writer import root_attributes
+from pipeline.cache.lock import Part
+from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, ManifestError
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import RecordingFiles, walk_release

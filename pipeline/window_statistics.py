@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from pipeline.cache import CachedRecording
+from pipeline.cache.reader import CachedRecording
 from pipeline.release.shards import SPLITS, WINDOW_US
 from pipeline.statistics_schema import CLIP_WINDOWS, EventStatistics, SequenceStatistics
 from pipeline.summaries import (

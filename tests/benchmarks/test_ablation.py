@@ -16,7 +16,7 @@ from benchmarks.ablation import (
 )
 from dmanet.config import MODEL_PRESETS
 from dmanet.results import differing_settings, read_runs
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.simulation.recordings import SimulationSettings

@@ -32,7 +32,7 @@ from benchmarks.stress_trainer import (
 from dmanet.losses import Targets
 from dmanet.models.anchors import anchors_for
 from dmanet.training_settings import RUN_PRESETS
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 
 SETTINGS = stress_settings(32, 8)
 ANCHORS = anchors_for(SETTINGS.grid_size, SETTINGS.anchors)

@@ -14,7 +14,7 @@ import torch
 from dmanet.checkpoint import load_checkpoint
 from dmanet.evaluation import evaluate
 from dmanet.streaming import StreamSettings
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from tests.dmanet.caches import make_cache, small_run
 from tests.dmanet.training_runs import losses
 

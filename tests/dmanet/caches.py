@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from dmanet.training_settings import RunSettings, resolve_settings
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import WINDOW_US, walk_release, write_shard
 from pipeline.voxelize import voxelize
 from tests.pipeline.releases import random_events, random_labels

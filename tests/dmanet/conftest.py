@@ -13,7 +13,7 @@ from torch import Tensor
 from dmanet.config import ModelSettings
 from dmanet.models.detector import DMANet
 from dmanet.models.pillar_net import Pillars
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from tests.dmanet.caches import make_cache
 
 

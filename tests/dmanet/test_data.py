@@ -18,7 +18,7 @@ from dmanet.data import (
 from dmanet.decoding import decode_batch
 from dmanet.losses import Targets
 from dmanet.samplers import Sample, WindowRange, make_sampler, read_tape
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.errors import CacheError, UsageError
 from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
-from pipeline.cache import PackedWindows
+from pipeline.cache.reader import PackedWindows
 from pipeline.pillars.packing import COUNT_BITS, PillarSettings
 from tests.dmanet.caches import LONG, SMALL
 

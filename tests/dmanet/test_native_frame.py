@@ -13,8 +13,8 @@ from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
 from dmanet.samplers import WindowRange
 from dmanet.streaming import StreamSettings, stream_detections
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import SENSOR_SIZE, read_events, shard_path, walk_release
 from pipeline.voxelize import voxelize

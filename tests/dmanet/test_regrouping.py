@@ -16,7 +16,7 @@ from dmanet.augmentation import AugmentationSettings, augment
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
 from dmanet.frame_transforms import ONE, draw_transforms
-from pipeline.cache import PackedWindows
+from pipeline.cache.reader import PackedWindows
 from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE
 from tests.dmanet.caches import LONG, SMALL

@@ -22,7 +22,7 @@ from dmanet.config import MODEL_PRESETS
 from dmanet.models.detector import DMANet, HeadOutput
 from dmanet.models.pillar_net import Pillars
 from dmanet.weights import UNUSED_RELEASED, from_released
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import (
     EVENT_DTYPE,
     LABEL_DTYPE,

@@ -11,8 +11,8 @@ import torch
 
 from dmanet.run_log import StepReport
 from dmanet.training import TrainingWatcher
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import WINDOW_US, walk_release, write_shard
 from pipeline.voxelize import voxelize
 from tests.dmanet.caches import CLASSES, GRID

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.voxelize import voxelize

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from fsspec.asyn import AsyncFileSystem
 
-from pipeline.cache import CachedRecording, PackedWindows
+from pipeline.cache.reader import CachedRecording, PackedWindows
 
 Range = tuple[int, int]
 

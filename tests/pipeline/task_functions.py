@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.build_folder import BuildFolder
+from pipeline.cache.build_folder import BuildFolder
 from pipeline.errors import DataError
 from pipeline.tasks.processes import Watcher
 

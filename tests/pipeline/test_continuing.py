@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kill_writer import content
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.defects import Defect
 from pipeline.errors import CacheError
 from pipeline.release.shards import shard_path

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import cache_layout as layout
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache import records as layout
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.info import cache_info, info_lines, manifest_info
 from pipeline.release.shards import shard_path
 from pipeline.selection.manifest import Manifest, read_manifest, write_manifest

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
-from pipeline.cache_lock import open_for_writing
+from pipeline.cache.lock import open_for_writing
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.defects import Defect
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import shard_path, write_shard

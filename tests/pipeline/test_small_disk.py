@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
-from pipeline.verify import verify_cache
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
+from pipeline.cache.verify import verify_cache
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import write_recording
 

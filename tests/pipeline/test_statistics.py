@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import statistics_schema
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
-from pipeline.cache_lock import open_for_writing
+from pipeline.cache.lock import open_for_writing
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.errors import CacheError
 from pipeline.pillar_statistics import SAMPLE_WINDOWS, sample_windows
 from pipeline.release.labels import CLASS_NAMES

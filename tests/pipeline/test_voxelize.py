@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.kill_writer import content
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.defects import FATAL, Defect
 from pipeline.errors import ShardError, UsageError
 from pipeline.info import cache_info

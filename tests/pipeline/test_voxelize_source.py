@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache_lock import Part
+from pipeline.cache.lock import Part
 from pipeline.errors import CacheError, ManifestError
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import SENSOR_SIZE, shard_path

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache.records import CacheSettings
 from pipeline.pillars.packing import KERNEL_VERSION, Workspace, pack_window
 from pipeline.release.labels import apply_label_rules
 from pipeline.release.npz import NpzFile

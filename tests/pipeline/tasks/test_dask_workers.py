@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kill_writer import content, is_building
-from pipeline.build_folder import discard
+from pipeline.cache.build_folder import discard
+from pipeline.cache.verify import verify_cache
 from pipeline.errors import DataError, ShardError, UsageError
 from pipeline.release.shards import shard_path
 from pipeline.tasks.dask_workers import run_on_workers
 from pipeline.tasks.processes import ATTEMPTS, Done, Stopped
-from pipeline.verify import verify_cache
 from tests.pipeline.releases import damage_member, write_recording
 from tests.pipeline.task_functions import Recorder, Task, do
 from tests.pipeline.voxelized import run as voxelizing

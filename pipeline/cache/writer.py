@@ -16,10 +16,10 @@ from typing import Any, Self
 import numpy as np
 import zarr
 
-from pipeline import cache_layout as layout
-from pipeline.build_folder import BuildFolder
-from pipeline.cache_layout import CacheSettings
-from pipeline.chunks import codecs_of, encode_chunk
+from pipeline.cache import records as layout
+from pipeline.cache.build_folder import BuildFolder
+from pipeline.cache.chunks import codecs_of, encode_chunk
+from pipeline.cache.records import CacheSettings
 from pipeline.errors import CacheError
 from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules

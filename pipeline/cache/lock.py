@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import cache_layout as layout
-from pipeline.build_folder import discard
-from pipeline.cache_layout import CacheSettings
-from pipeline.cache_writer import root_attributes, write_group_file
+from pipeline.cache import records as layout
+from pipeline.cache.build_folder import discard
+from pipeline.cache.records import CacheSettings
+from pipeline.cache.writer import root_attributes, write_group_file
 from pipeline.errors import CacheError, UsageError
 
 _LOCK = "lock"

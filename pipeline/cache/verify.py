@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cache_layout as layout
-from pipeline.cache import CachedRecording, PillarCache
+from pipeline.cache import records as layout
+from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.errors import CacheError, UsageError
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import zarr
 
-from pipeline import cache_layout as layout
-from pipeline.cache_store import CacheStore, MissingChunkError, first_line, out_of_reach
-from pipeline.cache_writer import attributes_digest
-from pipeline.chunks import has_plain_chunks, read_rows
+from pipeline.cache import records as layout
+from pipeline.cache.chunks import has_plain_chunks, read_rows
+from pipeline.cache.store import CacheStore, MissingChunkError, first_line, out_of_reach
+from pipeline.cache.writer import attributes_digest
 from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.pillars.packing import PillarSettings, PillarTensors, decode_points
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cache_layout as layout
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings, describe
+from pipeline.cache import records as layout
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings, describe
 from pipeline.errors import CacheError
 from pipeline.selection.manifest import write_manifest
 from pipeline.selection.scan import scan_release

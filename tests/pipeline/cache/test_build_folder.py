@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from pipeline.build_folder import AbandonedError, BuildFolder, discard
+from pipeline.cache.build_folder import AbandonedError, BuildFolder, discard
 
 
 def test_a_published_folder_is_at_its_target_and_nothing_is_left(tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cache_layout import BUILDING, CacheSettings
-from pipeline.cache_lock import BusyError, Part, open_for_writing
-from pipeline.cache_writer import root_attributes
+from pipeline.cache.lock import BusyError, Part, open_for_writing
+from pipeline.cache.records import BUILDING, CacheSettings
+from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, UsageError
 
 SETTINGS = CacheSettings(grid=(64, 64))
@@ -52,7 +52,7 @@ def test_parts_share_a_cache_and_leave_nothing_but_it(tmp_path):
 def test_what_would_collide_is_refused_and_disturbs_nothing(
     tmp_path, monkeypatch, first, second, saying
 ):
-    monkeypatch.setattr("pipeline.cache_lock._PATIENCE", 0.1)
+    monkeypatch.setattr("pipeline.cache.lock._PATIENCE", 0.1)
     cache = tmp_path / "c"
     with open_for_writing(cache, SETTINGS, first) as scratch:
         (scratch / "work").mkdir()

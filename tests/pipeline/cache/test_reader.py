@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import zarr
 
-from pipeline import cache_layout as layout
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
-from pipeline.cache_lock import open_for_writing
-from pipeline.cache_writer import RecordingWriter
+from pipeline.cache import records as layout
+from pipeline.cache.lock import open_for_writing
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import CacheSettings
+from pipeline.cache.writer import RecordingWriter
 from pipeline.errors import CacheError, UsageError
 from pipeline.pillars.packing import Workspace, decode_points, pack_window
 from pipeline.release.labels import apply_label_rules
@@ -178,7 +178,7 @@ def test_an_unpublished_recording_is_invisible_and_leaves_nothing(tmp_path):
     assert [p.name for p in (tmp_path / "c").iterdir()] == ["zarr.json"]
 
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "cache.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "cache.md"
 
 
 def documented(number: int, **names: object) -> dict:

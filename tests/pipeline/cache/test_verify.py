@@ -10,14 +10,14 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import cache_layout as layout
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import CacheSettings
-from pipeline.cache_writer import array_digest, attributes_digest
-from pipeline.deep_verify import verify_against_sources
+from pipeline.cache import records as layout
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.recheck import verify_against_sources
+from pipeline.cache.records import CacheSettings
+from pipeline.cache.verify import Finding, verify_cache
+from pipeline.cache.writer import array_digest, attributes_digest
 from pipeline.errors import UsageError
 from pipeline.release.shards import LABEL_DTYPE, WINDOW_US, shard_path, write_shard
-from pipeline.verify import Finding, verify_cache
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import (
     damage_member,

@@ -6,8 +6,8 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cache_layout as layout
-from pipeline.chunks import codecs_of, encode_chunk, has_plain_chunks, read_rows
+from pipeline.cache import records as layout
+from pipeline.cache.chunks import codecs_of, encode_chunk, has_plain_chunks, read_rows
 
 CODECS = codecs_of(layout.USUAL_FILTER)
 

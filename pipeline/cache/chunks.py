@@ -14,7 +14,7 @@ import zarr
 from numcodecs import Blosc, blosc
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from pipeline.cache_layout import Filter
+from pipeline.cache.records import Filter
 
 # Several threads would write the blocks of a chunk in the order in which they finish, and a forked child
 # would wait for its parent's. zarr sets this too; here it decides what is written.

@@ -17,12 +17,12 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import cache_layout as layout
-from pipeline.cache import CachedRecording, PillarCache
-from pipeline.cache_layout import CacheSettings
+from pipeline.cache import records as layout
+from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.cache.records import CacheSettings
+from pipeline.cache.verify import verify_cache
 from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.info import cache_info
-from pipeline.verify import verify_cache
 from tests.pipeline.caches import make_cache
 from tests.pipeline.reading import LineFileSystem, digests, put_digests
 from tests.pipeline.releases import write_recording
@@ -312,9 +312,9 @@ def no_writing(event, arguments):
     if (changes or opens) and str(arguments[0]).startswith(sys.argv[1]):
         raise PermissionError(f"{event} {arguments}")
 
-from pipeline.cache import PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.info import cache_info
-from pipeline.verify import verify_cache
+from pipeline.cache.verify import verify_cache
 sys.addaudithook(no_writing)
 cache = PillarCache(sys.argv[1])
 assert all(recording.read(0, 10).pillars.any() for recording in cache.recordings())

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import cache_layout as layout
-from pipeline.cache import CachedRecording, PillarCache
+from pipeline.cache import records as layout
+from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.cache.verify import Finding
 from pipeline.errors import PipelineError, UsageError
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
 from pipeline.release.labels import KeptBoxes, apply_label_rules
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import read_events, read_labels, shard_path
-from pipeline.verify import Finding
 
 
 @dataclass(frozen=True)

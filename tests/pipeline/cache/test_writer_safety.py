@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kill_writer import content, is_building, kill_writers
-from pipeline.cache import PillarCache
-from pipeline.cache_layout import BUILDING, CacheSettings
-from pipeline.cache_lock import BusyError, Part
+from pipeline.cache.lock import BusyError, Part
+from pipeline.cache.reader import PillarCache
+from pipeline.cache.records import BUILDING, CacheSettings
 from pipeline.errors import CacheError
 from pipeline.release.shards import shard_path, walk_release
 from pipeline.voxelize import voxelize

@@ -1,0 +1,1 @@
+"""The pillar cache: its layout, one writer, one reader."""
