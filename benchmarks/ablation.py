@@ -33,7 +33,7 @@ from pipeline.errors import UsageError
 from pipeline.files import written_whole
 from pipeline.release.shards import walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 
 PROTOCOL, SPLIT = "release", "test"
 PRESETS = ("release", "paper")  # of the cache

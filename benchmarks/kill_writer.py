@@ -23,7 +23,7 @@ from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import BUILDING, CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 
 
 def is_building(cache: Path) -> bool:

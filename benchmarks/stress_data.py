@@ -18,7 +18,7 @@ from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 
 SENSOR = (256, 144)
 STEPS = 10  # the release's shard

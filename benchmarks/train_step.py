@@ -29,7 +29,7 @@ from dmanet.training_step import Trainer
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 
 EVENTS_PER_WINDOW = 200_000
 BATCHES = 2  # different ones, in turn

@@ -26,7 +26,7 @@ from benchmarks.timing import in_turn, median
 from pipeline.cache.records import CacheSettings
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import SENSOR_SIZE, RecordingFiles, read_events, walk_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 
 Clusters = dict[int, str]  # scheduler addresses by number of workers
 PRESETS = {

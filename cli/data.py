@@ -376,9 +376,9 @@ def voxelize(
         from pipeline.info import cache_info
         from pipeline.release.shards import SENSOR_SIZE
         from pipeline.tasks.processes import Stopped
-        from pipeline.voxelize import voxelize as make_cache
-        from pipeline.voxelize_report import write_report
-        from pipeline.voxelize_source import open_source
+        from pipeline.voxelizing.outcome import write_report
+        from pipeline.voxelizing.run import voxelize as make_cache
+        from pipeline.voxelizing.source import open_source
 
         settings = CacheSettings(
             preset=preset,

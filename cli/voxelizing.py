@@ -9,7 +9,7 @@ from cli.signals import StopRequest
 from pipeline.tasks.processes import Done, Failed, Watcher
 
 if TYPE_CHECKING:
-    from pipeline.voxelize_report import VoxelizeReport
+    from pipeline.voxelizing.outcome import VoxelizeReport
 
 FAILED_EXIT_CODE = 1
 LEFT_OUT_EXIT_CODE = 3

@@ -8,7 +8,7 @@ from dmanet.training_settings import RunSettings, resolve_settings
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import WINDOW_US, walk_release, write_shard
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import random_events, random_labels
 
 GRID = (96, 64)  # width, height: not square, so that swapped axes show

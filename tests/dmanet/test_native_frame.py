@@ -17,7 +17,7 @@ from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import SENSOR_SIZE, read_events, shard_path, walk_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import write_recording
 
 RECORDING = "test/testfilelist00/native"

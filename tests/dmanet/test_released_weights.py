@@ -31,7 +31,7 @@ from pipeline.release.shards import (
     shard_path,
     walk_release,
 )
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 
 DMANET18 = MODEL_PRESETS["dmanet18"]
 

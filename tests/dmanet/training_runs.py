@@ -14,7 +14,7 @@ from dmanet.training import TrainingWatcher
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import WINDOW_US, walk_release, write_shard
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 from tests.dmanet.caches import CLASSES, GRID
 from tests.pipeline.releases import random_events, random_labels
 

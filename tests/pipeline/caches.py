@@ -6,7 +6,7 @@ from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import SENSOR_SIZE, walk_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 
 
 def make_cache(

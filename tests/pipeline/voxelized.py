@@ -8,8 +8,8 @@ import numpy as np
 from pipeline.cache.records import CacheSettings
 from pipeline.defects import Defect
 from pipeline.release.shards import shard_path, walk_release
-from pipeline.voxelize import voxelize
-from pipeline.voxelize_report import VoxelizeReport
+from pipeline.voxelizing.outcome import VoxelizeReport
+from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import damage_member
 
 RECORDING = "train/trainfilelist00/rec_a"

@@ -13,7 +13,7 @@ from pipeline.cache.records import CacheSettings, describe
 from pipeline.errors import CacheError
 from pipeline.selection.manifest import write_manifest
 from pipeline.selection.scan import scan_release
-from pipeline.voxelize_source import open_source
+from pipeline.voxelizing.source import open_source
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import write_recording
 

@@ -16,7 +16,7 @@ from pipeline.pillars.packing import Workspace, decode_points, pack_window
 from pipeline.release.labels import apply_label_rules
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import read_events, read_labels, shard_path, walk_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import write_recording
 
 RECORDING = "train/trainfilelist00/rec_a"

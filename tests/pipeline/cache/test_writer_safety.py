@@ -15,7 +15,7 @@ from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import BUILDING, CacheSettings
 from pipeline.errors import CacheError
 from pipeline.release.shards import shard_path, walk_release
-from pipeline.voxelize import voxelize
+from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import write_recording
 from tests.pipeline.voxelized import RECORDING, SETTINGS, run
 

@@ -11,7 +11,7 @@ from pipeline.defects import Defect
 from pipeline.files import written_whole
 from pipeline.release.shards import release_order
 from pipeline.tasks.processes import Failed
-from pipeline.voxelize_recording import LeftOut, RecordingReport
+from pipeline.voxelizing.recording import LeftOut, RecordingReport
 
 _FORMAT = "dmanet-voxelize-report"
 _VERSION = 1

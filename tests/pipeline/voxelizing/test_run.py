@@ -23,9 +23,9 @@ from pipeline.release.shards import (
 )
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.statistics import collect_statistics
-from pipeline.voxelize import voxelize
-from pipeline.voxelize_recording import LeftOut
-from pipeline.voxelize_report import write_report
+from pipeline.voxelizing.outcome import write_report
+from pipeline.voxelizing.recording import LeftOut
+from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import random_events, write_recording
 from tests.pipeline.voxelized import (
     FATAL_AND_WINDOWS_LOST,

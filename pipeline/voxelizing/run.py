@@ -21,12 +21,12 @@ from pipeline.errors import CacheError, ShardError, UsageError
 from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.tasks.allocation import keep_freed_memory
 from pipeline.tasks.processes import Done, Failed, Stopped, Watcher, run_here
-from pipeline.voxelize_recording import (
+from pipeline.voxelizing.outcome import VoxelizeReport, left_out_windows
+from pipeline.voxelizing.recording import (
     POLICIES,
     RecordingReport,
     voxelize_recording,
 )
-from pipeline.voxelize_report import VoxelizeReport, left_out_windows
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

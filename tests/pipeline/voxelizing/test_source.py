@@ -11,8 +11,8 @@ from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import SENSOR_SIZE, shard_path
 from pipeline.selection.manifest import read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
-from pipeline.voxelize import voxelize
-from pipeline.voxelize_source import open_source
+from pipeline.voxelizing.run import voxelize
+from pipeline.voxelizing.source import open_source
 from tests.pipeline.releases import write_recording
 from tests.pipeline.voxelized import SETTINGS
 

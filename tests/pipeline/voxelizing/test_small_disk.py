@@ -13,7 +13,7 @@ from pipeline.cache.verify import verify_cache
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import write_recording
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "small-disk.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "small-disk.md"
 PARTS = (
     "train/trainfilelist00/events",
     "train/trainfilelist01/events/rec_2",
