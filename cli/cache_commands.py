@@ -93,8 +93,8 @@ def info(source: str, manifest: Path | None, as_json: bool) -> None:
     """Say what a cache or a manifest is: contents, sizes, settings, what was left out."""
     from pipeline.cache.reader import PillarCache
     from pipeline.errors import UsageError
-    from pipeline.info import cache_info, manifest_info
     from pipeline.selection.manifest import read_manifest
+    from pipeline.statistics.info import cache_info, manifest_info
 
     opened = open_cache_or_manifest(source)
     if isinstance(opened, PillarCache):
@@ -142,6 +142,6 @@ def open_cache_or_manifest(source: str) -> "PillarCache | Manifest":
 
 def print_info(facts: dict[str, Any], as_json: bool) -> None:
     """Facts of a cache or a manifest, for a person or for a program."""
-    from pipeline.info import info_lines
+    from pipeline.statistics.info import info_lines
 
     click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(info_lines(facts)))

@@ -81,8 +81,8 @@ def simulate(
     Textured objects of seven classes move over a textured ground in front of a moving event camera;
     boxes come from their true positions.
     """
-    from pipeline.info import format_bytes
     from pipeline.simulation.recordings import SimulationSettings, simulate_release
+    from pipeline.statistics.info import format_bytes
 
     settings = SimulationSettings(
         seed=seed,
@@ -166,10 +166,10 @@ def scan(
     quiet: bool,
 ) -> None:
     """Walk the release at ROOT and write down what every recording holds."""
-    from pipeline.info import manifest_info
     from pipeline.release.labels import LabelRules
     from pipeline.selection.manifest import write_manifest
     from pipeline.selection.scan import scan_release
+    from pipeline.statistics.info import manifest_info
 
     with progress_bar(None, "shard", quiet) as bar:
         manifest = scan_release(
@@ -229,10 +229,10 @@ def subset(
     random, first takes them in order. Prints how the class shares drift.
     """
     from pipeline.files import written_whole
-    from pipeline.info import format_bytes
     from pipeline.selection import subset as choosing
     from pipeline.selection.manifest import read_manifest, write_manifest
     from pipeline.selection.tree import assemble_tree
+    from pipeline.statistics.info import format_bytes
 
     chosen = choosing.choose_subset(
         read_manifest(manifest),
@@ -373,8 +373,8 @@ def voxelize(
     with stop_requests() as request:
         from pipeline.cache.reader import PillarCache
         from pipeline.cache.records import CacheSettings
-        from pipeline.info import cache_info
         from pipeline.release.shards import SENSOR_SIZE
+        from pipeline.statistics.info import cache_info
         from pipeline.tasks.processes import Stopped
         from pipeline.voxelizing.outcome import write_report
         from pipeline.voxelizing.run import voxelize as make_cache
@@ -433,7 +433,7 @@ def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> 
     The HTML file stands alone and opens without a network.
     """
     from pipeline.report import write_report
-    from pipeline.statistics import collect_statistics, write_statistics
+    from pipeline.statistics.collect import collect_statistics, write_statistics
 
     opened = open_cache_or_manifest(str(source))
     with progress_bar(None, "recording", quiet) as bar:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from pipeline.release.shards import SPLITS
-from pipeline.statistics_schema import Histogram, Quantiles, RecordingStatistics
+from pipeline.statistics.schema import Histogram, Quantiles, RecordingStatistics
 from pipeline.text import short
 
 _INK, _MUTED, _RULE = "#010101", "#020202", "#030303"

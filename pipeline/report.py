@@ -20,7 +20,7 @@ from pipeline.report_source import (
     recordings_section,
     storage_section,
 )
-from pipeline.statistics_schema import Statistics
+from pipeline.statistics.schema import Statistics
 from pipeline.text import counted, duration, grouped, listed, share, short, size
 
 _KINDS = {"cache": "Pillar cache", "manifest": "Manifest of the release"}

@@ -2,7 +2,7 @@
 
 from pipeline import charts
 from pipeline.report_layout import Figure, Section, Table, main_sensor, used_splits
-from pipeline.statistics_schema import CLIP_WINDOWS, Statistics
+from pipeline.statistics.schema import CLIP_WINDOWS, Statistics
 from pipeline.text import counted, duration, grouped, share, short
 
 

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from pipeline.defects import FATAL
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
-from pipeline.statistics_schema import CLIP_WINDOWS, Statistics
+from pipeline.statistics.schema import CLIP_WINDOWS, Statistics
 from pipeline.text import counted, grouped, listed, share
 
 _PURPOSE = {

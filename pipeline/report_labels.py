@@ -15,7 +15,7 @@ from pipeline.report_layout import (
     median,
     used_splits,
 )
-from pipeline.statistics_schema import Quantiles, Statistics
+from pipeline.statistics.schema import Quantiles, Statistics
 from pipeline.text import duration, grouped, share, short, size
 
 

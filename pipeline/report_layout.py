@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.release.shards import SPLITS, WINDOW_US
-from pipeline.statistics_schema import Quantiles, Statistics
+from pipeline.statistics.schema import Quantiles, Statistics
 from pipeline.text import short
 
 WINDOW_SECONDS = WINDOW_US / 1e6

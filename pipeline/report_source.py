@@ -2,7 +2,7 @@
 
 from pipeline.defects import FATAL, Defect
 from pipeline.report_layout import Section, Table, median
-from pipeline.statistics_schema import Statistics
+from pipeline.statistics.schema import Statistics
 from pipeline.text import counted, grouped, share, short, size
 
 DEFECT_MEANING = {

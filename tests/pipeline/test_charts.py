@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline import charts
-from pipeline.statistics_schema import Histogram, Quantiles, RecordingStatistics
+from pipeline.statistics.schema import Histogram, Quantiles, RecordingStatistics
 from tests.pipeline.pages import Page
 
 LABEL = 'a "label" & <more>'

@@ -15,8 +15,8 @@ from pipeline.release.shards import shard_path, write_shard
 from pipeline.report import key_figures, render_report, write_report
 from pipeline.report_source import DEFECT_MEANING
 from pipeline.selection.scan import scan_release
-from pipeline.statistics import collect_statistics
-from pipeline.statistics_schema import Statistics
+from pipeline.statistics.collect import collect_statistics
+from pipeline.statistics.schema import Statistics
 from tests.pipeline.caches import make_cache
 from tests.pipeline.pages import Page
 from tests.pipeline.sound_recordings import boxes, window_events, write_recording

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.release.shards import write_shard
 from pipeline.report_findings import findings
-from pipeline.statistics import collect_statistics
-from pipeline.statistics_schema import DefectStatistics, Statistics
+from pipeline.statistics.collect import collect_statistics
+from pipeline.statistics.schema import DefectStatistics, Statistics
 from tests.pipeline.caches import make_cache
 from tests.pipeline.sound_recordings import boxes, window_events
 

@@ -22,7 +22,7 @@ from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.cache.verify import verify_cache
 from pipeline.errors import CacheError, PipelineError, UsageError
-from pipeline.info import cache_info
+from pipeline.statistics.info import cache_info
 from tests.pipeline.caches import make_cache
 from tests.pipeline.reading import LineFileSystem, digests, put_digests
 from tests.pipeline.releases import write_recording
@@ -313,7 +313,7 @@ def no_writing(event, arguments):
         raise PermissionError(f"{event} {arguments}")
 
 from pipeline.cache.reader import PillarCache
-from pipeline.info import cache_info
+from pipeline.statistics.info import cache_info
 from pipeline.cache.verify import verify_cache
 sys.addaudithook(no_writing)
 cache = PillarCache(sys.argv[1])

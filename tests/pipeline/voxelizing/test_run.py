@@ -12,7 +12,6 @@ from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.defects import FATAL, Defect
 from pipeline.errors import ShardError, UsageError
-from pipeline.info import cache_info
 from pipeline.release.shards import (
     EVENT_DTYPE,
     LABEL_DTYPE,
@@ -22,7 +21,8 @@ from pipeline.release.shards import (
     write_shard,
 )
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
-from pipeline.statistics import collect_statistics
+from pipeline.statistics.collect import collect_statistics
+from pipeline.statistics.info import cache_info
 from pipeline.voxelizing.outcome import write_report
 from pipeline.voxelizing.recording import LeftOut
 from pipeline.voxelizing.run import voxelize

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import statistics_schema
 from pipeline.cache.lock import open_for_writing
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.errors import CacheError
-from pipeline.pillar_statistics import SAMPLE_WINDOWS, sample_windows
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import shard_path, write_shard
 from pipeline.selection.manifest import read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
-from pipeline.statistics import collect_statistics, write_statistics
+from pipeline.statistics import schema as statistics_schema
+from pipeline.statistics.collect import collect_statistics, write_statistics
+from pipeline.statistics.pillars import SAMPLE_WINDOWS, sample_windows
 from tests.pipeline.caches import make_cache
 from tests.pipeline.sound_recordings import boxes, window_events, write_recording
 
@@ -322,7 +322,7 @@ def test_the_sample_draws_each_window_at_most_once_and_as_many_as_it_may(sizes):
 
 
 def test_every_field_of_the_json_is_documented():
-    text = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "statistics.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text))
     for value in vars(statistics_schema).values():
         if dataclasses.is_dataclass(value):

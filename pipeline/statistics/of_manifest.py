@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.selection.manifest import Manifest, RecordingEntry
-from pipeline.statistics_schema import (
+from pipeline.statistics.schema import (
     DefectStatistics,
     RecordingStatistics,
     Source,
@@ -13,7 +13,7 @@ from pipeline.statistics_schema import (
     Statistics,
     StorageStatistics,
 )
-from pipeline.summaries import hours
+from pipeline.statistics.summaries import hours
 
 
 def collect_from_manifest(manifest: Manifest) -> Statistics:

@@ -6,8 +6,8 @@ import numpy as np
 
 from pipeline.cache.reader import CachedRecording
 from pipeline.release.shards import SPLITS, WINDOW_US
-from pipeline.statistics_schema import CLIP_WINDOWS, EventStatistics, SequenceStatistics
-from pipeline.summaries import (
+from pipeline.statistics.schema import CLIP_WINDOWS, EventStatistics, SequenceStatistics
+from pipeline.statistics.summaries import (
     COUNT_EDGES,
     SHARE_EDGES,
     histogram,

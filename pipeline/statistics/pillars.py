@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.box_statistics import MAP_COLUMNS, MAP_ROWS
 from pipeline.cache.reader import CachedRecording
 from pipeline.cache.records import CacheSettings
 from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
 from pipeline.release.shards import SPLITS
-from pipeline.statistics_schema import PillarStatistics
-from pipeline.summaries import COUNT_EDGES, histogram, joined, quantiles_by, tidy
+from pipeline.statistics.boxes import MAP_COLUMNS, MAP_ROWS
+from pipeline.statistics.schema import PillarStatistics
+from pipeline.statistics.summaries import COUNT_EDGES, histogram, joined, quantiles_by, tidy
 
 POLARITIES = ("negative", "positive")
 STEPS = ("read", "in_range", "after_deduplication", "stored")

@@ -10,10 +10,10 @@ import pytest
 from pipeline.cache import records as layout
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
-from pipeline.info import cache_info, info_lines, manifest_info
 from pipeline.release.shards import shard_path
 from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
+from pipeline.statistics.info import cache_info, info_lines, manifest_info
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import damage_member, write_recording
 

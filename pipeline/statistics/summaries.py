@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.release.shards import WINDOW_US
-from pipeline.statistics_schema import Histogram, Quantiles
+from pipeline.statistics.schema import Histogram, Quantiles
 
 #: Edges for counts: nothing, then twenty bins a decade.
 COUNT_EDGES = np.concatenate([[0.0], np.round(10 ** (np.arange(161) / 20), 3)])

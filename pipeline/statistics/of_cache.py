@@ -12,13 +12,13 @@ from pathlib import PurePosixPath
 import numpy as np
 import zarr
 
-from pipeline.box_statistics import BoxCollector
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import RAW_LABEL_COLUMNS
-from pipeline.pillar_statistics import PillarCollector, sample_windows
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
-from pipeline.statistics_schema import (
+from pipeline.statistics.boxes import BoxCollector
+from pipeline.statistics.pillars import PillarCollector, sample_windows
+from pipeline.statistics.schema import (
     DefectStatistics,
     RecordingStatistics,
     Source,
@@ -26,8 +26,8 @@ from pipeline.statistics_schema import (
     Statistics,
     StorageStatistics,
 )
-from pipeline.summaries import hours, quantiles, tidy
-from pipeline.window_statistics import EventCollector, SequenceCollector
+from pipeline.statistics.summaries import hours, quantiles, tidy
+from pipeline.statistics.windows import EventCollector, SequenceCollector
 
 
 def collect_from_cache(

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.summaries import COUNT_EDGES, SHARE_EDGES, histogram, hours, quantiles, tidy
+from pipeline.statistics.summaries import (
+    COUNT_EDGES,
+    SHARE_EDGES,
+    histogram,
+    hours,
+    quantiles,
+    tidy,
+)
 
 
 def slow_percentile(values: list[int], percent: int) -> Fraction:

@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.cache.reader import CachedRecording
 from pipeline.release.shards import SPLITS
-from pipeline.statistics_schema import BoxStatistics
-from pipeline.summaries import joined, quantiles_by, tidy
+from pipeline.statistics.schema import BoxStatistics
+from pipeline.statistics.summaries import joined, quantiles_by, tidy
 
 MAP_ROWS, MAP_COLUMNS = 18, 32  # square places on a 16:9 sensor
 BINS_AN_OCTAVE = 4

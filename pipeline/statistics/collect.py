@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cache.reader import PillarCache
-from pipeline.cache_statistics import collect_from_cache
 from pipeline.files import written_whole
-from pipeline.manifest_statistics import collect_from_manifest
 from pipeline.selection.manifest import Manifest
-from pipeline.statistics_schema import Statistics
+from pipeline.statistics.of_cache import collect_from_cache
+from pipeline.statistics.of_manifest import collect_from_manifest
+from pipeline.statistics.schema import Statistics
 
 
 def collect_statistics(

@@ -1,0 +1,1 @@
+"""What a cache or a manifest holds, in numbers."""
