@@ -432,7 +432,7 @@ def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> 
 
     The HTML file stands alone and opens without a network.
     """
-    from pipeline.report import write_report
+    from pipeline.report.page import write_report
     from pipeline.statistics.collect import collect_statistics, write_statistics
 
     opened = open_cache_or_manifest(str(source))

@@ -12,8 +12,8 @@ from pipeline.cache.records import CacheSettings
 from pipeline.defects import Defect
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import shard_path, write_shard
-from pipeline.report import key_figures, render_report, write_report
-from pipeline.report_source import DEFECT_MEANING
+from pipeline.report.page import key_figures, render_report, write_report
+from pipeline.report.source import DEFECT_MEANING
 from pipeline.selection.scan import scan_release
 from pipeline.statistics.collect import collect_statistics
 from pipeline.statistics.schema import Statistics

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import charts
+from pipeline.report import charts
 from pipeline.statistics.schema import Histogram, Quantiles, RecordingStatistics
 from tests.pipeline.pages import Page
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from pipeline import charts
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
-from pipeline.report_layout import (
+from pipeline.report import charts
+from pipeline.report.elements import (
     WINDOW_SECONDS,
     Figure,
     Gallery,

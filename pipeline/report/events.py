@@ -1,7 +1,7 @@
 """Sections of the report on events, pillars and sequences."""
 
-from pipeline import charts
-from pipeline.report_layout import Figure, Section, Table, main_sensor, used_splits
+from pipeline.report import charts
+from pipeline.report.elements import Figure, Section, Table, main_sensor, used_splits
 from pipeline.statistics.schema import CLIP_WINDOWS, Statistics
 from pipeline.text import counted, duration, grouped, share, short
 

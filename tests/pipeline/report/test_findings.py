@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.release.shards import write_shard
-from pipeline.report_findings import findings
+from pipeline.report.findings import findings
 from pipeline.statistics.collect import collect_statistics
 from pipeline.statistics.schema import DefectStatistics, Statistics
 from tests.pipeline.caches import make_cache

@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from pipeline.files import written_whole
 from pipeline.release.shards import SPLITS
-from pipeline.report_events import events_section, pillars_section, sequences_section
-from pipeline.report_findings import findings
-from pipeline.report_labels import boxes_section, labels_section, splits_section
-from pipeline.report_layout import WINDOW_SECONDS, Section
-from pipeline.report_source import (
+from pipeline.report.elements import WINDOW_SECONDS, Section
+from pipeline.report.events import events_section, pillars_section, sequences_section
+from pipeline.report.findings import findings
+from pipeline.report.labels import boxes_section, labels_section, splits_section
+from pipeline.report.source import (
     defects_section,
     method_section,
     recordings_section,
@@ -47,7 +47,7 @@ def render_report(statistics: Statistics) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(
-        files("pipeline").joinpath("report.html.j2").read_text(encoding="utf-8")
+        files("pipeline.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     )
     return template.render(
         title=f"Dataset statistics: {statistics.source.name}",

@@ -1,7 +1,7 @@
 """Sections of the report on defects, bytes, recordings, and what the numbers describe."""
 
 from pipeline.defects import FATAL, Defect
-from pipeline.report_layout import Section, Table, median
+from pipeline.report.elements import Section, Table, median
 from pipeline.statistics.schema import Statistics
 from pipeline.text import counted, grouped, share, short, size
 

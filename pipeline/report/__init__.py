@@ -1,0 +1,1 @@
+"""The statistics as one HTML page."""
