@@ -21,12 +21,12 @@ import torch
 from dmanet.checkpoint import load_weights
 from dmanet.device import choose_device, choose_precision
 from dmanet.evaluation import evaluate
+from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.results import EVALUATION_NAME, RunResult, cache_presets, read_runs
 from dmanet.results_table import class_table, markdown, results_table
 from dmanet.run_folder import LAST_NAME, SETTINGS_NAME
 from dmanet.streaming import StreamSettings
 from dmanet.training import train
-from dmanet.training_settings import RunSettings, resolve_settings
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.errors import UsageError

@@ -23,7 +23,7 @@ from functools import partial
 import torch
 from torch.nn.functional import conv2d
 
-from dmanet.config import STEM_WIDTH_UNIT
+from dmanet.settings import STEM_WIDTH_UNIT
 
 MASKS = ("AVX2", "AVX512_CORE", "DEFAULT")
 REPETITIONS = 10  # a write past a buffer is not noticed each time

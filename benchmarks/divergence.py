@@ -24,9 +24,9 @@ from benchmarks.stability_probes import all_probes
 from benchmarks.stress_data import StressBatch, batches_of, simulated_cache
 from benchmarks.stress_runs import StressRun, stress_settings, summary, train
 from benchmarks.stress_trainer import TrainerRun, report_summary, train_by_preset
-from dmanet.config import ModelSettings
 from dmanet.models.anchors import anchors_for
-from dmanet.training_settings import resolve_settings
+from dmanet.recipes import resolve_settings
+from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 
 #: Length that the embeddings have faded to where the stress begins.

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dmanet.boxes import box_iou
-from dmanet.config import AnchorSettings
 from dmanet.data import PackedBatch
 from dmanet.decoding import decode_batch
 from dmanet.losses import LossSettings
@@ -24,6 +23,7 @@ from dmanet.models.anchors import anchor_shapes, cells_of_level
 from dmanet.models.detector import DMANet
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.models.pillar_net import Pillars
+from dmanet.settings import AnchorSettings
 
 MOST_BOXES = 60  # rows of the padded annotations of a sample
 CLAMP = 1e-4  # probabilities are kept this far from 0 and 1

@@ -23,8 +23,8 @@ from benchmarks.shards import simulated_release
 from benchmarks.timing import in_turn, median
 from benchmarks.voxelize import number
 from dmanet.device import choose_device
+from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.throughput import PARTS, Throughput, TrainingBatches, measure_throughput
-from dmanet.training_settings import RunSettings, resolve_settings
 from dmanet.training_step import Trainer
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings

@@ -55,8 +55,8 @@ def bench(
     the time spent waiting for data; memory; and where a step's time goes. Nothing is written.
     """
     from dmanet.device import choose_device
+    from dmanet.recipes import resolve_settings
     from dmanet.throughput import PHASES, Throughput, measure_throughput
-    from dmanet.training_settings import resolve_settings
     from pipeline.cache.reader import PillarCache
 
     def lines(found: Throughput) -> list[str]:

@@ -141,8 +141,8 @@ def train(
         from cli.training_progress import SilentProgress, TrainingProgress
         from dmanet.device import own_device
         from dmanet.distributed import joined_ranks
+        from dmanet.recipes import resolve_settings
         from dmanet.training import train
-        from dmanet.training_settings import resolve_settings
         from pipeline.cache.reader import PillarCache
         from pipeline.tasks.processes import Stopped
 
@@ -327,7 +327,7 @@ def import_weights(checkpoint: Path, out: Path, preset: str, overrides: tuple[st
     written. Python objects in the checkpoint are never loaded.
     """
     from dmanet.checkpoint import Weights, load_released, save_weights
-    from dmanet.training_settings import resolve_model_settings
+    from dmanet.recipes import resolve_model_settings
     from dmanet.weights import from_released
 
     settings = resolve_model_settings(preset, overrides)

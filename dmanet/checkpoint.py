@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dmanet.config import ModelSettings, Settings, load_model_settings, load_settings
 from dmanet.guards import Tally
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.pickled_names import foreign_names
-from dmanet.training_settings import RunSettings
+from dmanet.recipes import RunSettings
+from dmanet.settings import ModelSettings, Settings, load_model_settings, load_settings
 from dmanet.weights import to_released
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 from pipeline.files import written_whole

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dmanet.config import ModelSettings
 from dmanet.losses import Targets
 from dmanet.samplers import Sample, WindowRange
+from dmanet.settings import ModelSettings
 from pipeline.cache.reader import CachedRecording, PackedWindows, PillarCache
 from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.pillars.packing import PillarSettings

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from dmanet.boxes import encode_boxes
-from dmanet.config import Settings
 from dmanet.matching import IGNORED, match_anchors
+from dmanet.settings import Settings
 
 
 class LossSettings(Settings):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from dmanet.boxes import box_iou
-from dmanet.config import AnchorSettings
 from dmanet.models.anchors import anchor_shapes, cells_of_level
+from dmanet.settings import AnchorSettings
 
 BACKGROUND = -1
 IGNORED = -2

@@ -14,12 +14,12 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from dmanet.checkpoint import load_checkpoint, load_weights
-from dmanet.config import ModelSettings, Settings
 from dmanet.metrics import ProtocolResult
 from dmanet.models.detector import DMANet
+from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.run_folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.run_log import EPOCHS_NAME, METRICS_NAME
-from dmanet.training_settings import RunSettings, resolve_settings
+from dmanet.settings import ModelSettings, Settings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError
 

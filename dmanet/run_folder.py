@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmanet.checkpoint import Checkpoint, first_difference, load_checkpoint, save_checkpoint
-from dmanet.training_settings import RunSettings, to_yaml
+from dmanet.recipes import RunSettings, to_yaml
 from pipeline.errors import CheckpointError, PipelineError, UsageError
 from pipeline.files import written_whole
 

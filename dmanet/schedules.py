@@ -2,7 +2,7 @@
 
 import math
 
-from dmanet.training_settings import TrainingSettings
+from dmanet.recipes import TrainingSettings
 
 
 def learning_rate_share(

@@ -13,8 +13,8 @@ from torch import nn
 from dmanet.data import BatchLoader, PackedBatch, check_fit, recordings_of
 from dmanet.device import peak_memory_gb
 from dmanet.models.detector import DMANet
+from dmanet.recipes import RunSettings
 from dmanet.samplers import WindowSampler, make_sampler
-from dmanet.training_settings import RunSettings
 from dmanet.training_step import Trainer
 from pipeline.cache.reader import PillarCache
 

@@ -12,11 +12,11 @@ from dmanet.checkpoint import Checkpoint
 from dmanet.data import BatchLoader, PackedBatch, check_fit, recordings_of
 from dmanet.distributed import ALONE, Ranks
 from dmanet.guards import DivergedError, Tally
+from dmanet.recipes import RunSettings
 from dmanet.run_folder import RunFolder, check_same_run
 from dmanet.run_log import EpochReport, RunLog, StepReport
 from dmanet.samplers import WindowSampler, make_sampler
 from dmanet.streaming import StreamSettings
-from dmanet.training_settings import RunSettings
 from dmanet.training_step import Trainer
 from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score
 from pipeline.cache.reader import PillarCache

@@ -26,9 +26,9 @@ from dmanet.losses import detection_loss
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.normalization import share_statistics
+from dmanet.recipes import RunSettings, TrainingSettings
 from dmanet.run_log import StepReport
 from dmanet.schedules import learning_rate_share
-from dmanet.training_settings import RunSettings, TrainingSettings
 
 
 class Trainer:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from dmanet.config import ModelSettings
 from dmanet.models.detector import DMANet
 from dmanet.models.pillar_net import POINT_FEATURES
+from dmanet.settings import ModelSettings
 from pipeline.errors import CheckpointError
 
 # Stored by the release, read by nothing: [pillar channels, point features].

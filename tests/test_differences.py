@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.config import ModelSettings
 from dmanet.models.detector import DMANet
+from dmanet.settings import ModelSettings
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")

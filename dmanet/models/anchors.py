@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmanet.config import AnchorSettings
+from dmanet.settings import AnchorSettings
 
 
 def anchors_for(

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dmanet.config import ModelSettings
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.backbone import Backbone
 from dmanet.models.fpn import FeaturePyramid, TemporalBranch
@@ -21,6 +20,7 @@ from dmanet.models.initialization import initialize_convolutions, initialize_hea
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.models.pillar_net import PillarNet, Pillars, scatter_to_canvas
 from dmanet.models.recomputation import recomputed
+from dmanet.settings import ModelSettings
 
 
 @dataclass(frozen=True)

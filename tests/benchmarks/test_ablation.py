@@ -14,8 +14,8 @@ from benchmarks.ablation import (
     scale_of,
     seeds_table,
 )
-from dmanet.config import MODEL_PRESETS
 from dmanet.results import differing_settings, read_runs
+from dmanet.settings import MODEL_PRESETS
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES

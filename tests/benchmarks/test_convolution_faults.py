@@ -8,8 +8,8 @@ import pytest
 from torch import nn
 
 from benchmarks.convolution_faults import KINDS, SHORTCUT, Shape, groups, plain, survives, table
-from dmanet.config import MODEL_PRESETS
 from dmanet.models.detector import DMANet
+from dmanet.settings import MODEL_PRESETS
 
 
 @dataclass(frozen=True)

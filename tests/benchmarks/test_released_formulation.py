@@ -13,10 +13,10 @@ from benchmarks.released_formulation import (
     released_unit_embedding,
     suspect,
 )
-from dmanet.config import AnchorSettings, ModelSettings
 from dmanet.losses import LossSettings, Targets
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.anchors import anchors_for
+from dmanet.settings import AnchorSettings, ModelSettings
 
 EPS = ModelSettings().similarity_eps
 RELEASED = MemorySuspects(similarity=True, state=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.stability_probes import focal_gradients, one_quiet_cell, similarity_gradients
-from dmanet.config import ModelSettings
+from dmanet.settings import ModelSettings
 
 EPS = ModelSettings().similarity_eps
 

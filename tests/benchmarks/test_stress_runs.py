@@ -31,7 +31,7 @@ from benchmarks.stress_trainer import (
 )
 from dmanet.losses import Targets
 from dmanet.models.anchors import anchors_for
-from dmanet.training_settings import RUN_PRESETS
+from dmanet.recipes import RUN_PRESETS
 from pipeline.cache.reader import PillarCache
 
 SETTINGS = stress_settings(32, 8)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.training_settings import RunSettings, resolve_settings
+from dmanet.recipes import RunSettings, resolve_settings
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import WINDOW_US, walk_release, write_shard

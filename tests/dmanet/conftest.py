@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmanet.config import ModelSettings
 from dmanet.models.detector import DMANet
 from dmanet.models.pillar_net import Pillars
+from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from tests.dmanet.caches import make_cache
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmanet.boxes import MAX_GROWTH, box_iou, clip_boxes, decode_boxes, encode_boxes
-from dmanet.config import AnchorSettings
 from dmanet.models.anchors import anchors_for
+from dmanet.settings import AnchorSettings
 
 coordinate = st.floats(-50, 600, width=32)
 side = st.floats(1, 300, width=32)

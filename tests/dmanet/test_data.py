@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmanet.config import ModelSettings
 from dmanet.data import (
     BatchLoader,
     check_fit,
@@ -18,6 +17,7 @@ from dmanet.data import (
 from dmanet.decoding import decode_batch
 from dmanet.losses import Targets
 from dmanet.samplers import Sample, WindowRange, make_sampler, read_tape
+from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import CacheError, UsageError
 from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL

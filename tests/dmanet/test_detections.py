@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from dmanet.config import AnchorSettings
 from dmanet.detections import decode_detections, select_detections
 from dmanet.models.anchors import anchors_for
 from dmanet.nms import grouped_nms
+from dmanet.settings import AnchorSettings
 from pipeline.errors import DataError
 
 GRID = (512, 512)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dmanet.boxes import box_iou
-from dmanet.config import AnchorSettings
 from dmanet.losses import LossSettings, Targets, detection_loss
 from dmanet.models.anchors import anchors_for
+from dmanet.settings import AnchorSettings
 from tests.dmanet.matching_by_frame import match_one_frame
 
 CLAMP = 1e-4  # the release keeps probabilities this far from 0 and 1

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmanet.boxes import box_iou
-from dmanet.config import AnchorSettings
 from dmanet.matching import (
     BACKGROUND,
     IGNORED,
@@ -16,6 +15,7 @@ from dmanet.matching import (
     unmatched_share,
 )
 from dmanet.models.anchors import anchors_for
+from dmanet.settings import AnchorSettings
 from tests.dmanet.matching_by_frame import match_one_frame
 
 # Whole-cell boxes, so that ties and overlaps of exactly 0.5 occur.

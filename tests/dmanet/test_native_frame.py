@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.config import AnchorSettings, ModelSettings
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
 from dmanet.losses import detection_loss
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
 from dmanet.samplers import WindowRange
+from dmanet.settings import AnchorSettings, ModelSettings
 from dmanet.streaming import StreamSettings, stream_detections
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings

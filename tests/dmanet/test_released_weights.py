@@ -18,9 +18,9 @@ from torch import Tensor
 
 from cli.main import main
 from dmanet.checkpoint import load_weights
-from dmanet.config import MODEL_PRESETS
 from dmanet.models.detector import DMANet, HeadOutput
 from dmanet.models.pillar_net import Pillars
+from dmanet.settings import MODEL_PRESETS
 from dmanet.weights import UNUSED_RELEASED, from_released
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import (

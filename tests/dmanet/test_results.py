@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dmanet.checkpoint import load_weights
-from dmanet.config import MODEL_PRESETS
 from dmanet.evaluation import evaluate
 from dmanet.models.detector import DMANet
 from dmanet.results import (
@@ -25,6 +24,7 @@ from dmanet.results_table import (
     results_table,
     what_to_evaluate,
 )
+from dmanet.settings import MODEL_PRESETS
 from dmanet.streaming import StreamSettings
 from dmanet.training import train
 from pipeline.errors import CheckpointError, DataError, SettingsError, UsageError

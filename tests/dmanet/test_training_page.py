@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dmanet.training_settings import RUN_PRESETS
+from dmanet.recipes import RUN_PRESETS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 TABLE = PAGE.split("## Recipes")[1].split("\n\n")[1].splitlines()

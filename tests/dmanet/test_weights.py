@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from dmanet.config import MODEL_PRESETS, ModelSettings
 from dmanet.models.detector import DMANet
+from dmanet.settings import MODEL_PRESETS, ModelSettings
 from dmanet.weights import UNUSED_RELEASED, from_released, released_names, to_released
 from pipeline.errors import CheckpointError
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmanet.config import ModelSettings
 from dmanet.models.adaptive_conv_lstm import ConvLSTM, unit_embedding
+from dmanet.settings import ModelSettings
 
 EPS = ModelSettings().similarity_eps
 

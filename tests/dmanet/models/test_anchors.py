@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from dmanet.config import AnchorSettings
 from dmanet.models.anchors import anchor_shapes, anchors_for
+from dmanet.settings import AnchorSettings
 
 ATOL = 1e-3  # grid units: the reference asks for no more
 

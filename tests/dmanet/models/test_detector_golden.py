@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmanet.config import MODEL_PRESETS
 from dmanet.losses import Targets, detection_loss
 from dmanet.matching import IGNORED
 from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
 from dmanet.models.pillar_net import Pillars
+from dmanet.settings import MODEL_PRESETS
 from dmanet.weights import from_released, released_names
 from tests.dmanet.matching_by_frame import match_one_frame
 

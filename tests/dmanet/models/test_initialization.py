@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dmanet.config import MODEL_PRESETS
 from dmanet.models.detector import DMANet
+from dmanet.settings import MODEL_PRESETS
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks.convolution_faults import checking_environment
-from dmanet.config import STEM_WIDTH_UNIT, load_model_settings
+from dmanet.settings import STEM_WIDTH_UNIT, load_model_settings
 from pipeline.errors import SettingsError
 
 # The convolution by which the second stage of a backbone halves its input, as training runs it.

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dmanet.config import MODEL_PRESETS
 from dmanet.models.detector import DMANet
+from dmanet.settings import MODEL_PRESETS
 
 SMALL = MODEL_PRESETS["tiny"].model_copy(
     update={"grid_size": (64, 96), "stem_width": 8, "feature_size": 32}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dmanet.augmentation import AugmentationSettings
-from dmanet.training_settings import (
+from dmanet.recipes import (
     RUN_PRESETS,
     resolve_model_settings,
     resolve_settings,

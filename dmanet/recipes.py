@@ -12,9 +12,9 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from dmanet.augmentation import AugmentationSettings
-from dmanet.config import MODEL_PRESETS, ModelSettings, S, Settings, load_settings
 from dmanet.losses import LossSettings
 from dmanet.samplers import SamplingMode
+from dmanet.settings import MODEL_PRESETS, ModelSettings, S, Settings, load_settings
 from pipeline.errors import SettingsError
 from pipeline.release.labels import CLASS_NAMES
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dmanet.config import MODEL_PRESETS, AnchorSettings, ModelSettings, load_model_settings
+from dmanet.settings import MODEL_PRESETS, AnchorSettings, ModelSettings, load_model_settings
 from pipeline.errors import SettingsError
 
 
