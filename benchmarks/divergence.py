@@ -24,7 +24,7 @@ from benchmarks.stability_probes import all_probes
 from benchmarks.stress_data import StressBatch, batches_of, simulated_cache
 from benchmarks.stress_runs import StressRun, stress_settings, summary, train
 from benchmarks.stress_trainer import TrainerRun, report_summary, train_by_preset
-from dmanet.models.anchors import anchors_for
+from dmanet.detection.anchors import anchors_for
 from dmanet.recipes import resolve_settings
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dmanet.boxes import box_iou
 from dmanet.data import PackedBatch
 from dmanet.decoding import decode_batch
-from dmanet.losses import LossSettings
+from dmanet.detection.anchors import anchor_shapes, cells_of_level
+from dmanet.detection.boxes import box_iou
+from dmanet.detection.losses import LossSettings
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
-from dmanet.models.anchors import anchor_shapes, cells_of_level
 from dmanet.models.detector import DMANet
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.models.pillar_net import Pillars

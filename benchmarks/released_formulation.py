@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dmanet.boxes import box_iou
-from dmanet.losses import LossSettings, Targets
-from dmanet.matching import BACKGROUND, IGNORED
+from dmanet.detection.boxes import box_iou
+from dmanet.detection.losses import LossSettings, Targets
+from dmanet.detection.matching import BACKGROUND, IGNORED
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 
 NORM_OFFSET = 1e-6  # the release adds it to an embedding's norm

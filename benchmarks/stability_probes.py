@@ -15,8 +15,8 @@ from benchmarks.released_formulation import (
 )
 from benchmarks.stress_data import STEPS, StressBatch
 from benchmarks.stress_runs import DTYPES, memories, stress_settings
-from dmanet.losses import LossSettings, Targets, detection_loss
-from dmanet.matching import BACKGROUND
+from dmanet.detection.losses import LossSettings, Targets, detection_loss
+from dmanet.detection.matching import BACKGROUND
 from dmanet.models.adaptive_conv_lstm import unit_embedding
 from dmanet.models.detector import DMANet, State
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.released_formulation import released_matches
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
-from dmanet.losses import LossSettings, Targets
+from dmanet.detection.losses import LossSettings, Targets
 from dmanet.models.pillar_net import Pillars
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings

@@ -15,8 +15,8 @@ from benchmarks.released_formulation import (
     suspect,
 )
 from benchmarks.stress_data import STEPS, StressBatch, with_wrong_classes
-from dmanet.losses import LossSettings, detection_loss
-from dmanet.matching import IGNORED
+from dmanet.detection.losses import LossSettings, detection_loss
+from dmanet.detection.matching import IGNORED
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.detector import DMANet
 from dmanet.settings import AnchorSettings, ModelSettings

@@ -30,10 +30,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from dmanet.boxes import clip_boxes
 from dmanet.data import PackedBatch
+from dmanet.detection.boxes import clip_boxes
+from dmanet.detection.losses import Targets
 from dmanet.frame_transforms import FrameTransforms, draw_transforms
-from dmanet.losses import Targets
 from dmanet.models.pillar_net import Pillars
 from dmanet.regrouping import Pixels, flip_cells, regroup, swap_polarities
 from dmanet.settings import Settings

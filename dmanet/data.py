@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dmanet.losses import Targets
+from dmanet.detection.losses import Targets
 from dmanet.samplers import Sample, WindowRange
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import CachedRecording, PackedWindows, PillarCache

@@ -7,7 +7,7 @@ import numpy as np
 from dmanet.checkpoint import Weights
 from dmanet.coco_metrics import coco_result
 from dmanet.data import check_fit, recordings_of
-from dmanet.detections import Detections, Labels
+from dmanet.detection.postprocessing import Detections, Labels
 from dmanet.distributed import ALONE, Ranks
 from dmanet.metrics import PROTOCOLS, ProtocolResult, release_result
 from dmanet.prophesee import BOX_DTYPE, box_records

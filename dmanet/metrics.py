@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from dmanet.boxes import box_iou
-from dmanet.detections import Detections, Labels
+from dmanet.detection.boxes import box_iou
+from dmanet.detection.postprocessing import Detections, Labels
 from pipeline.errors import DataError
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10, dtype=np.float32)

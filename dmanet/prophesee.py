@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.detections import Detections
+from dmanet.detection.postprocessing import Detections
 from pipeline.errors import RecordingError
 from pipeline.release.shards import as_labels
 

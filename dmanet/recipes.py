@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from dmanet.augmentation import AugmentationSettings
-from dmanet.losses import LossSettings
+from dmanet.detection.losses import LossSettings
 from dmanet.samplers import SamplingMode
 from dmanet.settings import MODEL_PRESETS, ModelSettings, S, Settings, load_settings
 from pipeline.errors import SettingsError

@@ -12,9 +12,9 @@ import torch
 
 from dmanet.data import BatchLoader, PackedBatch
 from dmanet.decoding import decode_batch
-from dmanet.detections import Detections, Labels, decode_detections
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.postprocessing import Detections, Labels, decode_detections
 from dmanet.device import autocast, place
-from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.pillar_net import Pillars
 from dmanet.samplers import Sample, WindowRange, read_tape

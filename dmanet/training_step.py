@@ -10,6 +10,8 @@ from dmanet.averaging import WeightAverage
 from dmanet.checkpoint import Checkpoint, Weights
 from dmanet.data import PackedBatch
 from dmanet.decoding import decode_batch
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.losses import detection_loss
 from dmanet.device import autocast, choose_precision, peak_memory_gb, place
 from dmanet.distributed import ALONE, Ranks
 from dmanet.guards import (
@@ -22,8 +24,6 @@ from dmanet.guards import (
     is_finite,
     judge,
 )
-from dmanet.losses import detection_loss
-from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.normalization import share_statistics
 from dmanet.recipes import RunSettings, TrainingSettings

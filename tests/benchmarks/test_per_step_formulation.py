@@ -11,8 +11,8 @@ from benchmarks.per_step_formulation import (
 )
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
-from dmanet.losses import LossSettings, detection_loss
-from dmanet.models.anchors import anchors_for
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.losses import LossSettings, detection_loss
 from dmanet.models.detector import DMANet
 from tests.dmanet.caches import LONG, make_cache, small_run
 

@@ -13,9 +13,9 @@ from benchmarks.released_formulation import (
     released_unit_embedding,
     suspect,
 )
-from dmanet.losses import LossSettings, Targets
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.losses import LossSettings, Targets
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
-from dmanet.models.anchors import anchors_for
 from dmanet.settings import AnchorSettings, ModelSettings
 
 EPS = ModelSettings().similarity_eps

@@ -29,8 +29,8 @@ from benchmarks.stress_trainer import (
     report_summary,
     train_by_preset,
 )
-from dmanet.losses import Targets
-from dmanet.models.anchors import anchors_for
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.losses import Targets
 from dmanet.recipes import RUN_PRESETS
 from pipeline.cache.reader import PillarCache
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from dmanet.boxes import box_iou
-from dmanet.matching import BACKGROUND, IGNORED
+from dmanet.detection.boxes import box_iou
+from dmanet.detection.matching import BACKGROUND, IGNORED
 
 
 def match_one_frame(anchors, boxes, positive_iou=0.5, negative_iou=0.4, match_low_quality=False):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dmanet.augmentation import AugmentationSettings, augment, transform_targets
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
+from dmanet.detection.losses import Targets
 from dmanet.frame_transforms import ONE, FrameTransforms
-from dmanet.losses import Targets
 from dmanet.settings import load_settings
 from pipeline.errors import SettingsError
 from pipeline.release.labels import LabelRules, apply_label_rules

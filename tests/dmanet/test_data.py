@@ -15,7 +15,7 @@ from dmanet.data import (
     select_classes,
 )
 from dmanet.decoding import decode_batch
-from dmanet.losses import Targets
+from dmanet.detection.losses import Targets
 from dmanet.samplers import Sample, WindowRange, make_sampler, read_tape
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache

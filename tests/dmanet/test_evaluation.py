@@ -8,10 +8,10 @@ import torch
 from dmanet.checkpoint import Weights
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
-from dmanet.detections import Labels, decode_detections
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.postprocessing import Labels, decode_detections
 from dmanet.evaluation import evaluate, sensor_labels
 from dmanet.metrics import release_result
-from dmanet.models.anchors import anchors_for
 from dmanet.streaming import StreamSettings
 from pipeline.errors import CacheError, UsageError
 from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL, TEST_A, TEST_B, small_run

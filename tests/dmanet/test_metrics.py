@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmanet.detections import Detections, Labels
+from dmanet.detection.postprocessing import Detections, Labels
 from dmanet.metrics import (
     IOU_THRESHOLDS,
     PROTOCOLS,

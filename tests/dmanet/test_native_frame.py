@@ -7,8 +7,8 @@ import torch
 
 from dmanet.data import collate
 from dmanet.decoding import decode_batch
-from dmanet.losses import detection_loss
-from dmanet.models.anchors import anchors_for
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.losses import detection_loss
 from dmanet.models.detector import DMANet
 from dmanet.samplers import WindowRange
 from dmanet.settings import AnchorSettings, ModelSettings

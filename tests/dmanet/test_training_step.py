@@ -4,13 +4,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dmanet.boxes import decode_boxes
 from dmanet.data import BatchLoader, collate
 from dmanet.decoding import decode_batch
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.boxes import decode_boxes
+from dmanet.detection.losses import detection_loss
 from dmanet.device import autocast
-from dmanet.losses import detection_loss
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
-from dmanet.models.anchors import anchors_for
 from dmanet.models.detector import DMANet
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.samplers import make_sampler

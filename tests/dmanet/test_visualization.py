@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dmanet.detections import Detections, Labels
+from dmanet.detection.postprocessing import Detections, Labels
 from dmanet.visualization import (
     BOTH,
     CLASS_COLOURS,

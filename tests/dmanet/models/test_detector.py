@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmanet.models.anchors import anchors_for
+from dmanet.detection.anchors import anchors_for
 from dmanet.models.detector import DMANet
 from dmanet.settings import MODEL_PRESETS, AnchorSettings, ModelSettings
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmanet.losses import Targets, detection_loss
-from dmanet.matching import IGNORED
-from dmanet.models.anchors import anchors_for
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.losses import Targets, detection_loss
+from dmanet.detection.matching import IGNORED
 from dmanet.models.detector import DMANet
 from dmanet.models.pillar_net import Pillars
 from dmanet.settings import MODEL_PRESETS

@@ -6,15 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmanet.boxes import box_iou
-from dmanet.matching import (
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.boxes import box_iou
+from dmanet.detection.matching import (
     BACKGROUND,
     IGNORED,
     best_anchor_iou,
     match_anchors,
     unmatched_share,
 )
-from dmanet.models.anchors import anchors_for
 from dmanet.settings import AnchorSettings
 from tests.dmanet.matching_by_frame import match_one_frame
 

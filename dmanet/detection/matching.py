@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmanet.boxes import box_iou
-from dmanet.models.anchors import anchor_shapes, cells_of_level
+from dmanet.detection.anchors import anchor_shapes, cells_of_level
+from dmanet.detection.boxes import box_iou
 from dmanet.settings import AnchorSettings
 
 BACKGROUND = -1

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmanet.nms import grouped_nms
+from dmanet.detection.nms import grouped_nms
 
 # Few whole-number boxes and scores: ties, duplicates, empty boxes, overlaps of exactly one half.
 rows = st.lists(

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmanet.boxes import MAX_GROWTH, box_iou, clip_boxes, decode_boxes, encode_boxes
-from dmanet.models.anchors import anchors_for
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.boxes import MAX_GROWTH, box_iou, clip_boxes, decode_boxes, encode_boxes
 from dmanet.settings import AnchorSettings
 
 coordinate = st.floats(-50, 600, width=32)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dmanet.detections import decode_detections, select_detections
-from dmanet.models.anchors import anchors_for
-from dmanet.nms import grouped_nms
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.nms import grouped_nms
+from dmanet.detection.postprocessing import decode_detections, select_detections
 from dmanet.settings import AnchorSettings
 from pipeline.errors import DataError
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmanet.boxes import clip_boxes, decode_boxes
-from dmanet.nms import grouped_nms
+from dmanet.detection.boxes import clip_boxes, decode_boxes
+from dmanet.detection.nms import grouped_nms
 from pipeline.errors import DataError
 
 _CANDIDATES_PER_DETECTION = 16

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from dmanet.boxes import encode_boxes
-from dmanet.matching import IGNORED, match_anchors
+from dmanet.detection.boxes import encode_boxes
+from dmanet.detection.matching import IGNORED, match_anchors
 from dmanet.settings import Settings
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dmanet.boxes import box_iou
-from dmanet.losses import LossSettings, Targets, detection_loss
-from dmanet.models.anchors import anchors_for
+from dmanet.detection.anchors import anchors_for
+from dmanet.detection.boxes import box_iou
+from dmanet.detection.losses import LossSettings, Targets, detection_loss
 from dmanet.settings import AnchorSettings
 from tests.dmanet.matching_by_frame import match_one_frame
 
