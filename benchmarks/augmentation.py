@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from benchmarks.timing import in_turn, median
-from dmanet.augmentation import AugmentationSettings, augment
-from dmanet.data import PackedBatch, collate
-from dmanet.decoding import decode_batch
+from dmanet.data.augmentation import AugmentationSettings, augment
+from dmanet.data.batches import PackedBatch, collate
+from dmanet.data.unpacking import decode_batch
 from pipeline.cache.reader import PackedWindows
 from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE, WINDOW_US

@@ -19,7 +19,7 @@ from benchmarks.release_loader import load_window
 from benchmarks.shards import RATES, event_files, simulated_release
 from benchmarks.timing import in_turn, median
 from benchmarks.voxelize import MAIN, PRESETS, baseline_windows_of, build, table
-from dmanet.data import collate
+from dmanet.data.batches import collate
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.release.shards import walk_release
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dmanet.data import PackedBatch
-from dmanet.decoding import decode_batch
+from dmanet.data.batches import PackedBatch
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchor_shapes, cells_of_level
 from dmanet.detection.boxes import box_iou
 from dmanet.detection.losses import LossSettings

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.released_formulation import released_matches
-from dmanet.data import collate
-from dmanet.decoding import decode_batch
+from dmanet.data.batches import collate
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.losses import LossSettings, Targets
 from dmanet.models.pillar_net import Pillars
 from pipeline.cache.reader import PillarCache

@@ -9,10 +9,10 @@ from typing import Any, Literal
 from benchmarks.stress_data import STEPS, StressBatch, with_wrong_classes
 from benchmarks.stress_runs import fade_embeddings
 from dmanet.averaging import WeightAverage
-from dmanet.data import BatchLoader, check_fit, recordings_of
+from dmanet.data.batches import BatchLoader, check_fit, recordings_of
+from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.run_log import StepReport
-from dmanet.samplers import WindowSampler, make_sampler
 from dmanet.settings import ModelSettings
 from dmanet.training_step import Trainer
 from pipeline.cache.reader import PillarCache

@@ -19,7 +19,7 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-    from dmanet.samplers import WindowRange
+    from dmanet.data.samplers import WindowRange
     from pipeline.cache.reader import PillarCache
 
 _PATH = click.Path(path_type=Path)
@@ -215,7 +215,7 @@ def evaluate(
     deals the recordings out.
     """
     from dmanet.checkpoint import load_weights
-    from dmanet.data import recordings_of
+    from dmanet.data.batches import recordings_of
     from dmanet.device import own_device
     from dmanet.distributed import joined_ranks
     from dmanet.evaluation import evaluate, own_recordings
@@ -384,8 +384,8 @@ def _spans(
     cache: "PillarCache", split: str | None, recording: str | None, windows: str | None
 ) -> "list[WindowRange]":
     """The windows that the options of `predict` choose."""
-    from dmanet.data import recordings_of
-    from dmanet.samplers import WindowRange
+    from dmanet.data.batches import recordings_of
+    from dmanet.data.samplers import WindowRange
 
     if recording is None:
         if windows is not None:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from dmanet.augmentation import AugmentationSettings
+from dmanet.data.augmentation import AugmentationSettings
+from dmanet.data.samplers import SamplingMode
 from dmanet.detection.losses import LossSettings
-from dmanet.samplers import SamplingMode
 from dmanet.settings import MODEL_PRESETS, ModelSettings, S, Settings, load_settings
 from pipeline.errors import SettingsError
 from pipeline.release.labels import CLASS_NAMES

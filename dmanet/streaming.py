@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
-from dmanet.data import BatchLoader, PackedBatch
-from dmanet.decoding import decode_batch
+from dmanet.data.batches import BatchLoader, PackedBatch
+from dmanet.data.samplers import Sample, WindowRange, read_tape
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.postprocessing import Detections, Labels, decode_detections
 from dmanet.device import autocast, place
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.pillar_net import Pillars
-from dmanet.samplers import Sample, WindowRange, read_tape
 from pipeline.cache.reader import PillarCache
 
 STATE_POLICY = "carried over contiguous windows, reset at recording starts and gaps"

@@ -10,11 +10,11 @@ from statistics import median
 import torch
 from torch import nn
 
-from dmanet.data import BatchLoader, PackedBatch, check_fit, recordings_of
+from dmanet.data.batches import BatchLoader, PackedBatch, check_fit, recordings_of
+from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.device import peak_memory_gb
 from dmanet.models.detector import DMANet
 from dmanet.recipes import RunSettings
-from dmanet.samplers import WindowSampler, make_sampler
 from dmanet.training_step import Trainer
 from pipeline.cache.reader import PillarCache
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from dmanet.checkpoint import Checkpoint
-from dmanet.data import BatchLoader, PackedBatch, check_fit, recordings_of
+from dmanet.data.batches import BatchLoader, PackedBatch, check_fit, recordings_of
+from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.distributed import ALONE, Ranks
 from dmanet.guards import DivergedError, Tally
 from dmanet.recipes import RunSettings
 from dmanet.run_folder import RunFolder, check_same_run
 from dmanet.run_log import EpochReport, RunLog, StepReport
-from dmanet.samplers import WindowSampler, make_sampler
 from dmanet.streaming import StreamSettings
 from dmanet.training_step import Trainer
 from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score

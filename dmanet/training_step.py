@@ -5,11 +5,11 @@ import time
 import torch
 from torch import Tensor, nn
 
-from dmanet.augmentation import augment
 from dmanet.averaging import WeightAverage
 from dmanet.checkpoint import Checkpoint, Weights
-from dmanet.data import PackedBatch
-from dmanet.decoding import decode_batch
+from dmanet.data.augmentation import augment
+from dmanet.data.batches import PackedBatch
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.losses import detection_loss
 from dmanet.device import autocast, choose_precision, peak_memory_gb, place

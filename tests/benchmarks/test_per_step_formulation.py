@@ -9,8 +9,8 @@ from benchmarks.per_step_formulation import (
     anchors_computed,
     host_steps,
 )
-from dmanet.data import collate
-from dmanet.decoding import decode_batch
+from dmanet.data.batches import collate
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.losses import LossSettings, detection_loss
 from dmanet.models.detector import DMANet

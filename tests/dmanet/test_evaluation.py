@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dmanet.checkpoint import Weights
-from dmanet.data import collate
-from dmanet.decoding import decode_batch
+from dmanet.data.batches import collate
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.postprocessing import Labels, decode_detections
 from dmanet.evaluation import evaluate, sensor_labels

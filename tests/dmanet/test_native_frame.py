@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.data import collate
-from dmanet.decoding import decode_batch
+from dmanet.data.batches import collate
+from dmanet.data.samplers import WindowRange
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.losses import detection_loss
 from dmanet.models.detector import DMANet
-from dmanet.samplers import WindowRange
 from dmanet.settings import AnchorSettings, ModelSettings
 from dmanet.streaming import StreamSettings, stream_detections
 from pipeline.cache.reader import PillarCache

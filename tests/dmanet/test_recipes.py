@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dmanet.augmentation import AugmentationSettings
+from dmanet.data.augmentation import AugmentationSettings
 from dmanet.recipes import (
     RUN_PRESETS,
     resolve_model_settings,

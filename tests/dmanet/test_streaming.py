@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmanet.data import BatchLoader, collate
-from dmanet.decoding import decode_batch
-from dmanet.samplers import WindowRange, make_sampler
+from dmanet.data.batches import BatchLoader, collate
+from dmanet.data.samplers import WindowRange, make_sampler
+from dmanet.data.unpacking import decode_batch
 from dmanet.streaming import StreamSettings, _batches, _counted_pieces, stream_detections
 from tests.dmanet.caches import LONG, SMALL, TEST_A, TEST_B, small_run
 

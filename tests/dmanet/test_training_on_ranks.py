@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from dmanet.checkpoint import Weights, load_checkpoint, save_checkpoint
-from dmanet.data import BatchLoader
+from dmanet.data.batches import BatchLoader
+from dmanet.data.samplers import make_sampler
 from dmanet.distributed import ALONE, RankError
 from dmanet.evaluation import evaluate
 from dmanet.guards import DivergedError
-from dmanet.samplers import make_sampler
 from dmanet.streaming import StreamSettings
 from dmanet.training import train
 from dmanet.training_step import Trainer

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dmanet.data import BatchLoader, collate
-from dmanet.decoding import decode_batch
+from dmanet.data.batches import BatchLoader, collate
+from dmanet.data.samplers import make_sampler
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.boxes import decode_boxes
 from dmanet.detection.losses import detection_loss
@@ -13,7 +14,6 @@ from dmanet.device import autocast
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.detector import DMANet
 from dmanet.models.non_local import NonLocalAggregation
-from dmanet.samplers import make_sampler
 from dmanet.training_step import Trainer, compile_parts
 from tests.dmanet.caches import CLASSES, LONG, SMALL, small_run
 from tests.dmanet.training_runs import CPU

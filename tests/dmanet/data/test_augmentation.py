@@ -9,11 +9,11 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dmanet.augmentation import AugmentationSettings, augment, transform_targets
-from dmanet.data import collate
-from dmanet.decoding import decode_batch
+from dmanet.data.augmentation import AugmentationSettings, augment, transform_targets
+from dmanet.data.batches import collate
+from dmanet.data.frame_transforms import ONE, FrameTransforms
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.losses import Targets
-from dmanet.frame_transforms import ONE, FrameTransforms
 from dmanet.settings import load_settings
 from pipeline.errors import SettingsError
 from pipeline.release.labels import LabelRules, apply_label_rules

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmanet.data import PackedBatch
+from dmanet.data.batches import PackedBatch
 from dmanet.models.pillar_net import Pillars
 from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
 

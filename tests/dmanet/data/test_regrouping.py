@@ -12,10 +12,10 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dmanet.augmentation import AugmentationSettings, augment
-from dmanet.data import collate
-from dmanet.decoding import decode_batch
-from dmanet.frame_transforms import ONE, draw_transforms
+from dmanet.data.augmentation import AugmentationSettings, augment
+from dmanet.data.batches import collate
+from dmanet.data.frame_transforms import ONE, draw_transforms
+from dmanet.data.unpacking import decode_batch
 from pipeline.cache.reader import PackedWindows
 from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE

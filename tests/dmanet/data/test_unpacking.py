@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmanet.data import collate
-from dmanet.decoding import decode_batch
+from dmanet.data.batches import collate
+from dmanet.data.unpacking import decode_batch
 from pipeline.cache.reader import PackedWindows
 from pipeline.pillars.packing import COUNT_BITS, PillarSettings
 from tests.dmanet.caches import LONG, SMALL

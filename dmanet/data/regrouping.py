@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dmanet.frame_transforms import FrameTransforms
+from dmanet.data.frame_transforms import FrameTransforms
 from dmanet.models.pillar_net import Pillars
 
 _FRAME_BITS = 29  # sensors have at most 2**28 pixels, and packed pillars fewer than 2**29 cells

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmanet.frame_transforms import ONE, FrameTransforms, draw_transforms, random_words
+from dmanet.data.frame_transforms import ONE, FrameTransforms, draw_transforms, random_words
 
 DRAWS = st.integers(0, 2**63 - 1)
 

@@ -30,12 +30,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from dmanet.data import PackedBatch
+from dmanet.data.batches import PackedBatch
+from dmanet.data.frame_transforms import FrameTransforms, draw_transforms
+from dmanet.data.regrouping import Pixels, flip_cells, regroup, swap_polarities
 from dmanet.detection.boxes import clip_boxes
 from dmanet.detection.losses import Targets
-from dmanet.frame_transforms import FrameTransforms, draw_transforms
 from dmanet.models.pillar_net import Pillars
-from dmanet.regrouping import Pixels, flip_cells, regroup, swap_polarities
 from dmanet.settings import Settings
 
 
@@ -98,7 +98,7 @@ def augment(
 ) -> tuple[Pillars, Pillars, Targets]:
     """The batch's pillars and boxes under the transforms that ``batch.draws`` stands for.
 
-    ``positive`` and ``negative`` are what :func:`dmanet.decoding.decode_batch` makes of ``batch``,
+    ``positive`` and ``negative`` are what :func:`dmanet.data.unpacking.decode_batch` makes of ``batch``,
     ``targets`` its boxes, all on one device; ``grid_size`` is the canvas's height and width in cells.
     The arguments are left as they are; with settings that change nothing they are what is returned.
     """

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmanet.data import (
+from dmanet.data.batches import (
     BatchLoader,
     check_fit,
     class_outputs,
@@ -14,9 +14,9 @@ from dmanet.data import (
     recordings_of,
     select_classes,
 )
-from dmanet.decoding import decode_batch
+from dmanet.data.samplers import Sample, WindowRange, make_sampler, read_tape
+from dmanet.data.unpacking import decode_batch
 from dmanet.detection.losses import Targets
-from dmanet.samplers import Sample, WindowRange, make_sampler, read_tape
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import CacheError, UsageError

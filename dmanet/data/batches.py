@@ -1,7 +1,7 @@
 """Windows of a cache to batches: T steps of B slots, as compact integers.
 
 A batch is small (a few bytes a pillar) until it is on the device, where
-:func:`dmanet.decoding.decode_batch` turns it into the pillars the network takes.
+:func:`dmanet.data.unpacking.decode_batch` turns it into the pillars the network takes.
 """
 
 import signal
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from dmanet.data.samplers import Sample, WindowRange
 from dmanet.detection.losses import Targets
-from dmanet.samplers import Sample, WindowRange
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import CachedRecording, PackedWindows, PillarCache
 from pipeline.errors import CacheError, PipelineError, UsageError

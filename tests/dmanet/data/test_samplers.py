@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dmanet.samplers import Sample, WindowRange, make_sampler, read_tape
+from dmanet.data.samplers import Sample, WindowRange, make_sampler, read_tape
 from pipeline.errors import DataError, SettingsError
 
 MODES = ("random", "stream", "mixed")

@@ -1,0 +1,1 @@
+"""Windows of a cache to batches of pillars: sampling, joining, unpacking, augmenting."""
