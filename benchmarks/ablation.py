@@ -26,7 +26,7 @@ from dmanet.results import EVALUATION_NAME, RunResult, cache_presets, read_runs
 from dmanet.results_table import class_table, markdown, results_table
 from dmanet.run_folder import LAST_NAME, SETTINGS_NAME
 from dmanet.streaming import StreamSettings
-from dmanet.training import train
+from dmanet.training.loop import train
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.errors import UsageError

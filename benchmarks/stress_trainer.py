@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from benchmarks.stress_data import STEPS, StressBatch, with_wrong_classes
 from benchmarks.stress_runs import fade_embeddings
-from dmanet.averaging import WeightAverage
 from dmanet.data.batches import BatchLoader, check_fit, recordings_of
 from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.run_log import StepReport
 from dmanet.settings import ModelSettings
-from dmanet.training_step import Trainer
+from dmanet.training.averaging import WeightAverage
+from dmanet.training.step import Trainer
 from pipeline.cache.reader import PillarCache
 
 #: Samples of a batch: four streams read the 400 windows in ten steps, so that thirty steps are three

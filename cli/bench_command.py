@@ -56,7 +56,7 @@ def bench(
     """
     from dmanet.device import choose_device
     from dmanet.recipes import resolve_settings
-    from dmanet.throughput import PHASES, Throughput, measure_throughput
+    from dmanet.training.throughput import PHASES, Throughput, measure_throughput
     from pipeline.cache.reader import PillarCache
 
     def lines(found: Throughput) -> list[str]:

@@ -140,9 +140,9 @@ def train(
     with stop_requests() as request:
         from cli.training_progress import SilentProgress, TrainingProgress
         from dmanet.device import own_device
-        from dmanet.distributed import joined_ranks
+        from dmanet.ranks import joined_ranks
         from dmanet.recipes import resolve_settings
-        from dmanet.training import train
+        from dmanet.training.loop import train
         from pipeline.cache.reader import PillarCache
         from pipeline.tasks.processes import Stopped
 
@@ -217,8 +217,8 @@ def evaluate(
     from dmanet.checkpoint import load_weights
     from dmanet.data.batches import recordings_of
     from dmanet.device import own_device
-    from dmanet.distributed import joined_ranks
     from dmanet.evaluation import evaluate, own_recordings
+    from dmanet.ranks import joined_ranks
     from pipeline.cache.reader import PillarCache
     from pipeline.files import written_whole
 

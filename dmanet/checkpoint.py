@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dmanet.guards import Tally
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.pickled_names import foreign_names
 from dmanet.recipes import RunSettings
 from dmanet.settings import ModelSettings, Settings, load_model_settings, load_settings
+from dmanet.training.guards import Tally
 from dmanet.weights import to_released
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 from pipeline.files import written_whole
@@ -90,12 +90,12 @@ class Checkpoint:
         model: the network's state dict.
         optimizer: the optimiser's state dict.
         scaler: the loss scaler's state dict; empty except in float16.
-        average: state dict of the :class:`~dmanet.averaging.WeightAverage`; None without one.
+        average: state dict of the :class:`~dmanet.training.averaging.WeightAverage`; None without one.
         carried: state carried from the last batch to the next; None for none.
         epoch: epochs finished.
         position: batches of the epoch after those that are finished.
         step: training steps made or skipped; the place in the learning rate's schedule.
-        tally: counts of the run's steps by kind, see :class:`dmanet.guards.Tally`.
+        tally: counts of the run's steps by kind, see :class:`dmanet.training.guards.Tally`.
         best_score: the best score of an epoch so far; None before the first.
         cache: fingerprint of the cache's settings.
         recordings: digests of the recordings that the run reads, by id.

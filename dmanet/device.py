@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from dmanet.distributed import launched
 from dmanet.models.detector import DMANet
+from dmanet.ranks import launched
 from pipeline.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda")

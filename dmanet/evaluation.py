@@ -9,9 +9,9 @@ from dmanet.coco_metrics import coco_result
 from dmanet.data.batches import check_fit, recordings_of
 from dmanet.data.samplers import WindowRange
 from dmanet.detection.postprocessing import Detections, Labels
-from dmanet.distributed import ALONE, Ranks
 from dmanet.metrics import PROTOCOLS, ProtocolResult, release_result
 from dmanet.prophesee import BOX_DTYPE, box_records
+from dmanet.ranks import ALONE, Ranks
 from dmanet.streaming import STATE_POLICY, StreamSettings, stream_detections
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import RAW_LABEL_COLUMNS

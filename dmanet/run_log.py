@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from dmanet.guards import BadStep, Outcome
+from dmanet.training.guards import BadStep, Outcome
 from pipeline.files import written_whole
 
 METRICS_NAME = "metrics.jsonl"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dmanet.distributed import ALONE, Ranks
+from dmanet.ranks import ALONE, Ranks
 
 
 class BatchNorm(nn.BatchNorm2d):

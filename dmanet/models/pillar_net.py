@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dmanet.distributed import Ranks
 from dmanet.models.normalization import BatchNorm, autocast_dtype
+from dmanet.ranks import Ranks
 
 POINT_FEATURES = 6
 SLOTS_READ = 4  # the release's second convolution has a 4-wide kernel and yields one column

@@ -5,7 +5,7 @@ from torch import nn
 
 from benchmarks.convolution_floor import ConvolutionFloor
 from benchmarks.train_step import cases, table
-from dmanet.throughput import PARTS
+from dmanet.training.throughput import PARTS
 
 
 def test_floor_replays_each_convolution_forward_and_backward():

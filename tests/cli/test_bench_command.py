@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from dmanet.throughput import PARTS
+from dmanet.training.throughput import PARTS
 from tests.dmanet.caches import make_cache
 
 SMALL = (

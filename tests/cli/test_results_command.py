@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from dmanet.training import train
+from dmanet.training.loop import train
 from tests.dmanet.caches import make_cache, small_run
 from tests.dmanet.training_runs import CPU
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dmanet.distributed import joined_ranks
+from dmanet.ranks import joined_ranks
 from tests.dmanet.training_runs import CPU
 
 

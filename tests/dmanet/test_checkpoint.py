@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from dmanet.averaging import WeightAverage
 from dmanet.checkpoint import (
     Checkpoint,
     first_difference,
@@ -17,8 +16,9 @@ from dmanet.checkpoint import (
     save_checkpoint,
     save_weights,
 )
-from dmanet.guards import Tally
 from dmanet.models.detector import DMANet, LevelState
+from dmanet.training.averaging import WeightAverage
+from dmanet.training.guards import Tally
 from pipeline.errors import CheckpointError, UsageError
 from tests.dmanet.caches import small_run
 

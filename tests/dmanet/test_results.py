@@ -26,7 +26,7 @@ from dmanet.results_table import (
 )
 from dmanet.settings import MODEL_PRESETS
 from dmanet.streaming import StreamSettings
-from dmanet.training import train
+from dmanet.training.loop import train
 from pipeline.errors import CheckpointError, DataError, SettingsError, UsageError
 from tests.dmanet.caches import small_run
 from tests.dmanet.training_runs import CPU, lines

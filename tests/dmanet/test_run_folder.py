@@ -7,7 +7,7 @@ import torch
 
 from dmanet.checkpoint import Checkpoint, load_checkpoint
 from dmanet.run_folder import RunFolder, check_same_run
-from dmanet.training_step import Trainer
+from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError, UsageError
 from tests.dmanet.caches import small_run
 

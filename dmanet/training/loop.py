@@ -11,14 +11,14 @@ import torch
 from dmanet.checkpoint import Checkpoint
 from dmanet.data.batches import BatchLoader, PackedBatch, check_fit, recordings_of
 from dmanet.data.samplers import WindowSampler, make_sampler
-from dmanet.distributed import ALONE, Ranks
-from dmanet.guards import DivergedError, Tally
+from dmanet.ranks import ALONE, Ranks
 from dmanet.recipes import RunSettings
 from dmanet.run_folder import RunFolder, check_same_run
 from dmanet.run_log import EpochReport, RunLog, StepReport
 from dmanet.streaming import StreamSettings
-from dmanet.training_step import Trainer
-from dmanet.validation import VALIDATION_SPLIT, has_labels, validation_score
+from dmanet.training.guards import DivergedError, Tally
+from dmanet.training.step import Trainer
+from dmanet.training.validation import VALIDATION_SPLIT, has_labels, validation_score
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 from pipeline.tasks.processes import Stopped

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dmanet.averaging import WeightAverage
+from dmanet.training.averaging import WeightAverage
 from pipeline.errors import CheckpointError
 
 

@@ -13,9 +13,9 @@ import torch
 import yaml
 
 from dmanet.checkpoint import load_checkpoint, save_checkpoint
-from dmanet.guards import DivergedError
 from dmanet.recipes import resolve_settings
-from dmanet.training import train
+from dmanet.training.guards import DivergedError
+from dmanet.training.loop import train
 from pipeline.errors import CacheError, CheckpointError, DataError, SettingsError, UsageError
 from pipeline.tasks.processes import Stopped
 from tests.dmanet.caches import small_run

@@ -6,7 +6,7 @@ import pytest
 
 from dmanet.recipes import RUN_PRESETS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
 TABLE = PAGE.split("## Recipes")[1].split("\n\n")[1].splitlines()
 ROWS = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in TABLE]
 

@@ -5,7 +5,6 @@ import time
 import torch
 from torch import Tensor, nn
 
-from dmanet.averaging import WeightAverage
 from dmanet.checkpoint import Checkpoint, Weights
 from dmanet.data.augmentation import augment
 from dmanet.data.batches import PackedBatch
@@ -13,8 +12,13 @@ from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.losses import detection_loss
 from dmanet.device import autocast, choose_precision, peak_memory_gb, place
-from dmanet.distributed import ALONE, Ranks
-from dmanet.guards import (
+from dmanet.models.detector import DMANet, LevelState, State
+from dmanet.models.normalization import share_statistics
+from dmanet.ranks import ALONE, Ranks
+from dmanet.recipes import RunSettings, TrainingSettings
+from dmanet.run_log import StepReport
+from dmanet.training.averaging import WeightAverage
+from dmanet.training.guards import (
     LEAST_LOSS_SCALE,
     BadStep,
     KeptStatistics,
@@ -24,11 +28,7 @@ from dmanet.guards import (
     is_finite,
     judge,
 )
-from dmanet.models.detector import DMANet, LevelState, State
-from dmanet.models.normalization import share_statistics
-from dmanet.recipes import RunSettings, TrainingSettings
-from dmanet.run_log import StepReport
-from dmanet.schedules import learning_rate_share
+from dmanet.training.schedules import learning_rate_share
 
 
 class Trainer:

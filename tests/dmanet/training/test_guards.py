@@ -4,9 +4,9 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from dmanet.guards import BadStep, KeptStatistics, Tally, gradient_norms, is_finite, judge
 from dmanet.models.detector import DMANet, LevelState
 from dmanet.settings import MODEL_PRESETS
+from dmanet.training.guards import BadStep, KeptStatistics, Tally, gradient_norms, is_finite, judge
 
 TINY = MODEL_PRESETS["tiny"].model_copy(
     update={"grid_size": (32, 32), "stem_width": 8, "feature_size": 8, "head_convs": 1}

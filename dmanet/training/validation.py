@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from dmanet.checkpoint import Weights
-from dmanet.distributed import Ranks
 from dmanet.evaluation import evaluate
+from dmanet.ranks import Ranks
 from dmanet.streaming import StreamSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import LABEL_COLUMNS

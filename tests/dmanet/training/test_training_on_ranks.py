@@ -10,12 +10,12 @@ import torch
 from dmanet.checkpoint import Weights, load_checkpoint, save_checkpoint
 from dmanet.data.batches import BatchLoader
 from dmanet.data.samplers import make_sampler
-from dmanet.distributed import ALONE, RankError
 from dmanet.evaluation import evaluate
-from dmanet.guards import DivergedError
+from dmanet.ranks import ALONE, RankError
 from dmanet.streaming import StreamSettings
-from dmanet.training import train
-from dmanet.training_step import Trainer
+from dmanet.training.guards import DivergedError
+from dmanet.training.loop import train
+from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError, DataError
 from pipeline.tasks.processes import Stopped
 from tests.dmanet.caches import CLASSES, LONG, SMALL, TEST_A, make_cache, small_run

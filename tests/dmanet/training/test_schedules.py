@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from dmanet.recipes import TrainingSettings
-from dmanet.schedules import learning_rate_share
+from dmanet.training.schedules import learning_rate_share
 
 
 def shares(recipe: TrainingSettings, steps_per_epoch: int, total_steps: int) -> list[float]:

@@ -14,7 +14,7 @@ from dmanet.device import autocast
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.detector import DMANet
 from dmanet.models.non_local import NonLocalAggregation
-from dmanet.training_step import Trainer, compile_parts
+from dmanet.training.step import Trainer, compile_parts
 from tests.dmanet.caches import CLASSES, LONG, SMALL, small_run
 from tests.dmanet.training_runs import CPU
 

@@ -15,7 +15,7 @@ from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.device import peak_memory_gb
 from dmanet.models.detector import DMANet
 from dmanet.recipes import RunSettings
-from dmanet.training_step import Trainer
+from dmanet.training.step import Trainer
 from pipeline.cache.reader import PillarCache
 
 #: What a training step consists of, in order.

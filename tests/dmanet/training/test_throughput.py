@@ -6,14 +6,14 @@ import time
 import pytest
 import torch
 
-from dmanet.throughput import (
+from dmanet.training.step import Trainer
+from dmanet.training.throughput import (
     PARTS,
     PHASES,
     TrainingBatches,
     measure_throughput,
     seconds_by_part,
 )
-from dmanet.training_step import Trainer
 from pipeline.errors import CacheError
 from tests.dmanet.caches import small_run
 

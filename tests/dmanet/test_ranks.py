@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dmanet.device import own_device
-from dmanet.distributed import ALONE, RankError, Ranks, joined_ranks
+from dmanet.ranks import ALONE, RankError, Ranks, joined_ranks
 from pipeline.errors import DataError, UsageError
 from pipeline.tasks.processes import Stopped
 from tests.dmanet.ranks import on_ranks
