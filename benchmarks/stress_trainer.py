@@ -11,7 +11,7 @@ from benchmarks.stress_runs import fade_embeddings
 from dmanet.data.batches import BatchLoader, check_fit, recordings_of
 from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.recipes import RunSettings, resolve_settings
-from dmanet.run_log import StepReport
+from dmanet.runs.log import StepReport
 from dmanet.settings import ModelSettings
 from dmanet.training.averaging import WeightAverage
 from dmanet.training.step import Trainer

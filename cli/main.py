@@ -214,11 +214,11 @@ def evaluate(
     begins and at time gaps. On several GPUs, `torchrun --nproc-per-node=2 -m cli.main evaluate …`
     deals the recordings out.
     """
-    from dmanet.checkpoint import load_weights
     from dmanet.data.batches import recordings_of
     from dmanet.device import own_device
     from dmanet.evaluation import evaluate, own_recordings
     from dmanet.ranks import joined_ranks
+    from dmanet.runs.checkpoint import load_weights
     from pipeline.cache.reader import PillarCache
     from pipeline.files import written_whole
 
@@ -287,9 +287,9 @@ def predict(
     Boxes are in sensor pixels, with the time their window begins. In the pictures detections have
     their class's colour and score, labels are dashed.
     """
-    from dmanet.checkpoint import load_weights
     from dmanet.device import choose_device
     from dmanet.prediction import PredictionSettings, predict
+    from dmanet.runs.checkpoint import load_weights
     from pipeline.cache.reader import PillarCache
 
     opened = PillarCache(cache)
@@ -326,9 +326,9 @@ def import_weights(checkpoint: Path, out: Path, preset: str, overrides: tuple[st
     Every name must have its place and shape; otherwise all that do not fit are listed and nothing is
     written. Python objects in the checkpoint are never loaded.
     """
-    from dmanet.checkpoint import Weights, load_released, save_weights
     from dmanet.recipes import resolve_model_settings
-    from dmanet.weights import from_released
+    from dmanet.runs.checkpoint import Weights, load_released, save_weights
+    from dmanet.runs.released_names import from_released
 
     settings = resolve_model_settings(preset, overrides)
     tensors = from_released(load_released(checkpoint), settings, str(checkpoint))
@@ -346,7 +346,7 @@ def export_weights(checkpoint: Path, out: Path) -> None:
 
     The one matrix that the released network holds and never reads is written as zeros.
     """
-    from dmanet.checkpoint import load_weights, save_released
+    from dmanet.runs.checkpoint import load_weights, save_released
 
     save_released(out, load_weights(checkpoint))
     click.echo(f"{out}: weights under the released names.")

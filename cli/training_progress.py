@@ -6,7 +6,7 @@ import click
 
 from cli.options import progress_bar
 from cli.signals import StopRequest
-from dmanet.run_log import EpochReport, StepReport
+from dmanet.runs.log import EpochReport, StepReport
 from dmanet.training.loop import TrainingWatcher
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.checkpoint import Weights
 from dmanet.data.samplers import WindowRange
 from dmanet.evaluation import classes_of
 from dmanet.prophesee import box_records, write_boxes
+from dmanet.runs.checkpoint import Weights
 from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.visualization import WindowCells, draw_window
 from pipeline.cache.reader import PillarCache

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from dmanet.checkpoint import load_checkpoint, load_weights
 from dmanet.metrics import ProtocolResult
 from dmanet.models.detector import DMANet
 from dmanet.recipes import RunSettings, resolve_settings
-from dmanet.run_folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
-from dmanet.run_log import EPOCHS_NAME, METRICS_NAME
+from dmanet.runs.checkpoint import load_checkpoint, load_weights
+from dmanet.runs.folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
+from dmanet.runs.log import EPOCHS_NAME, METRICS_NAME
 from dmanet.settings import ModelSettings, Settings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError

@@ -6,7 +6,7 @@ from typing import Any
 
 from dmanet.metrics import ClassRow
 from dmanet.results import EVALUATION_NAME, Evaluation, RunResult, differing_settings
-from dmanet.run_folder import BEST_NAME, LAST_NAME
+from dmanet.runs.folder import BEST_NAME, LAST_NAME
 
 _ABSENT = "–"
 NO_EVALUATION = "no evaluation"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from dmanet.checkpoint import Checkpoint
 from dmanet.data.batches import BatchLoader, PackedBatch, check_fit, recordings_of
 from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.ranks import ALONE, Ranks
 from dmanet.recipes import RunSettings
-from dmanet.run_folder import RunFolder, check_same_run
-from dmanet.run_log import EpochReport, RunLog, StepReport
+from dmanet.runs.checkpoint import Checkpoint
+from dmanet.runs.folder import RunFolder, check_same_run
+from dmanet.runs.log import EpochReport, RunLog, StepReport
 from dmanet.streaming import StreamSettings
 from dmanet.training.guards import DivergedError, Tally
 from dmanet.training.step import Trainer
@@ -85,7 +85,7 @@ def train(
 
     Samples are T consecutive windows, chosen as ``training.sampling`` says. Gradients flow through
     all T; state is carried from batch to batch where windows follow each other, and no gradient
-    with it. ``run_dir`` gets what :mod:`dmanet.run_log` and :mod:`dmanet.run_folder` describe; a
+    with it. ``run_dir`` gets what :mod:`dmanet.runs.log` and :mod:`dmanet.runs.folder` describe; a
     checkpoint is written at the start, at each epoch's end and every ``checkpoint_every`` steps.
 
     With several ``ranks``, all of which call this, a step is that of one process with all of their

@@ -5,7 +5,6 @@ import time
 import torch
 from torch import Tensor, nn
 
-from dmanet.checkpoint import Checkpoint, Weights
 from dmanet.data.augmentation import augment
 from dmanet.data.batches import PackedBatch
 from dmanet.data.unpacking import decode_batch
@@ -16,7 +15,8 @@ from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.normalization import share_statistics
 from dmanet.ranks import ALONE, Ranks
 from dmanet.recipes import RunSettings, TrainingSettings
-from dmanet.run_log import StepReport
+from dmanet.runs.checkpoint import Checkpoint, Weights
+from dmanet.runs.log import StepReport
 from dmanet.training.averaging import WeightAverage
 from dmanet.training.guards import (
     LEAST_LOSS_SCALE,

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from dmanet.checkpoint import Weights
 from dmanet.evaluation import evaluate
 from dmanet.ranks import Ranks
+from dmanet.runs.checkpoint import Weights
 from dmanet.streaming import StreamSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import LABEL_COLUMNS

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.checkpoint import load_checkpoint
 from dmanet.evaluation import evaluate
+from dmanet.runs.checkpoint import load_checkpoint
 from dmanet.streaming import StreamSettings
 from pipeline.cache.reader import PillarCache
 from tests.dmanet.caches import make_cache, small_run

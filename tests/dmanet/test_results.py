@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.checkpoint import load_weights
 from dmanet.evaluation import evaluate
 from dmanet.models.detector import DMANet
 from dmanet.results import (
@@ -24,6 +23,7 @@ from dmanet.results_table import (
     results_table,
     what_to_evaluate,
 )
+from dmanet.runs.checkpoint import load_weights
 from dmanet.settings import MODEL_PRESETS
 from dmanet.streaming import StreamSettings
 from dmanet.training.loop import train

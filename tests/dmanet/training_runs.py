@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dmanet.run_log import StepReport
+from dmanet.runs.log import StepReport
 from dmanet.training.loop import TrainingWatcher
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings

@@ -13,8 +13,8 @@ from dmanet.detection.losses import Targets, detection_loss
 from dmanet.detection.matching import IGNORED
 from dmanet.models.detector import DMANet
 from dmanet.models.pillar_net import Pillars
+from dmanet.runs.released_names import from_released, released_names
 from dmanet.settings import MODEL_PRESETS
-from dmanet.weights import from_released, released_names
 from tests.dmanet.matching_by_frame import match_one_frame
 
 EVERY_ROW, EVERY_VALUE = 97, 997  # the files hold every so-many-th row and value

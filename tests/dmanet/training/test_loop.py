@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 
-from dmanet.checkpoint import load_checkpoint, save_checkpoint
 from dmanet.recipes import resolve_settings
+from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
 from dmanet.training.guards import DivergedError
 from dmanet.training.loop import train
 from pipeline.errors import CacheError, CheckpointError, DataError, SettingsError, UsageError

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.checkpoint import Weights, load_checkpoint, save_checkpoint
 from dmanet.data.batches import BatchLoader
 from dmanet.data.samplers import make_sampler
 from dmanet.evaluation import evaluate
 from dmanet.ranks import ALONE, RankError
+from dmanet.runs.checkpoint import Weights, load_checkpoint, save_checkpoint
 from dmanet.streaming import StreamSettings
 from dmanet.training.guards import DivergedError
 from dmanet.training.loop import train

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dmanet.run_log import EpochReport, RunLog, StepReport
+from dmanet.runs.log import EpochReport, RunLog, StepReport
 from dmanet.training.guards import BadStep
 from tests.dmanet.training_runs import lines
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dmanet.models.detector import DMANet
+from dmanet.runs.released_names import UNUSED_RELEASED, from_released, released_names, to_released
 from dmanet.settings import MODEL_PRESETS, ModelSettings
-from dmanet.weights import UNUSED_RELEASED, from_released, released_names, to_released
 from pipeline.errors import CheckpointError
 
 DMANET18 = MODEL_PRESETS["dmanet18"]

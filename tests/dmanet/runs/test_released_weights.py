@@ -17,11 +17,11 @@ from safetensors import safe_open
 from torch import Tensor
 
 from cli.main import main
-from dmanet.checkpoint import load_weights
 from dmanet.models.detector import DMANet, HeadOutput
 from dmanet.models.pillar_net import Pillars
+from dmanet.runs.checkpoint import load_weights
+from dmanet.runs.released_names import UNUSED_RELEASED, from_released
 from dmanet.settings import MODEL_PRESETS
-from dmanet.weights import UNUSED_RELEASED, from_released
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import (
     EVENT_DTYPE,

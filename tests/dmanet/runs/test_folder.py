@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.checkpoint import Checkpoint, load_checkpoint
-from dmanet.run_folder import RunFolder, check_same_run
+from dmanet.runs.checkpoint import Checkpoint, load_checkpoint
+from dmanet.runs.folder import RunFolder, check_same_run
 from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError, UsageError
 from tests.dmanet.caches import small_run

@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dmanet.models.detector import DMANet, LevelState, State
-from dmanet.pickled_names import foreign_names
 from dmanet.recipes import RunSettings
+from dmanet.runs.pickled_names import foreign_names
+from dmanet.runs.released_names import to_released
 from dmanet.settings import ModelSettings, Settings, load_model_settings, load_settings
 from dmanet.training.guards import Tally
-from dmanet.weights import to_released
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 from pipeline.files import written_whole
 

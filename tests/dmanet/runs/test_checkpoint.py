@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from dmanet.checkpoint import (
+from dmanet.models.detector import DMANet, LevelState
+from dmanet.runs.checkpoint import (
     Checkpoint,
     first_difference,
     load_checkpoint,
@@ -16,7 +17,6 @@ from dmanet.checkpoint import (
     save_checkpoint,
     save_weights,
 )
-from dmanet.models.detector import DMANet, LevelState
 from dmanet.training.averaging import WeightAverage
 from dmanet.training.guards import Tally
 from pipeline.errors import CheckpointError, UsageError

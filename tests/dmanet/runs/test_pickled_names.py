@@ -12,7 +12,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dmanet.pickled_names import foreign_names
+from dmanet.runs.pickled_names import foreign_names
 
 
 class Dangerous:

@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from dmanet.checkpoint import Checkpoint, first_difference, load_checkpoint, save_checkpoint
 from dmanet.recipes import RunSettings, to_yaml
+from dmanet.runs.checkpoint import Checkpoint, first_difference, load_checkpoint, save_checkpoint
 from pipeline.errors import CheckpointError, PipelineError, UsageError
 from pipeline.files import written_whole
 

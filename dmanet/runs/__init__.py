@@ -1,0 +1,1 @@
+"""What a run keeps: weights, checkpoints, its folder and its log."""
