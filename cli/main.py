@@ -216,7 +216,7 @@ def evaluate(
     """
     from dmanet.data.batches import recordings_of
     from dmanet.device import own_device
-    from dmanet.evaluation import evaluate, own_recordings
+    from dmanet.evaluation.evaluate import evaluate, own_recordings
     from dmanet.ranks import joined_ranks
     from dmanet.runs.checkpoint import load_weights
     from pipeline.cache.reader import PillarCache
@@ -375,7 +375,7 @@ def demo(out: Path, quiet: bool) -> None:
 
 def _stream(device: "torch.device", precision: str, steps: int, workers: int) -> Any:
     from dmanet.device import choose_precision
-    from dmanet.streaming import StreamSettings
+    from dmanet.evaluation.streaming import StreamSettings
 
     return StreamSettings(device, choose_precision(precision, device), steps, workers)
 

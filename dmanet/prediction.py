@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from dmanet.data.samplers import WindowRange
-from dmanet.evaluation import classes_of
-from dmanet.prophesee import box_records, write_boxes
+from dmanet.evaluation.evaluate import classes_of
+from dmanet.evaluation.prophesee import box_records, write_boxes
+from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.runs.checkpoint import Weights
-from dmanet.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.visualization import WindowCells, draw_window
 from pipeline.cache.reader import PillarCache
 from pipeline.files import folder_written_whole

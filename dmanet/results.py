@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from dmanet.metrics import ProtocolResult
+from dmanet.evaluation.protocols import ProtocolResult
 from dmanet.models.detector import DMANet
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.runs.checkpoint import load_checkpoint, load_weights

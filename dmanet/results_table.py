@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dmanet.metrics import ClassRow
+from dmanet.evaluation.protocols import ClassRow
 from dmanet.results import EVALUATION_NAME, Evaluation, RunResult, differing_settings
 from dmanet.runs.folder import BEST_NAME, LAST_NAME
 

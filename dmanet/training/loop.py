@@ -10,12 +10,12 @@ import torch
 
 from dmanet.data.batches import BatchLoader, PackedBatch, check_fit, recordings_of
 from dmanet.data.samplers import WindowSampler, make_sampler
+from dmanet.evaluation.streaming import StreamSettings
 from dmanet.ranks import ALONE, Ranks
 from dmanet.recipes import RunSettings
 from dmanet.runs.checkpoint import Checkpoint
 from dmanet.runs.folder import RunFolder, check_same_run
 from dmanet.runs.log import EpochReport, RunLog, StepReport
-from dmanet.streaming import StreamSettings
 from dmanet.training.guards import DivergedError, Tally
 from dmanet.training.step import Trainer
 from dmanet.training.validation import VALIDATION_SPLIT, has_labels, validation_score

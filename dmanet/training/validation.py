@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from dmanet.evaluation import evaluate
+from dmanet.evaluation.evaluate import evaluate
+from dmanet.evaluation.streaming import StreamSettings
 from dmanet.ranks import Ranks
 from dmanet.runs.checkpoint import Weights
-from dmanet.streaming import StreamSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import LABEL_COLUMNS
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.evaluation import evaluate
+from dmanet.evaluation.evaluate import evaluate
+from dmanet.evaluation.streaming import StreamSettings
 from dmanet.runs.checkpoint import load_checkpoint
-from dmanet.streaming import StreamSettings
 from pipeline.cache.reader import PillarCache
 from tests.dmanet.caches import make_cache, small_run
 from tests.dmanet.training_runs import losses

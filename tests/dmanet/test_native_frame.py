@@ -10,9 +10,9 @@ from dmanet.data.samplers import WindowRange
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.losses import detection_loss
+from dmanet.evaluation.streaming import StreamSettings, stream_detections
 from dmanet.models.detector import DMANet
 from dmanet.settings import AnchorSettings, ModelSettings
-from dmanet.streaming import StreamSettings, stream_detections
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.npz import NpzFile

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.evaluation import evaluate
+from dmanet.evaluation.evaluate import evaluate
+from dmanet.evaluation.streaming import StreamSettings
 from dmanet.models.detector import DMANet
 from dmanet.results import (
     RunResult,
@@ -25,7 +26,6 @@ from dmanet.results_table import (
 )
 from dmanet.runs.checkpoint import load_weights
 from dmanet.settings import MODEL_PRESETS
-from dmanet.streaming import StreamSettings
 from dmanet.training.loop import train
 from pipeline.errors import CheckpointError, DataError, SettingsError, UsageError
 from tests.dmanet.caches import small_run

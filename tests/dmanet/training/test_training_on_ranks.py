@@ -9,10 +9,10 @@ import torch
 
 from dmanet.data.batches import BatchLoader
 from dmanet.data.samplers import make_sampler
-from dmanet.evaluation import evaluate
+from dmanet.evaluation.evaluate import evaluate
+from dmanet.evaluation.streaming import StreamSettings
 from dmanet.ranks import ALONE, RankError
 from dmanet.runs.checkpoint import Weights, load_checkpoint, save_checkpoint
-from dmanet.streaming import StreamSettings
 from dmanet.training.guards import DivergedError
 from dmanet.training.loop import train
 from dmanet.training.step import Trainer

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from dmanet.detection.postprocessing import Detections
-from dmanet.prophesee import BOX_DTYPE, as_box_records, box_records, read_boxes, write_boxes
+from dmanet.evaluation.prophesee import (
+    BOX_DTYPE,
+    as_box_records,
+    box_records,
+    read_boxes,
+    write_boxes,
+)
 from pipeline.errors import DataError, PipelineError
 from pipeline.release.shards import LABEL_DTYPE
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmanet.detection.postprocessing import Detections, Labels
-from dmanet.metrics import (
+from dmanet.evaluation.protocols import (
     IOU_THRESHOLDS,
     PROTOCOLS,
     average_precision,

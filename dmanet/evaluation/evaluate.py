@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dmanet.coco_metrics import coco_result
 from dmanet.data.batches import check_fit, recordings_of
 from dmanet.data.samplers import WindowRange
 from dmanet.detection.postprocessing import Detections, Labels
-from dmanet.metrics import PROTOCOLS, ProtocolResult, release_result
-from dmanet.prophesee import BOX_DTYPE, box_records
+from dmanet.evaluation.coco import coco_result
+from dmanet.evaluation.prophesee import BOX_DTYPE, box_records
+from dmanet.evaluation.protocols import PROTOCOLS, ProtocolResult, release_result
+from dmanet.evaluation.streaming import STATE_POLICY, StreamSettings, stream_detections
 from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.checkpoint import Weights
-from dmanet.streaming import STATE_POLICY, StreamSettings, stream_detections
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import RAW_LABEL_COLUMNS
 from pipeline.errors import UsageError

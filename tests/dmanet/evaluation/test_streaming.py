@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dmanet.data.batches import BatchLoader, collate
 from dmanet.data.samplers import WindowRange, make_sampler
 from dmanet.data.unpacking import decode_batch
-from dmanet.streaming import StreamSettings, _batches, _counted_pieces, stream_detections
+from dmanet.evaluation.streaming import StreamSettings, _batches, _counted_pieces, stream_detections
 from tests.dmanet.caches import LONG, SMALL, TEST_A, TEST_B, small_run
 
 

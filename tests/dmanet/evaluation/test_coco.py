@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from dmanet.coco_metrics import coco_average_precision, coco_result, pair_by_time
-from dmanet.metrics import PROTOCOLS
-from dmanet.prophesee import BOX_DTYPE
+from dmanet.evaluation.coco import coco_average_precision, coco_result, pair_by_time
+from dmanet.evaluation.prophesee import BOX_DTYPE
+from dmanet.evaluation.protocols import PROTOCOLS
 from pipeline.errors import DataError, UsageError
 from pipeline.release.labels import CLASS_NAMES
 

@@ -9,10 +9,10 @@ from dmanet.data.batches import collate
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.postprocessing import Labels, decode_detections
-from dmanet.evaluation import evaluate, sensor_labels
-from dmanet.metrics import release_result
+from dmanet.evaluation.evaluate import evaluate, sensor_labels
+from dmanet.evaluation.protocols import release_result
+from dmanet.evaluation.streaming import StreamSettings
 from dmanet.runs.checkpoint import Weights
-from dmanet.streaming import StreamSettings
 from pipeline.errors import CacheError, UsageError
 from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL, TEST_A, TEST_B, small_run
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from dmanet.metrics import ClassRow, Protocol, ProtocolResult
+from dmanet.evaluation.protocols import ClassRow, Protocol, ProtocolResult
 from pipeline.errors import DataError, UsageError
 
 _STATS = (
@@ -33,7 +33,7 @@ def coco_result(
 ) -> ProtocolResult:
     """Score windows; ``detections[i]`` and ``labels[i]`` are the boxes of one window.
 
-    Both are records with the fields of :data:`dmanet.prophesee.BOX_DTYPE` in sensor pixels. The
+    Both are records with the fields of :data:`dmanet.evaluation.prophesee.BOX_DTYPE` in sensor pixels. The
     protocol's filters and classes are applied here, to both; windows without labels after that are
     not scored. Network outputs pair by their window; separate files through :func:`pair_by_time`.
 

@@ -1,0 +1,1 @@
+"""Streaming a network over recordings, and scoring what it finds under named protocols."""
