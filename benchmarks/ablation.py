@@ -22,8 +22,8 @@ from dmanet.device import choose_device, choose_precision
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.recipes import RunSettings, resolve_settings
-from dmanet.results import EVALUATION_NAME, RunResult, cache_presets, read_runs
-from dmanet.results_table import class_table, markdown, results_table
+from dmanet.reporting.results import EVALUATION_NAME, RunResult, cache_presets, read_runs
+from dmanet.reporting.tables import class_table, markdown, results_table
 from dmanet.runs.checkpoint import load_weights
 from dmanet.runs.folder import LAST_NAME, SETTINGS_NAME
 from dmanet.training.loop import train

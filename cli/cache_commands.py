@@ -114,7 +114,7 @@ def info(source: str, manifest: Path | None, as_json: bool) -> None:
 @example("dmanet-data show cache --recording train/trainfilelist00/rec_0 --window 12 -o w.png")
 def show(cache: str, recording: str, window: int, output: Path, width: int) -> None:
     """Draw one window of CACHE, its pillars by polarity and its labels, as a PNG file."""
-    from dmanet.window_picture import draw_cached_window
+    from dmanet.reporting.window_picture import draw_cached_window
     from pipeline.cache.reader import PillarCache
     from pipeline.errors import UsageError
     from pipeline.files import written_whole

@@ -288,7 +288,7 @@ def predict(
     their class's colour and score, labels are dashed.
     """
     from dmanet.device import choose_device
-    from dmanet.prediction import PredictionSettings, predict
+    from dmanet.reporting.prediction import PredictionSettings, predict
     from dmanet.runs.checkpoint import load_weights
     from pipeline.cache.reader import PillarCache
 

@@ -42,8 +42,8 @@ def results(
     `evaluation` and end with `.json`: `dmanet evaluate --json RUN/evaluation.json` leaves one there.
     A run without any says so.
     """
-    from dmanet.results import cache_presets, read_runs
-    from dmanet.results_table import class_table, plain_results, results_table, what_to_evaluate
+    from dmanet.reporting.results import cache_presets, read_runs
+    from dmanet.reporting.tables import class_table, plain_results, results_table, what_to_evaluate
 
     found = read_runs(runs, evaluations)
     presets = cache_presets(caches)

@@ -14,7 +14,7 @@ from benchmarks.ablation import (
     scale_of,
     seeds_table,
 )
-from dmanet.results import differing_settings, read_runs
+from dmanet.reporting.results import differing_settings, read_runs
 from dmanet.settings import MODEL_PRESETS
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import UsageError

@@ -10,14 +10,14 @@ import torch
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.models.detector import DMANet
-from dmanet.results import (
+from dmanet.reporting.results import (
     RunResult,
     cache_presets,
     differing_settings,
     parameter_count,
     read_runs,
 )
-from dmanet.results_table import (
+from dmanet.reporting.tables import (
     NO_EVALUATION,
     class_table,
     plain_results,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dmanet.detection.postprocessing import Detections, Labels
-from dmanet.visualization import (
+from dmanet.reporting.visualization import (
     BOTH,
     CLASS_COLOURS,
     GROUND,

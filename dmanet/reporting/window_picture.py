@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from dmanet.visualization import WindowCells, draw_window
+from dmanet.reporting.visualization import WindowCells, draw_window
 from pipeline.cache.reader import PillarCache
 from pipeline.release.labels import CLASS_NAMES
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dmanet.evaluation.protocols import ClassRow
-from dmanet.results import EVALUATION_NAME, Evaluation, RunResult, differing_settings
+from dmanet.reporting.results import EVALUATION_NAME, Evaluation, RunResult, differing_settings
 from dmanet.runs.folder import BEST_NAME, LAST_NAME
 
 _ABSENT = "–"

@@ -1,7 +1,7 @@
 """What runs came to, read from the files in their folders and from results of `dmanet evaluate`.
 
 A run's evaluations are the files ``evaluation*.json`` in its folder, and others that are named; these
-find their run by the fingerprint of its weights. :mod:`dmanet.results_table` prints them.
+find their run by the fingerprint of its weights. :mod:`dmanet.reporting.tables` prints them.
 """
 
 import json

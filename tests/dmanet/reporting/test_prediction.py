@@ -9,7 +9,7 @@ from PIL import Image
 from dmanet.data.samplers import WindowRange
 from dmanet.evaluation.prophesee import read_boxes
 from dmanet.evaluation.streaming import StreamSettings, stream_detections
-from dmanet.prediction import PredictionSettings, predict
+from dmanet.reporting.prediction import PredictionSettings, predict
 from dmanet.runs.checkpoint import Weights
 from pipeline.errors import UsageError
 from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL, small_run

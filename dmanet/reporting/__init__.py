@@ -1,0 +1,1 @@
+"""Showing what came out: tables of runs, pictures of detections."""
