@@ -1,7 +1,7 @@
 """Packed batches to pillars, on whatever device the batch is.
 
-The counterpart of :func:`pipeline.pillars.packing.decode_points` for many windows at once: same numbers, to
-the bit.
+The counterpart of :func:`pipeline.pillars.packing.decode_points` for many windows at once: same numbers,
+to the bit.
 """
 
 from dataclasses import dataclass

@@ -33,8 +33,8 @@ def coco_result(
 ) -> ProtocolResult:
     """Score windows; ``detections[i]`` and ``labels[i]`` are the boxes of one window.
 
-    Both are records with the fields of :data:`dmanet.evaluation.prophesee.BOX_DTYPE` in sensor pixels. The
-    protocol's filters and classes are applied here, to both; windows without labels after that are
+    Both are records with the fields of :data:`dmanet.evaluation.prophesee.BOX_DTYPE` in sensor pixels.
+    The protocol's filters and classes are applied here, to both; windows without labels after that are
     not scored. Network outputs pair by their window; separate files through :func:`pair_by_time`.
 
     Raises:

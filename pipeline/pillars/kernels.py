@@ -1,4 +1,4 @@
-"""Compiled loops of the pillar encoder. Shapes and meaning are documented in :mod:`pipeline.pillars.packing`.
+"""Compiled loops of the pillar encoder; :mod:`pipeline.pillars.packing` documents shapes and meaning.
 
 Grids passed in as scratch are all zero on entry and left all zero, so that a window costs no clearing
 of what it did not touch. Grids of cells are padded to whole 64-bit words: an empty word is skipped
