@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.report.charts import chart_style
+from pipeline.report.chart_parts import chart_style
 
 _INK, _MUTED, _RULE = "#1b2230", "#586274", "#d5d9e0"
 _OURS, _RELEASE, _THIRD = "#1f6fb8", "#c2570c", "#0e7f63"

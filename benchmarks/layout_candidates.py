@@ -25,7 +25,8 @@ class Pillars:
 
     ``cells`` uint32 ``[P]``, ``counts`` uint8 ``[P]`` (points of a pillar), ``points`` ``[Q]`` as in
     :mod:`pipeline.pillars.packing`, ``offsets`` int64 ``[2n+1, 2]`` first pillar and point of each
-    segment, ``tensors`` float32 ``[P, 5, 3]`` and ``coords`` int64 ``[P, 3]`` the same as the network takes them.
+    segment, ``tensors`` float32 ``[P, 5, 3]`` and ``coords`` int64 ``[P, 3]`` the same as the network
+    takes them.
     """
 
     cells: np.ndarray
