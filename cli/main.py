@@ -148,11 +148,13 @@ def train(
 
         chosen = own_device(device)
         with joined_ranks(chosen) as ranks:
-            with ranks.together():
+            with ranks.barrier():
                 opened = PillarCache(cache)
                 own = resume and preset is None and config is None and not overrides
                 settings = None if own else resolve_settings(preset or "default", config, overrides)
-            progress = TrainingProgress(request, quiet) if ranks.first else SilentProgress(request)
+            progress = (
+                TrainingProgress(request, quiet) if ranks.is_main else SilentProgress(request)
+            )
             try:
                 outcome = train(
                     opened,
@@ -169,12 +171,12 @@ def train(
                 )
             except Stopped as stopped:
                 progress.close()
-                if ranks.first:
+                if ranks.is_main:
                     click.echo(str(stopped), err=True)
                 raise click.exceptions.Exit(request.exit_code) from None
             finally:
                 progress.close()
-    if ranks.first:
+    if ranks.is_main:
         click.echo(str(outcome))
 
 
@@ -224,15 +226,15 @@ def evaluate(
 
     chosen = own_device(device)
     with joined_ranks(chosen) as ranks:
-        with ranks.together():
+        with ranks.barrier():
             opened = PillarCache(cache)
             weights = load_weights(checkpoint)
             own = own_recordings(recordings_of(opened, split), ranks)
         stream = _stream(chosen, precision, steps, workers)
         windows = sum(len(recording) for recording in own)
-        with progress_bar(windows, "window", quiet or not ranks.first) as bar:
+        with progress_bar(windows, "window", quiet or not ranks.is_main) as bar:
             result = evaluate(weights, opened, protocol, split, stream, bar.update, ranks)
-    if not ranks.first:
+    if not ranks.is_main:
         return
     if json_output:
         with written_whole(json_output) as unfinished:

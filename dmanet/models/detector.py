@@ -61,16 +61,17 @@ class HeadOutput:
 class DMANet(nn.Module):
     """The detector of ``settings``, freshly initialised.
 
-    With ``checkpoint_activations`` set, training keeps only what passes between the parts of the
-    network and computes the rest again in the backward pass: less memory, a third more work, the
-    same loss, gradients and statistics.
+    Attributes:
+        settings: its architecture.
+        checkpoint_activations: whether training keeps only what passes between the parts of the
+            network and computes the rest again in the backward pass: less memory, a third more work,
+            the same loss, gradients and statistics.
     """
 
-    checkpoint_activations = False
-
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, *, checkpoint_activations: bool = False) -> None:
         super().__init__()
         self.settings = settings
+        self.checkpoint_activations = checkpoint_activations
         size, levels = settings.feature_size, settings.anchors.levels
         self.pillar_net = PillarNet(
             settings.pillar_channels, settings.max_points, settings.pillar_batch_norm

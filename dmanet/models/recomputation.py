@@ -1,7 +1,7 @@
 """Activation checkpointing: activations made again in the backward pass instead of kept."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -31,12 +31,9 @@ def recomputed(function: Callable[..., Any], owner: nn.Module, *arguments: Any) 
 
 @contextmanager
 def _statistics_held(owner: nn.Module) -> Iterator[None]:
-    """Batch normalisations below ``owner`` leave their running statistics as they are."""
-    norms = [module for module in owner.modules() if isinstance(module, BatchNorm)]
-    for norm in norms:
-        norm.hold_statistics = True
-    try:
+    """:meth:`BatchNorm.statistics_held` for every batch normalisation in ``owner``."""
+    with ExitStack() as held:
+        for module in owner.modules():
+            if isinstance(module, BatchNorm):
+                held.enter_context(module.statistics_held())
         yield
-    finally:
-        for norm in norms:
-            norm.hold_statistics = False

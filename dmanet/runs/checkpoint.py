@@ -52,13 +52,13 @@ class Weights:
             digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def build(self) -> DMANet:
-        """The network with these weights.
+    def build(self, *, checkpoint_activations: bool = False) -> DMANet:
+        """The network with these weights; ``checkpoint_activations`` as of :class:`DMANet`.
 
         Raises:
             CheckpointError: they do not fit, naming the first tensor that does not.
         """
-        model = DMANet(self.settings)
+        model = DMANet(self.settings, checkpoint_activations=checkpoint_activations)
         expected = model.state_dict()
         for name in sorted(expected.keys() | self.tensors.keys()):
             problem = None

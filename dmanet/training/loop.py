@@ -120,7 +120,7 @@ def train(
     watcher = watcher or TrainingWatcher()
     folder = RunFolder(run_dir)
     checkpoint = None
-    with ranks.together():
+    with ranks.barrier():
         if resume:
             checkpoint = folder.load(watcher.noted)
             _check_ranks(checkpoint, ranks)
@@ -129,7 +129,7 @@ def train(
             folder.check_new()
         if settings is None:
             raise SettingsError("A new run needs settings; name a preset.")
-        settings = settings.with_ranks(ranks.ranks)
+        settings = settings.with_ranks(ranks.world_size)
         run = _Run(cache, settings, folder, device, workers, checkpoint, watcher, ranks)
     run.begin(checkpoint)
     return run.to_the_end(checkpoint_every, keep_every, max_bad_steps)
@@ -163,7 +163,7 @@ class _Run:
             recipe.batch_size,
             recipe.seed,
             rank=ranks.rank,
-            ranks=ranks.ranks,
+            ranks=ranks.world_size,
         )
         self.score_of = _what_best_follows(cache, recipe.validate_every, self.classes)
         self.recordings = {
@@ -195,8 +195,8 @@ class _Run:
         recipe = self.settings.training
         if checkpoint is None:  # so that a run that is killed in its first epoch can be resumed too
             self.save()
-        with self.ranks.together():
-            if self.ranks.first:
+        with self.ranks.barrier():
+            if self.ranks.is_main:
                 self.folder.write_settings(self.settings)
                 if checkpoint is not None:
                     self.folder.go_on_from(checkpoint)
@@ -213,7 +213,7 @@ class _Run:
         """All epochs that are left."""
         trainer = self.trainer
         log: RunLog | None = None
-        if self.ranks.first:
+        if self.ranks.is_main:
             log = RunLog(self.folder.path, trainer.step, trainer.epoch)
         with log or nullcontext():
             while trainer.epoch < self.settings.training.epochs:
@@ -253,8 +253,8 @@ class _Run:
         # what went wrong, the one before has to stay.
         same = self._made_when_saved == self.trainer.tally.made
         self._made_when_saved = self.trainer.tally.made
-        with self.ranks.together():
-            if self.ranks.first:
+        with self.ranks.barrier():
+            if self.ranks.is_main:
                 self.folder.save(checkpoint, best=best, kept=kept, replaces_last=same)
 
     def _batches(self) -> Iterator[tuple[PackedBatch, float]]:
@@ -263,7 +263,7 @@ class _Run:
         batches = iter(self.loader)
         while True:
             before = time.perf_counter()
-            with self.ranks.together():
+            with self.ranks.barrier():
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -315,7 +315,7 @@ class _Run:
             raise self._stopped()
 
     def _stopped(self) -> Stopped:
-        program = "dmanet" if self.ranks.ranks == 1 else "torchrun … -m cli.main"
+        program = "dmanet" if self.ranks.world_size == 1 else "torchrun … -m cli.main"
         return Stopped(
             f"stopped after step {self.trainer.step} of {self.trainer.total_steps}; `{program} train "
             f"{self.cache.location} --run-dir {self.folder.path} --resume` goes on from there."
@@ -327,7 +327,7 @@ class _Run:
             return
         in_a_row, tally.bad_in_a_row = tally.bad_in_a_row, 0  # a resumed run counts anew
         self.save()
-        with self.ranks.together():  # one of them says it
+        with self.ranks.barrier():  # one of them says it
             raise DivergedError(
                 f"Training stopped at step {report.step} after {in_a_row} bad steps in a row; in "
                 f"the last {report.bad_step}; {self.folder.last} holds the state after the last "
@@ -338,10 +338,10 @@ class _Run:
 
 def _check_ranks(checkpoint: Checkpoint, ranks: Ranks) -> None:
     wanted = checkpoint.settings.training.ranks
-    if wanted != ranks.ranks:
+    if wanted != ranks.world_size:
         raise CheckpointError(
-            f"{checkpoint.source}: was trained by {wanted} processes, not {ranks.ranks}; resume with "
-            "as many (torchrun's --nproc-per-node and --nnodes), or train into another folder."
+            f"{checkpoint.source}: was trained by {wanted} processes, not {ranks.world_size}; resume "
+            "with as many (torchrun's --nproc-per-node and --nnodes), or train into another folder."
         )
 
 

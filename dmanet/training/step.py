@@ -66,13 +66,13 @@ class Trainer:
         self.precision = choose_precision(recipe.precision, device)
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = steps_per_epoch * recipe.epochs
+        recompute = recipe.activation_checkpointing
         if checkpoint is None:
             torch.manual_seed(recipe.seed)
-            model = DMANet(settings.model)
+            model = DMANet(settings.model, checkpoint_activations=recompute)
         else:
-            model = checkpoint.trained_weights().build()
+            model = checkpoint.trained_weights().build(checkpoint_activations=recompute)
         self.model = place(model, device).train()
-        self.model.checkpoint_activations = recipe.activation_checkpointing
         share_statistics(self.model, ranks)
         self.optimizer = make_optimizer(self.model, recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
@@ -101,11 +101,11 @@ class Trainer:
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         parameters = list(self.model.parameters())
-        self.ranks.add_up_gradients(parameters)
+        self.ranks.all_reduce_gradients(parameters)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         scale = self.scaler.scale(torch.ones_like(loss))
-        losses = self.ranks.add_up(torch.stack([loss.detach(), *terms.values()]))
+        losses = self.ranks.all_reduce(torch.stack([loss.detach(), *terms.values()]))
         values = torch.cat([losses, torch.stack([norm, scale])]).tolist()  # the last wait
         loss_value, *term_values, norm_value, loss_scale = values
         named_terms = dict(zip(terms, term_values, strict=True))
@@ -128,7 +128,7 @@ class Trainer:
         else:
             self._statistics.restore()
             if outcome != "overflow":
-                windows = [w for own in self.ranks.gathered(windows_of(batch)) for w in own]
+                windows = [w for own in self.ranks.all_gather(windows_of(batch)) for w in own]
                 bad_step = BadStep(outcome, named_terms, gradient_norms(self.model), tuple(windows))
         self._update_scale(outcome, loss_scale)
         self.tally.count(outcome, loss_value, clipped)
@@ -149,7 +149,7 @@ class Trainer:
             overflows=self.tally.overflows,
             data_s=data_s,
             step_s=step_s,
-            windows_per_s=self.ranks.ranks * batch.frames / (data_s + step_s),
+            windows_per_s=self.ranks.world_size * batch.frames / (data_s + step_s),
             memory_gb=peak_memory_gb(self.device),
             bad_step=bad_step,
         )
@@ -215,14 +215,14 @@ class Trainer:
 
     def _carried_by_all(self) -> State | None:
         """The state of all ranks' slots, in the order of one process that had them all."""
-        if self._carried is None or self.ranks.ranks == 1:
+        if self._carried is None or self.ranks.world_size == 1:
             return self._carried
         own = [
             (level.hidden.cpu(), level.cell.cpu(), level.feature.cpu()) for level in self._carried
         ]
         return tuple(
             LevelState(*(torch.cat(parts) for parts in zip(*of_ranks, strict=True)))
-            for of_ranks in zip(*self.ranks.gathered(own), strict=True)
+            for of_ranks in zip(*self.ranks.all_gather(own), strict=True)
         )
 
     def _set_learning_rate(self) -> float:
@@ -253,10 +253,10 @@ class Trainer:
                 positive, negative, batch.steps, batch.sequences, state, batch.reset
             )
         frames_total: Tensor | None = None
-        if self.ranks.ranks > 1:
+        if self.ranks.world_size > 1:
             # Each rank's part of the mean over the frames of all, to be summed. Not a mean of means:
             # where streams have ended, ranks count unequally many frames.
-            frames_total = self.ranks.add_up(batch.counted.sum()).clamp(min=1)
+            frames_total = self.ranks.all_reduce(batch.counted.sum()).clamp(min=1)
         terms = detection_loss(
             output.logits,
             output.deltas,

@@ -90,7 +90,7 @@ def first_steps(ranks, cache, settings, steps):
     recipe = settings.training
     sampler = make_sampler(
         recipe.sampling, {LONG: 30, SMALL: 10}, recipe.steps, recipe.batch_size, recipe.seed,
-        rank=ranks.rank, ranks=ranks.ranks,
+        rank=ranks.rank, ranks=ranks.world_size,
     )  # fmt: skip
     trainer = Trainer(settings, CPU, len(sampler), ranks=ranks)
     outcomes, gradients = [], []
