@@ -24,8 +24,9 @@ from benchmarks.timing import in_turn, median
 from benchmarks.voxelize import number
 from dmanet.device import choose_device
 from dmanet.recipes import RunSettings, resolve_settings
+from dmanet.training.batches import TrainingBatches
 from dmanet.training.step import Trainer
-from dmanet.training.throughput import PARTS, Throughput, TrainingBatches, measure_throughput
+from dmanet.training.throughput import PARTS, Throughput, measure_throughput
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release

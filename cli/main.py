@@ -220,7 +220,7 @@ def evaluate(
     from dmanet.device import own_device
     from dmanet.evaluation.evaluate import evaluate, own_recordings
     from dmanet.ranks import joined_ranks
-    from dmanet.runs.checkpoint import load_weights
+    from dmanet.runs.weights import load_weights
     from pipeline.cache.reader import PillarCache
     from pipeline.files import written_whole
 
@@ -291,7 +291,7 @@ def predict(
     """
     from dmanet.device import choose_device
     from dmanet.reporting.prediction import PredictionSettings, predict
-    from dmanet.runs.checkpoint import load_weights
+    from dmanet.runs.weights import load_weights
     from pipeline.cache.reader import PillarCache
 
     opened = PillarCache(cache)
@@ -329,8 +329,10 @@ def import_weights(checkpoint: Path, out: Path, preset: str, overrides: tuple[st
     written. Python objects in the checkpoint are never loaded.
     """
     from dmanet.recipes import resolve_model_settings
-    from dmanet.runs.checkpoint import Weights, load_released, save_weights
+    from dmanet.runs.records import Weights
     from dmanet.runs.released_names import from_released
+    from dmanet.runs.released_weights import load_released
+    from dmanet.runs.weights import save_weights
 
     settings = resolve_model_settings(preset, overrides)
     tensors = from_released(load_released(checkpoint), settings, str(checkpoint))
@@ -348,7 +350,8 @@ def export_weights(checkpoint: Path, out: Path) -> None:
 
     The one matrix that the released network holds and never reads is written as zeros.
     """
-    from dmanet.runs.checkpoint import load_weights, save_released
+    from dmanet.runs.released_weights import save_released
+    from dmanet.runs.weights import load_weights
 
     save_released(out, load_weights(checkpoint))
     click.echo(f"{out}: weights under the released names.")

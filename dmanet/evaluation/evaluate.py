@@ -12,7 +12,7 @@ from dmanet.evaluation.prophesee import BOX_DTYPE, box_records
 from dmanet.evaluation.protocols import PROTOCOLS, ProtocolResult, release_result
 from dmanet.evaluation.streaming import STATE_POLICY, StreamSettings, stream_detections
 from dmanet.ranks import ALONE, Ranks
-from dmanet.runs.checkpoint import Weights
+from dmanet.runs.records import Weights
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import RAW_LABEL_COLUMNS
 from pipeline.errors import UsageError

@@ -8,17 +8,13 @@ import pytest
 import torch
 
 from dmanet.models.detector import DMANet, LevelState
-from dmanet.runs.checkpoint import (
-    Checkpoint,
-    first_difference,
-    load_checkpoint,
-    load_released,
-    load_weights,
-    save_checkpoint,
-    save_weights,
-)
+from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
+from dmanet.runs.outcomes import Tally
+from dmanet.runs.records import Checkpoint
+from dmanet.runs.released_weights import load_released
+from dmanet.runs.weights import load_weights, save_weights
 from dmanet.training.averaging import WeightAverage
-from dmanet.training.guards import Tally
+from dmanet.training.resume import first_difference
 from pipeline.errors import CheckpointError, UsageError
 from tests.dmanet.caches import small_run
 
@@ -187,7 +183,7 @@ def test_weights_of_another_architecture_name_the_first_tensor(checkpoint, chang
     name = "backbone.stem_conv.weight"
     if change == "shape":
         tensors[name] = torch.zeros(5, 16, 7, 7)
-        message = r"'backbone.stem_conv.weight' has the shape \(5, 16, 7, 7\) instead of \(4, "
+        message = r"'backbone.stem_conv.weight' has the shape \(5, 16, 7, 7\) instead of \(8, "
     elif change == "missing":
         del tensors[name]
         message = r"'backbone.stem_conv.weight' is missing"

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.runs.checkpoint import Checkpoint, load_checkpoint
-from dmanet.runs.folder import RunFolder, check_same_run
+from dmanet.runs.checkpoint import load_checkpoint
+from dmanet.runs.folder import RunFolder
+from dmanet.runs.records import Checkpoint
+from dmanet.training.resume import check_same_run, take_checkpoint
 from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError, UsageError
 from tests.dmanet.caches import small_run
@@ -17,7 +19,7 @@ RECORDINGS = {"train/a/b": "digest b", "train/a/c": "digest c", "val/a/d": "dige
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
     trainer = Trainer(small_run(), torch.device("cpu"), 7)
-    return trainer.checkpoint("fingerprint", RECORDINGS, (0, 2, 5))
+    return take_checkpoint(trainer, "fingerprint", RECORDINGS, (0, 2, 5))
 
 
 def names(folder: Path) -> list[str]:

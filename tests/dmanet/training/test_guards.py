@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from dmanet.models.detector import DMANet, LevelState
+from dmanet.runs.outcomes import BadStep, Tally
 from dmanet.settings import MODEL_PRESETS
-from dmanet.training.guards import BadStep, KeptStatistics, Tally, gradient_norms, is_finite, judge
+from dmanet.training.guards import KeptStatistics, gradient_norms, is_finite, judge
 
 TINY = MODEL_PRESETS["tiny"].model_copy(
     update={"grid_size": (32, 32), "stem_width": 8, "feature_size": 8, "head_convs": 1}

@@ -6,14 +6,9 @@ import time
 import pytest
 import torch
 
+from dmanet.training.batches import TrainingBatches
 from dmanet.training.step import Trainer
-from dmanet.training.throughput import (
-    PARTS,
-    PHASES,
-    TrainingBatches,
-    measure_throughput,
-    seconds_by_part,
-)
+from dmanet.training.throughput import PARTS, PHASES, measure_throughput, seconds_by_part
 from pipeline.errors import CacheError
 from tests.dmanet.caches import small_run
 

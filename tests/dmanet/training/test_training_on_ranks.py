@@ -12,7 +12,8 @@ from dmanet.data.samplers import make_sampler
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.ranks import ALONE, RankError
-from dmanet.runs.checkpoint import Weights, load_checkpoint, save_checkpoint
+from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
+from dmanet.runs.records import Weights
 from dmanet.training.guards import DivergedError
 from dmanet.training.loop import train
 from dmanet.training.step import Trainer
