@@ -59,6 +59,15 @@ def test_measuring_leaves_no_hooks_in_the_network(cache):
     assert not any(p._post_accumulate_grad_hooks for p in trainer.model.parameters())
 
 
+def test_torch_profiler_shows_the_parts_of_a_step(cache):
+    settings = small_run()
+    (batch,) = itertools.islice(TrainingBatches(cache, settings, CPU, 0), 1)
+    trainer = Trainer(settings, CPU, 10)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        trainer.make_step(batch, 0.0)
+    assert {event.name for event in profile.events()} >= set(PARTS)
+
+
 def test_batches_are_those_of_training_epoch_after_epoch(cache):
     batches = TrainingBatches(cache, small_run(), CPU, 0)
     epoch = len(batches.sampler)
