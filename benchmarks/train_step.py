@@ -111,8 +111,8 @@ def formulations(case: Case, cache: Path, device: torch.device) -> dict[str, flo
     """Median seconds of our step, of the baseline's and of the floor, taken in turn."""
     settings = case.settings()
     reader = TrainingBatches(PillarCache(cache), settings, device, 0)
-    batches = list(itertools.islice(reader, BATCHES))
-    trainer = Trainer(settings, device, len(reader.sampler))
+    batches = list(itertools.islice(reader.forever(), BATCHES))
+    trainer = Trainer(settings, device, len(reader))
     recipe = settings.training
     baseline = PerStepTraining(
         trainer.model, settings.loss, recipe.learning_rate, recipe.gradient_clip, device

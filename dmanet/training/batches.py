@@ -76,7 +76,7 @@ class TrainingBatches:
         self.sampler.epoch, self.sampler.position = epoch, position
         return iter(self._loader)
 
-    def __iter__(self) -> Iterator[PackedBatch]:
+    def forever(self) -> Iterator[PackedBatch]:
         """The batches of one epoch after the other, without end, on the CPU."""
         for epoch in itertools.count():
             yield from self.of_epoch(epoch)

@@ -91,7 +91,7 @@ def measure_throughput(
     recipe = settings.training
     batches = TrainingBatches(cache, settings, device, workers, source="this recipe's")
     trainer = Trainer(settings, device, len(batches))
-    forever = iter(batches)
+    forever = batches.forever()
     frames = recipe.steps * recipe.batch_size
 
     on_phase("warming up")
