@@ -12,11 +12,19 @@ from dmanet.models.normalization import BatchNorm
 
 
 def recomputed(function: Callable[..., Any], owner: nn.Module, *arguments: Any) -> Any:
-    """``function(*arguments)``, of which only arguments and results are kept for the backward pass.
+    """Run a part of the network, and keep only its arguments and results for the backward pass.
 
     What lies between is computed a second time there, with the same results: the network draws no
-    random numbers, and the batch normalisations of ``owner``, the module that ``function`` runs,
-    count a batch in their running statistics once, not twice.
+    random numbers, and batch normalisations count a batch in their running statistics once, not
+    twice.
+
+    Args:
+        function: the part: a module, or a method of one.
+        owner: the module whose batch normalisations ``function`` runs.
+        arguments: of ``function``.
+
+    Returns:
+        ``function(*arguments)``.
     """
     if not torch.is_grad_enabled():
         return function(*arguments)

@@ -27,7 +27,14 @@ _UNFINISHED = tuple(
 
 
 class RunFolder:
-    """The folder ``path`` of one run."""
+    """The folder of one run.
+
+    Attributes:
+        path: the folder; it need not exist yet.
+        last: checkpoint of where the run stands.
+        previous: the one before it.
+        best: the epoch with the best score.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
