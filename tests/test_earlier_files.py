@@ -70,6 +70,6 @@ def test_a_run_goes_on_from_its_checkpoint(earlier):
 
 
 def test_the_weights_of_a_checkpoint_are_those_it_held(earlier):
-    from dmanet.runs.checkpoint import load_weights
+    from dmanet.runs.weights import load_weights
 
     assert load_weights(earlier / "run" / "last.pt").fingerprint() == "8cc0ca98b0917f0c"
