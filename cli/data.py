@@ -375,7 +375,7 @@ def voxelize(
         from pipeline.cache.records import CacheSettings
         from pipeline.release.shards import SENSOR_SIZE
         from pipeline.statistics.info import cache_info
-        from pipeline.tasks.processes import Stopped
+        from pipeline.tasks.outcomes import Stopped
         from pipeline.voxelizing.outcome import write_report
         from pipeline.voxelizing.run import voxelize as make_cache
         from pipeline.voxelizing.source import open_source

@@ -21,7 +21,7 @@ from dmanet.training.step import Trainer
 from dmanet.training.validation import VALIDATION_SPLIT, has_labels, validation_score
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import CheckpointError, SettingsError, UsageError
-from pipeline.tasks.processes import Stopped
+from pipeline.tasks.outcomes import Stopped
 
 
 class TrainingWatcher:
