@@ -11,7 +11,7 @@ from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSetting
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.boxes import MAP_COLUMNS, MAP_ROWS
 from pipeline.statistics.schema import PillarStatistics
-from pipeline.statistics.summaries import COUNT_EDGES, histogram, joined, quantiles_by, tidy
+from pipeline.statistics.summaries import COUNT_EDGES, extend, histogram, joined, quantiles_by, tidy
 
 POLARITIES = ("negative", "positive")
 STEPS = ("read", "in_range", "after_deduplication", "stored")
@@ -69,6 +69,15 @@ class PillarCollector:
             for start, stop in zip(window.offsets[:2, 0], window.offsets[1:, 0], strict=True):
                 self._count_cells(window.pillars[start:stop], grid)
         self._sampled += len(windows)
+
+    def merge(self, later: "PillarCollector") -> None:
+        """Add what was gathered from later recordings."""
+        self._map += later._map
+        self._points_per_pillar += later._points_per_pillar
+        self._sampled += later._sampled
+        for split, counts in later._steps.items():
+            self._steps[split] += counts
+        extend(self._pillars, later._pillars)
 
     def _count_cells(self, pillars: np.ndarray, settings: PillarSettings) -> None:
         columns, rows = settings.grid

@@ -10,6 +10,7 @@ from pipeline.statistics.schema import CLIP_WINDOWS, EventStatistics, SequenceSt
 from pipeline.statistics.summaries import (
     COUNT_EDGES,
     SHARE_EDGES,
+    extend,
     histogram,
     joined,
     quantiles,
@@ -30,6 +31,11 @@ class EventCollector:
         busy = in_range > 0
         self._counts[recording.split].append(in_range.copy())
         self._positive[recording.split].append(positive[busy] / in_range[busy])
+
+    def merge(self, later: "EventCollector") -> None:
+        """Add what was gathered from later recordings."""
+        extend(self._counts, later._counts)
+        extend(self._positive, later._positive)
 
     def statistics(self) -> EventStatistics:
         return EventStatistics(
@@ -55,6 +61,11 @@ class SequenceCollector:
         self._lengths[recording.split].append(np.diff(np.append(begins, len(recording))))
         self._gaps_us.append(t_start[inner] - t_start[inner - 1] - WINDOW_US)
         return len(begins), len(inner)
+
+    def merge(self, later: "SequenceCollector") -> None:
+        """Add what was gathered from later recordings."""
+        extend(self._lengths, later._lengths)
+        self._gaps_us += later._gaps_us
 
     def statistics(self) -> SequenceStatistics:
         gaps = joined(self._gaps_us)

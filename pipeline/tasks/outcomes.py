@@ -91,7 +91,7 @@ class Counter(Watcher):
 
     def progressed(self, amount: int) -> None:
         """Tell what was done."""
-        if self._tell is not None:
+        if amount and self._tell is not None:
             self._tell(amount)
 
 
