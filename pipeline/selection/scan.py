@@ -42,7 +42,7 @@ from pipeline.tasks.outcomes import counted, result_of
 from pipeline.tasks.run import run_tasks
 
 MAX_PLACES = 10  # places listed for each defect of a recording; all are counted
-_WORTH_A_PROCESS = 64 << 20  # bytes: read about as fast as a process starts
+_WORTH_A_PROCESS = 128 << 20  # bytes: read in about two seconds, a process starts in one
 
 #: Called after each shard with the number of shards done and the number of all.
 Progress = Callable[[int, int], None]
@@ -71,6 +71,7 @@ class ShardScan:
     found: list[tuple[DefectPlace, int]] = field(default_factory=list)
 
     def note(self, defect: Defect, member: str | None, count: int = 1) -> None:
+        """Remember a defect of the file, or of one of its members."""
         self.found.append((DefectPlace(defect, self.number, member), count))
 
 

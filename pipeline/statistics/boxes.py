@@ -68,6 +68,7 @@ class BoxCollector:
         return sum(int((boxes > 0).sum()) for boxes in self._per_window[split])
 
     def statistics(self) -> BoxStatistics:
+        """What all recordings gave."""
         return BoxStatistics(
             per_window={
                 split: tuple(np.bincount(joined(self._per_window[split]).astype(int)).tolist())

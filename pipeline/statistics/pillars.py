@@ -49,6 +49,7 @@ class PillarCollector:
         self._pillars: dict[str, list[np.ndarray]] = defaultdict(list)
 
     def add(self, recording: CachedRecording) -> None:
+        """Count a recording's pillars by its offsets, and its events by its windows."""
         ends = recording.table("offsets")  # [2W+1, 2]
         pillars = np.diff(ends[:, 0])
         for polarity, name in enumerate(POLARITIES):
@@ -87,6 +88,7 @@ class PillarCollector:
         self._map += np.bincount(place, minlength=self._map.size).reshape(self._map.shape)
 
     def statistics(self) -> PillarStatistics:
+        """What all recordings gave."""
         s = self._settings
         cells = s.grid[0] * s.grid[1] * s.time_cells
         pillars = {name: joined(self._pillars[name]) for name in POLARITIES}

@@ -26,6 +26,7 @@ class EventCollector:
         self._positive: dict[str, list[np.ndarray]] = defaultdict(list)
 
     def add(self, recording: CachedRecording) -> None:
+        """Take in the windows of one recording."""
         in_range = recording.window_column("events_in_range")
         positive = recording.window_column("positive_in_range")
         busy = in_range > 0
@@ -38,6 +39,7 @@ class EventCollector:
         extend(self._positive, later._positive)
 
     def statistics(self) -> EventStatistics:
+        """What all recordings gave."""
         return EventStatistics(
             per_window=quantiles_by(self._counts, SPLITS),
             per_window_histogram=histogram(self._counts, SPLITS, COUNT_EDGES),
@@ -68,6 +70,7 @@ class SequenceCollector:
         self._gaps_us += later._gaps_us
 
     def statistics(self) -> SequenceStatistics:
+        """What all recordings gave."""
         gaps = joined(self._gaps_us)
         return SequenceStatistics(
             windows=quantiles_by(self._lengths, SPLITS),

@@ -91,6 +91,9 @@ class _Run(Generic[Task, Result]):
             while len(self._workers) < min(workers, self._unfinished()):
                 worker = _Worker(self._work)
                 self._workers[worker.pipe] = worker
+            for worker in self._workers.values():
+                if worker.started and worker.key is None and self._waiting:
+                    self._give_task(worker)
             for pipe in connection.wait(list(self._workers), _POLL):
                 worker = self._workers[pipe]  # type: ignore[index]
                 try:
@@ -104,19 +107,17 @@ class _Run(Generic[Task, Result]):
                     continue
                 if news == _READY:
                     worker.started = True
-                else:
-                    yield news
-                self._give_task(worker)
+                    continue
+                worker.key, worker.done = None, 0
+                yield news
 
     def _unfinished(self) -> int:
         return len(self._waiting) + sum(w.key is not None for w in self._workers.values())
 
     def _give_task(self, worker: _Worker) -> None:
-        worker.key, worker.done = None, 0
-        if self._waiting:
-            worker.key = self._waiting.popleft()
-            with contextlib.suppress(OSError):  # it died just now: its pipe will say so
-                worker.pipe.send((worker.key, self._tasks[worker.key]))
+        worker.key = self._waiting.popleft()
+        with contextlib.suppress(OSError):  # it died just now: its pipe will say so
+            worker.pipe.send((worker.key, self._tasks[worker.key]))
 
     def _buried(self, worker: _Worker) -> Outcomes[Result]:
         """Take a process that died out; its task goes to another one, or is given up."""

@@ -47,16 +47,27 @@ def voxelize(
 ) -> VoxelizeReport:
     """Build or continue the cache at ``cache`` from ``recordings``.
 
-    ``sensor_of`` gives a recording's sensor (width, height) by its id. ``workers`` processes of this
-    machine share the recordings, or those of the dask cluster at ``scheduler``. With ``part`` other
-    processes may write the same cache at the same time as other parts; ``recordings`` are this
-    part's own (:meth:`Part.share`).
-
     Published recordings are kept, whether or not their source files are still there, and refused
     when these are others than they were made from. A recording that fails is listed in the report.
-    Raises :class:`CacheError` for a cache of other settings, with another writer or on a full disk,
-    :class:`Stopped` when the watcher says so, and with the policy ``fail`` the first
-    :class:`ShardError`; what was published until then stays.
+    Whatever is raised, what was published until then stays.
+
+    Args:
+        recordings: what the cache is to hold; with ``part``, this part's own (:meth:`Part.share`).
+        sensor_of: gives a recording's sensor (width, height) by its id.
+        cache: the cache's folder.
+        settings: what the cache is made with.
+        workers: processes of this machine that share the recordings.
+        scheduler: address of a dask cluster that does them instead.
+        part: other processes may write the same cache at the same time as other parts.
+        on_corrupt: what becomes of a window that cannot be used: ``quarantine``, ``fail``,
+            ``repeat``.
+        watcher: is told of progress, and may ask to stop.
+
+    Raises:
+        UsageError: the policy is unknown, or there is no worker or scheduler.
+        CacheError: the cache has other settings or another writer, or its disk is full.
+        ShardError: the first defect, with the policy ``fail``.
+        Stopped: the watcher says so.
     """
     if on_corrupt not in POLICIES:
         raise UsageError(f"policy '{on_corrupt}' is unknown; choose one of {', '.join(POLICIES)}.")

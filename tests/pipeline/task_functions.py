@@ -41,6 +41,9 @@ def do(task: Task, tick: Callable[[int], None]) -> str:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), task.name)
     if task.kind == "lose the worker once" and task.attempts == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+    if task.kind == "lose the worker late" and task.attempts == 1:
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
     if task.kind == "always lose the worker":
         os.kill(os.getpid(), signal.SIGKILL)
     if task.kind == "take long the second time" and task.attempts == 2:

@@ -76,6 +76,13 @@ def test_a_lost_worker_s_task_is_done_by_another_and_one_that_kills_all_is_given
     assert watcher.amount == 7
 
 
+def test_a_worker_that_has_run_out_of_tasks_takes_that_of_a_lost_one(tmp_path):
+    outcomes, tasks = run(tmp_path, Recorder(), a="lose the worker late", b="succeed")
+    assert outcomes["a"] == Done("a", "a done")
+    assert outcomes["b"] == Done("b", "b done")
+    assert tasks["a"].attempts == 2
+
+
 def test_a_harmless_task_is_never_blamed_for_the_worker_that_another_one_kills(tmp_path):
     kinds = {f"killer {n}": "always lose the worker" for n in range(2)}
     kinds |= {f"harmless {n}": "succeed" for n in range(4)}
