@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from pipeline.files import folder_written_whole
 from pipeline.release.shards import RecordingFiles, walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 
@@ -25,17 +26,18 @@ def simulated_release(folder: Path, rate: int, recordings: int, shards: int) -> 
         )
         simulate_release(one, settings)
     (source,) = walk_release(one)
-    building = root.with_suffix(".partial")
-    shutil.rmtree(building, ignore_errors=True)
-    for recording in range(recordings):
-        for shard in range(1, shards + 1):
-            for kind, path in (("ev", source.shards[0].events), ("lb", source.shards[0].labels)):
-                assert path is not None
-                folder_name = "events" if kind == "ev" else "labels"
-                target = building / f"train/trainfilelist00/{folder_name}/copy_{recording:02d}"
-                target.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target / f"{kind}{shard:03d}.npz")
-    building.rename(root)
+    with folder_written_whole(root) as building:
+        for recording in range(recordings):
+            for shard in range(1, shards + 1):
+                for kind, path in (
+                    ("ev", source.shards[0].events),
+                    ("lb", source.shards[0].labels),
+                ):
+                    assert path is not None
+                    folder_name = "events" if kind == "ev" else "labels"
+                    target = building / f"train/trainfilelist00/{folder_name}/copy_{recording:02d}"
+                    target.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, target / f"{kind}{shard:03d}.npz")
     return root
 
 

@@ -20,6 +20,7 @@ from cli.options import (
     class_numbers,
     example,
     json_option,
+    processes_option,
     progress_bar,
     quiet_option,
 )
@@ -128,22 +129,25 @@ def _defects(text: str) -> tuple[Any, ...]:
 @click.option(
     "--skip", default=0.5, show_default=True, help="Seconds left out at a recording's begin."
 )
+@processes_option
 @quiet_option
 @example("dmanet-data ingest recordings/*_td.dat release --split test")
-def ingest(raw: tuple[Path, ...], out: Path, split: str, skip: float, quiet: bool) -> None:
+def ingest(
+    raw: tuple[Path, ...], out: Path, split: str, skip: float, workers: int, quiet: bool
+) -> None:
     """Turn raw recordings (DAT or HDF5) into release shards under OUT.
 
     Boxes are read from `<name>_bbox.npy` beside a recording where there is one.
     """
-    from pipeline.ingest.convert import ingest_recording
+    from pipeline.ingest.run import ingest_recordings
 
-    for path in raw:
-        with progress_bar(None, "window", quiet, desc=path.name) as bar:
-            summary = ingest_recording(
-                path, out, split, skip_us=round(skip * 1e6), progress=bar.update
-            )
-        for line in summary.lines():
-            click.echo(line)
+    with progress_bar(None, "window", quiet) as bar:
+        for summary in ingest_recordings(
+            raw, out, split, skip_us=round(skip * 1e6), workers=workers, progress=bar.update
+        ):
+            bar.clear()
+            for line in summary.lines():
+                click.echo(line)
 
 
 @main.command()
@@ -151,7 +155,7 @@ def ingest(raw: tuple[Path, ...], out: Path, split: str, skip: float, quiet: boo
 @click.option("-o", "--output", type=_PATH, required=True, help="Manifest to write.")
 @click.option("--labels-only", is_flag=True, help="Read label files only (events not on disk).")
 @box_size_options
-@click.option("--workers", default=1, show_default=True, help="Threads.")
+@click.option("--workers", default=1, show_default=True, help="Processes.")
 @json_option
 @quiet_option
 @example("dmanet-data scan prophesee_dlut -o manifest.json")
@@ -375,7 +379,7 @@ def voxelize(
         from pipeline.cache.records import CacheSettings
         from pipeline.release.shards import SENSOR_SIZE
         from pipeline.statistics.info import cache_info
-        from pipeline.tasks.processes import Stopped
+        from pipeline.tasks.outcomes import Stopped
         from pipeline.voxelizing.outcome import write_report
         from pipeline.voxelizing.run import voxelize as make_cache
         from pipeline.voxelizing.source import open_source
@@ -425,9 +429,10 @@ def voxelize(
 @click.argument("source", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="HTML report to write.")
 @click.option("--json", "json_output", type=_PATH, help="Write the numbers here as JSON.")
+@processes_option
 @quiet_option
 @example("dmanet-data stats cache -o report.html --json report.json")
-def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> None:
+def stats(source: Path, output: Path, json_output: Path | None, workers: int, quiet: bool) -> None:
     """Write a report on a cache or a manifest: labels, event rates, pillars, defects.
 
     The HTML file stands alone and opens without a network.
@@ -437,7 +442,7 @@ def stats(source: Path, output: Path, json_output: Path | None, quiet: bool) -> 
 
     opened = open_cache_or_manifest(str(source))
     with progress_bar(None, "recording", quiet) as bar:
-        statistics = collect_statistics(opened, _bar(bar))
+        statistics = collect_statistics(opened, _bar(bar), workers)
     write_report(statistics, output)
     if json_output:
         write_statistics(statistics, json_output)

@@ -144,7 +144,7 @@ def train(
         from dmanet.recipes import resolve_settings
         from dmanet.training.loop import train
         from pipeline.cache.reader import PillarCache
-        from pipeline.tasks.processes import Stopped
+        from pipeline.tasks.outcomes import Stopped
 
         chosen = own_device(device)
         with joined_ranks(chosen) as ranks:

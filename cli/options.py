@@ -98,6 +98,13 @@ def box_size_options(command: Any) -> Any:
 
 
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+processes_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes on this machine.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 

@@ -6,7 +6,7 @@ import click
 
 from cli.options import progress_bar
 from cli.signals import StopRequest
-from pipeline.tasks.processes import Done, Failed, Watcher
+from pipeline.tasks.outcomes import Done, Failed, Watcher
 
 if TYPE_CHECKING:
     from pipeline.voxelizing.outcome import VoxelizeReport

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.errors import PipelineError
-from pipeline.tasks.processes import Stopped
+from pipeline.tasks.outcomes import Stopped
 
 T = TypeVar("T")
 

@@ -1,45 +1,120 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all.
+
+Everything is made in a hidden folder beside its place and renamed when it is whole: a reader sees the
+old content or the new, and what raises leaves nothing. A rename alone does not outlive a power cut, so
+the content is brought to the disk before it and the folder's entry after it, unless the caller says
+that losing the file would not be missed.
+"""
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import UsageError
 
+_FLUSHES = 16  # side by side, so that the disk may join them
+
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(
+    path: Path, *, durable: bool = True, beside: Path | None = None
+) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the place of ``path`` when the block ends well.
 
-    The content is on disk before the name is: after a power cut ``path`` is the old file or the new
-    one. When the block raises, nothing is left and an older ``path`` stands as it was.
+    When the block raises, nothing is left and an older ``path`` stands as it was.
+
+    Args:
+        path: the file. Folders above it are made where they are missing.
+        durable: after a power cut ``path`` is the old file or the new one. Without it, it may be
+            empty; the caller says why that is enough.
+        beside: where to work, on the same disk; the folder of ``path`` if not given.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A folder of its own, because some writers choose a file's format by its name.
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-        unfinished = Path(beside) / path.name
+    entries = _made(path.parent)
+    with unfinished_beside(beside / path.name if beside else path) as unfinished:
         yield unfinished
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            sync(unfinished)
         os.replace(unfinished, path)
+    if durable:
+        for folder in (path.parent, *entries):
+            sync(folder)
 
 
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
     """A folder beside ``path`` to fill; it becomes ``path`` when the block ends well.
 
-    When the block raises, nothing is left.
+    When the block raises, nothing is left. All of it is on disk before it has its name.
 
     Raises:
         UsageError: ``path`` exists and is not an empty folder.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(f"{path}: exists and is not empty; give a new folder, or remove it first.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-        unfinished = Path(beside) / path.name
+    place = path.resolve()  # a link to an empty folder stays one
+    with unfinished_beside(place) as unfinished:
         unfinished.mkdir()
         yield unfinished
-        os.replace(unfinished, path)  # also over an empty folder
+        publish_folders([(unfinished, place)])
+
+
+@contextmanager
+def unfinished_beside(path: Path) -> Iterator[Path]:
+    """A path with the name of ``path`` in a hidden folder beside it, which is gone at the end.
+
+    A folder of its own, because some writers choose a file's format by its name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        yield Path(folder) / path.name
+
+
+def publish_folders(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Rename folders that are whole to their places, all of them or none.
+
+    Args:
+        moves: folders with their places, on the same disk, none of which holds anything yet.
+
+    Raises:
+        OSError: a place is taken, or cannot be made; every folder is where it was.
+    """
+    for folder, _ in moves:
+        sync_tree(folder)
+    done, entries = [], []
+    try:
+        for folder, place in moves:
+            entries += [place.parent, *_made(place.parent)]
+            os.rename(folder, place)
+            done.append((folder, place))
+    except BaseException:
+        for folder, place in done:
+            os.rename(place, folder)
+        raise
+    for entry in entries:
+        sync(entry)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder with all it holds to the disk. Links are, their files are not."""
+    paths = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+    with ThreadPoolExecutor(_FLUSHES) as pool:
+        list(pool.map(sync, paths))
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the entries of a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _made(folder: Path) -> list[Path]:
+    """Make ``folder`` where it is missing; the folders that have a new entry by that."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return [path.parent for path in missing]

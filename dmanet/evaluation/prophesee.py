@@ -1,6 +1,5 @@
 """Boxes in the format of Prophesee's `_bbox.npy` files, in sensor pixels."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from dmanet.detection.postprocessing import Detections
 from pipeline.errors import RecordingError
+from pipeline.files import written_whole
 from pipeline.release.shards import as_labels
 
 #: One box: time in µs, top-left corner and size in sensor pixels, class, track, score.
@@ -84,12 +84,5 @@ def write_boxes(path: Path, windows: Sequence[np.ndarray]) -> None:
     """
     records = np.concatenate([*windows, np.empty(0, BOX_DTYPE)])
     records = records[np.argsort(records["t"], kind="stable")]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            np.save(file, records, allow_pickle=False)
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as unfinished, unfinished.open("wb") as file:
+        np.save(file, records, allow_pickle=False)

@@ -15,7 +15,7 @@ from dmanet.training.run import TrainingRun, begin_run
 from dmanet.training.stopping import memory_checked, stop_if_asked, stop_if_diverged, stopped
 from dmanet.training.watcher import TrainingWatcher
 from pipeline.cache.reader import PillarCache
-from pipeline.tasks.processes import Stopped
+from pipeline.tasks.outcomes import Stopped
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dmanet.runs.log import StepReport
 from dmanet.training.guards import DivergedError
 from dmanet.training.run import TrainingRun
 from pipeline.errors import UsageError
-from pipeline.tasks.processes import Stopped
+from pipeline.tasks.outcomes import Stopped
 
 
 def stop_if_asked(run: TrainingRun, kept: bool) -> None:

@@ -24,7 +24,11 @@ class AbandonedError(CacheError):
 
 
 class BuildFolder:
-    """A new empty folder below ``scratch``; raises :class:`AbandonedError` when that is gone."""
+    """A new empty folder below ``scratch``.
+
+    Raises:
+        AbandonedError: ``scratch`` is gone.
+    """
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
@@ -49,7 +53,11 @@ class BuildFolder:
             return False
 
     def check(self) -> None:
-        """Raise :class:`AbandonedError` unless the folder made here is still at its place."""
+        """Look whether the folder made here is still at its place.
+
+        Raises:
+            AbandonedError: it is not.
+        """
         if not self._stands():
             raise self._abandoned()
 

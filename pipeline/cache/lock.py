@@ -42,7 +42,11 @@ class Part:
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """``3/8`` as a part; raises :class:`UsageError` for anything else."""
+        """``3/8`` as a part.
+
+        Raises:
+            UsageError: the text is anything else.
+        """
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise UsageError(f"'{text}' is no part; write for example 3/8, from 1/8 to 8/8.")
@@ -62,9 +66,12 @@ def open_for_writing(
 ) -> Iterator[Path]:
     """Hold a writer's place in the cache at ``root``, making the cache if there is none.
 
-    Gives the folder to build recordings in, removed at the end. Raises :class:`CacheError` when the
-    cache was made with other settings or another process writes it, and :class:`UsageError` when
-    ``root`` is something else than a cache.
+    Yields:
+        The folder to build recordings in, removed at the end.
+
+    Raises:
+        CacheError: the cache was made with other settings, or another process writes it.
+        UsageError: ``root`` is something else than a cache.
     """
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root}: is a file; give a folder for the cache.")

@@ -6,9 +6,6 @@ removes; readers never look there.
 
 import hashlib
 import json
-import os
-import secrets
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +18,7 @@ from pipeline.cache.build_folder import BuildFolder
 from pipeline.cache.chunks import codecs_of, encode_chunk
 from pipeline.cache.records import CacheSettings
 from pipeline.errors import CacheError
+from pipeline.files import sync, sync_tree, written_whole
 from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules
 
@@ -37,9 +35,8 @@ def root_attributes(root: Path) -> dict[str, Any]:
 
 def write_group_file(folder: Path, attributes: dict[str, Any], scratch: Path) -> None:
     """Write a group's zarr.json whole or not at all; ``scratch`` is on the same disk."""
-    beside = scratch / f"group-{secrets.token_hex(8)}.json"
-    beside.write_bytes(layout.group_document(attributes))
-    os.replace(beside, folder / "zarr.json")
+    with written_whole(folder / "zarr.json", beside=scratch) as unfinished:
+        unfinished.write_bytes(layout.group_document(attributes))
 
 
 class _Column:
@@ -240,7 +237,7 @@ class RecordingWriter:
         digest = attributes_digest(attributes)
         self._folder.check()
         write_group_file(folder, {**attributes, "digest": digest}, self._scratch)
-        _sync_tree(folder)
+        sync_tree(folder)
         target = self._root / self._id
         parent = self._root
         for part in self._id.split("/")[:-1]:
@@ -248,14 +245,14 @@ class RecordingWriter:
             parent.mkdir(exist_ok=True)
             if not (parent / "zarr.json").exists():
                 write_group_file(parent, {}, self._scratch)
-                _sync(parent.parent)
+                sync(parent.parent)
         # Another part of the same run, or a worker taken for dead, may have been faster.
         if not self._folder.publish(target) and root_attributes(target).get("digest") != digest:
             raise CacheError(
                 f"{target}: was published meanwhile from other source files; keep the sources as "
                 "they are, delete this folder and run the command again."
             )
-        _sync(target.parent)
+        sync(target.parent)
 
 
 def array_digest(folder: Path) -> str:
@@ -272,17 +269,3 @@ def attributes_digest(attributes: dict[str, Any]) -> str:
     """sha256 of a recording's attributes without their own ``digest``."""
     plain = {key: value for key, value in attributes.items() if key != "digest"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def _sync_tree(folder: Path) -> None:
-    """Bring a recording to the disk: side by side, so that the disk may join the flushes."""
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(_sync, [folder, *folder.rglob("*")]))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

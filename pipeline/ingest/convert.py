@@ -9,9 +9,7 @@ fill a shard are thrown away.
 """
 
 import contextlib
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import RecordingError, ShardError, UsageError
+from pipeline.files import publish_folders, unfinished_beside
 from pipeline.ingest.raw_recording import RawRecording, open_raw
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import (
@@ -104,13 +103,43 @@ def ingest_recording(
     """Write the recording ``raw`` as shards of the release at ``out``.
 
     It becomes ``<split>/<filelist>/…/<name>`` with ``<split>filelist00`` by default, and its sensor
-    size is noted beside the release. ``skip_us`` is counted from the clock's zero and rounded up to
-    whole windows. The recording appears whole or not at all. ``progress`` gets the number of
-    windows read since it was called last.
+    size is noted beside the release. The recording appears whole or not at all.
 
-    Raises :class:`UsageError` for a recording that is there already, a missing file and wrong
-    options, and :class:`RecordingError` for a file that cannot be read or fills no shard.
+    Args:
+        raw: a DAT or HDF5 file.
+        out: the release's folder.
+        split: ``train``, ``val`` or ``test``.
+        skip_us: left out at the begin; counted from the clock's zero, rounded up to whole windows.
+        filelist: folder in the split.
+        progress: gets the number of windows read since it was called last; what it raises ends the
+            work.
+
+    Raises:
+        UsageError: the recording is there already, the file is missing, an option is wrong.
+        RecordingError: the file cannot be read or fills no shard, or ``out`` cannot be written.
     """
+    try:
+        return convert_recording(raw, out, split, skip_us, filelist, progress)
+    except OSError as error:
+        raise cannot_write(out, error) from None
+
+
+def cannot_write(out: Path, error: OSError) -> RecordingError:
+    """The sentence for a release at ``out`` of which the machine takes no more."""
+    return RecordingError(
+        f"{out}: cannot be written ({error.strerror}); check the free space and the permissions."
+    )
+
+
+def convert_recording(
+    raw: Path,
+    out: Path,
+    split: str,
+    skip_us: int,
+    filelist: str | None,
+    progress: Callable[[int], object] | None,
+) -> IngestSummary:
+    """:func:`ingest_recording`, but a fault of the machine is left an :class:`OSError`."""
     if split not in SPLITS:
         raise UsageError(f"'{split}' is not a split; choose one of {', '.join(SPLITS)}.")
     if skip_us < 0:
@@ -127,10 +156,11 @@ def ingest_recording(
                 f"{place}: the recording is there already; remove it or choose another folder."
             )
     boxes = _read_boxes(box_path(raw))
-    with _building_in(out) as beside:
+    with _removed_if_empty(out), unfinished_beside(out / "ingest") as beside:
         summary = _write_shards(recording, boxes, beside, recording_id, skip_us, progress)
         write_sensor(out, recording_id, recording.sensor)
-        _publish([_folder(beside, recording_id, kind) for kind in ("labels", "events")], places)
+        built = [_folder(beside, recording_id, kind) for kind in ("labels", "events")]
+        publish_folders(list(zip(built, places, strict=True)))
     return summary
 
 
@@ -140,33 +170,13 @@ def _folder(root: Path, recording_id: str, kind: str) -> Path:
 
 
 @contextlib.contextmanager
-def _building_in(out: Path) -> Iterator[Path]:
-    """A folder on the same disk that is gone afterwards; ``out`` too where it remains empty."""
+def _removed_if_empty(out: Path) -> Iterator[None]:
+    """When the block raises, ``out`` goes too if it holds nothing."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".ingest-", dir=out) as beside:
-            yield Path(beside)
-    except BaseException as error:
+        yield
+    except BaseException:
         with contextlib.suppress(OSError):
             out.rmdir()
-        if isinstance(error, OSError):
-            raise RecordingError(
-                f"{out}: cannot be written ({error.strerror}); "
-                "check the free space and the permissions."
-            ) from None
-        raise
-
-
-def _publish(built: list[Path], places: list[Path]) -> None:
-    done = []
-    try:
-        for source, place in zip(built, places, strict=True):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(source, place)
-            done.append((source, place))
-    except BaseException:
-        for source, place in done:
-            os.rename(place, source)
         raise
 
 

@@ -42,6 +42,11 @@ class RawRecording:
     _read: Callable[[], Iterator[np.ndarray]]
 
     def blocks(self) -> Iterator[np.ndarray]:
+        """The events in the order of their times, ``EVENT_DTYPE [N]`` each.
+
+        Raises:
+            RecordingError: the file is damaged, or its time decreases.
+        """
         try:
             yield from self._in_order()
         except (OSError, RuntimeError, KeyError) as error:
@@ -74,8 +79,9 @@ def _unreadable(path: Path, error: Exception) -> RecordingError:
 def open_raw(path: Path) -> RawRecording:
     """The recording at ``path``, DAT or HDF5 by its content and not by its name.
 
-    Raises :class:`UsageError` for a missing file and :class:`RecordingError` for one that is
-    neither format, is truncated, or does not state a sensor size.
+    Raises:
+        UsageError: there is no such file.
+        RecordingError: it is neither format, is truncated, or does not state a sensor size.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file; give a DAT or HDF5 recording.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError
+from pipeline.files import written_whole
 
 SENSOR_FILE = "release.json"
 _FORMAT = "dmanet-release"
@@ -54,9 +55,8 @@ def write_sensors(root: Path, sensors: Mapping[str, tuple[int, int]]) -> None:
             f'{{\n  "format": "{_FORMAT}",\n  "version": {_VERSION},\n'
             f'  "sensor": {{\n{rows}\n  }}\n}}\n'
         )
-        beside = root / f".{SENSOR_FILE}.tmp"
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, root / SENSOR_FILE)
+        with written_whole(root / SENSOR_FILE) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
 
 
 def write_sensor(root: Path, recording_id: str, size: tuple[int, int]) -> None:

@@ -4,7 +4,6 @@ The tree is ``<split>/<split>filelistNN/{events,labels}/<recording>/{ev,lb}NNN.n
 windows of 50 ms: ``e0…e9`` in the event file, ``l0…l9`` in the label file of the same number.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError, UsageError
+from pipeline.files import written_whole
 from pipeline.release.npz import NpzFile
 
 SENSOR_SIZE = (1280, 720)  # width, height in pixels
@@ -225,9 +225,7 @@ def write_shard(
         ("labels", "l", LABEL_DTYPE, labels),
     ):
         path = shard_path(root, recording_id, number, kind)
-        path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {f"{key}{k}": np.ascontiguousarray(w, dtype) for k, w in enumerate(windows)}
-        beside = path.with_name(f".{path.name}.tmp")
-        with beside.open("wb") as file:
+        # A recording has hundreds of shards, and whoever writes one brings it to the disk as a whole.
+        with written_whole(path, durable=False) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
-        os.replace(beside, path)

@@ -4,11 +4,12 @@ Every member is inflated and checked against its CRC-32 once. A damaged shard is
 stops the scan.
 """
 
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +38,11 @@ from pipeline.selection.manifest import (
     ShardEntry,
     recording_digest,
 )
+from pipeline.tasks.outcomes import counted, result_of
+from pipeline.tasks.run import run_tasks
 
 MAX_PLACES = 10  # places listed for each defect of a recording; all are counted
+_WORTH_A_PROCESS = 128 << 20  # bytes: read in about two seconds, a process starts in one
 
 #: Called after each shard with the number of shards done and the number of all.
 Progress = Callable[[int, int], None]
@@ -67,6 +71,7 @@ class ShardScan:
     found: list[tuple[DefectPlace, int]] = field(default_factory=list)
 
     def note(self, defect: Defect, member: str | None, count: int = 1) -> None:
+        """Remember a defect of the file, or of one of its members."""
         self.found.append((DefectPlace(defect, self.number, member), count))
 
 
@@ -80,46 +85,67 @@ def scan_release(
 ) -> Manifest:
     """Scan every recording below ``root``.
 
-    ``rules`` (default: the release's) decide which boxes count as kept; each recording's own sensor
-    takes the place of theirs.
+    Args:
+        root: the release's folder.
+        labels_only: read no event file, so that it works when only the small label files are there;
+            sizes of event files that are present are still recorded.
+        rules: decide which boxes count as kept (default: the release's); each recording's own
+            sensor takes the place of theirs.
+        workers: processes that share the recordings, no more than the release is worth.
+        progress: is called after each shard.
 
-    ``labels_only`` reads no event file, so that it works when only the small label files are there;
-    sizes of event files that are present are still recorded. ``workers`` threads read shards side
-    by side (inflating and hashing leave the interpreter's lock). Raises :class:`UsageError` for a
-    folder without recordings.
+    Raises:
+        UsageError: a folder without recordings.
+        DataError: a file's size cannot be read.
     """
     recordings = walk_release(root)
     sensors = read_sensors(root)
-    jobs = [
-        (shard, replace(rules or LabelRules(), sensor=sensors.get(recording.id, SENSOR_SIZE)))
-        for recording in recordings
-        for shard in recording.shards
-    ]
-
-    def scan(job: tuple[ShardFiles, LabelRules]) -> ShardScan:
-        return scan_shard(job[0], job[1], labels_only=labels_only)
-
-    rows = []
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        results = _counted(pool.map(scan, jobs), len(jobs), progress)
-        try:
-            for recording in recordings:
-                shards = [next(results) for _ in recording.shards]
-                sensor = sensors.get(recording.id, SENSOR_SIZE)
-                rows.append(_recording_entry(recording, sensor, shards, labels_only))
-        except BaseException:  # an interrupt must not wait for the whole release
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return Manifest(root=root.resolve(), recordings=tuple(rows), labels_only=labels_only)
+    rules = rules or LabelRules()
+    tasks = {
+        files.id: _Job(files, replace(rules, sensor=sensors.get(files.id, SENSOR_SIZE)))
+        for files in recordings
+    }
+    shards = sum(len(files.shards) for files in recordings)
+    outcomes = run_tasks(
+        partial(_scan_recording, labels_only=labels_only),
+        tasks,
+        counted(progress, shards),
+        workers=_worthwhile(workers, recordings, labels_only),
+    )
+    with contextlib.closing(outcomes):
+        rows = {outcome.key: result_of(outcome) for outcome in outcomes}
+    return Manifest(
+        root=root.resolve(),
+        recordings=tuple(rows[files.id] for files in recordings),
+        labels_only=labels_only,
+    )
 
 
-def _counted(
-    results: Iterator[ShardScan], total: int, progress: Progress | None
-) -> Iterator[ShardScan]:
-    for done, result in enumerate(results, start=1):
-        if progress is not None:
-            progress(done, total)
-        yield result
+@dataclass(frozen=True)
+class _Job:
+    """A recording and the rules for its boxes, with its own sensor."""
+
+    files: RecordingFiles
+    rules: LabelRules
+
+
+def _worthwhile(workers: int, recordings: Sequence[RecordingFiles], labels_only: bool) -> int:
+    """How many of ``workers`` processes have enough to read."""
+    total = 0
+    for files in recordings:
+        for shard in files.shards:
+            for path in (shard.labels, None if labels_only else shard.events):
+                with contextlib.suppress(OSError):  # the scan says what is wrong with it
+                    total += path.stat().st_size if path is not None else 0
+    return max(1, min(workers, total // _WORTH_A_PROCESS))
+
+
+def _scan_recording(job: _Job, tick: Callable[[int], None], *, labels_only: bool) -> RecordingEntry:
+    shards = []
+    for shard in job.files.shards:
+        shards.append(scan_shard(shard, job.rules, labels_only=labels_only))
+        tick(1)
+    return _recording_entry(job.files, job.rules.sensor, shards, labels_only)
 
 
 def scan_shard(files: ShardFiles, rules: LabelRules, *, labels_only: bool) -> ShardScan:

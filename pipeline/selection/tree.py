@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import DataError, UsageError
+from pipeline.files import folder_written_whole
 from pipeline.release.sensors import write_sensors
 from pipeline.selection.manifest import Manifest
 
@@ -27,8 +27,6 @@ def assemble_tree(
     """
     if mode not in ("link", "copy"):
         raise UsageError(f"'{mode}' is not a way to make a tree; choose link or copy.")
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise UsageError(f"{dest}: exists and is not empty; name a new folder.")
     files = [
         path
         for recording in manifest.recording_files()
@@ -37,9 +35,7 @@ def assemble_tree(
         if path is not None
     ]
     try:
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{dest.name}.", dir=dest.parent) as beside:
-            tree = Path(beside) / dest.name
+        with folder_written_whole(dest) as tree:
             for done, source in enumerate(files, start=1):
                 relative = source.relative_to(manifest.root)
                 target = tree / relative
@@ -52,7 +48,6 @@ def assemble_tree(
                 if progress is not None:
                     progress(done, len(files))
             write_sensors(tree, {row.id: row.sensor for row in manifest.recordings})
-            os.replace(tree, dest)
     except OSError as error:
         raise DataError(
             f"{dest}: the tree cannot be made ({error.strerror}: {error.filename}); "

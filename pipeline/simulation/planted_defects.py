@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import UsageError
+from pipeline.files import written_whole
 from pipeline.release.shards import LABEL_DTYPE, WINDOW_US, WINDOWS_PER_SHARD, shard_path
 
 Shard = tuple[str, int]  # recording id, shard number
@@ -128,10 +129,9 @@ class _Places:
 
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("wb") as file:
+    # Not durable by itself: it is part of a release that is brought to the disk as a whole.
+    with written_whole(path, durable=False) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    os.replace(beside, path)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

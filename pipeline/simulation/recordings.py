@@ -7,17 +7,15 @@ number of processes.
 import contextlib
 import dataclasses
 import json
-import multiprocessing
-import os
-import tempfile
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError
+from pipeline.files import folder_written_whole
 from pipeline.release.sensors import write_sensors
 from pipeline.release.shards import (
     EVENT_DTYPE,
@@ -38,6 +36,8 @@ from pipeline.simulation.planted_defects import (
 from pipeline.simulation.scene import Scene
 from pipeline.simulation.settings import SHARD_US, SimulationSettings
 from pipeline.simulation.traffic import random_scene
+from pipeline.tasks.outcomes import Counter, Failed, result_of
+from pipeline.tasks.run import run_tasks
 
 RECORD_NAME = "simulation.json"
 RECORD_FORMAT, RECORD_VERSION = "simulated-release", 1
@@ -71,39 +71,35 @@ class SimulationSummary:
 def simulate_release(
     root: Path,
     settings: SimulationSettings,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
     processes: int = 1,
 ) -> SimulationSummary:
     """Write a simulated release tree to ``root``, which appears whole or not at all.
 
-    ``progress`` is called with the number of windows just finished, after each recording. Next to
-    the splits stands ``simulation.json``: ``format`` and ``version``; ``settings``, the fields of
-    :class:`SimulationSettings`; ``recordings``, those of :class:`SimulatedRecording` (before
-    defects); ``defects``, those of :class:`pipeline.simulation.planted_defects.PlantedDefect`.
-    Raises :class:`UsageError` when ``root`` exists and is not an empty folder, or the defects do
-    not fit into the recordings, and :class:`DataError` when the files cannot be written.
+    Next to the splits stands ``simulation.json``: ``format`` and ``version``; ``settings``, the
+    fields of :class:`SimulationSettings`; ``recordings``, those of :class:`SimulatedRecording`
+    (before defects); ``defects``, those of
+    :class:`pipeline.simulation.planted_defects.PlantedDefect`.
+
+    Args:
+        root: the release's folder.
+        settings: everything that decides what is written.
+        progress: is called with the number of windows just finished, after each shard.
+        processes: share the recordings.
+
+    Raises:
+        UsageError: ``root`` exists and is not an empty folder, or the defects do not fit into the
+            recordings.
+        DataError: the files cannot be written.
     """
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise UsageError(f"{root}: exists and is not empty; give a new folder, or remove it first.")
-    plan = _plan_defects(settings)
     try:
-        place = root.resolve()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as beside:
-            tree = Path(beside) / place.name
-            tree.mkdir()
-            recordings = []
-            with contextlib.closing(_simulate_all(tree, settings, processes)) as results:
-                for recording in results:
-                    recordings.append(recording)
-                    if progress:
-                        progress(recording.windows)
-            recordings.sort(key=lambda r: r.id)
+        with folder_written_whole(root) as tree:
+            plan = _plan_defects(settings)
+            recordings = _simulate_all(tree, settings, progress, processes)
             write_sensors(tree, {r.id: settings.sensor for r in recordings})
             planted = plant_defects(tree, plan, settings.sensor)
             summary = SimulationSummary(tuple(recordings), tuple(planted))
             _write_record(tree, settings, summary)
-            os.replace(tree, place)
     except OSError as error:
         raise DataError(
             f"{root}: the release cannot be written ({error.strerror}: {error.filename}); "
@@ -135,21 +131,29 @@ def _plan_defects(settings: SimulationSettings) -> list[DefectPlan]:
 
 
 def _simulate_all(
-    root: Path, settings: SimulationSettings, processes: int
-) -> Generator[SimulatedRecording]:
-    jobs = _jobs(settings)
-    if processes == 1:
-        for split, index in jobs:
-            yield simulate_recording(root, settings, split, index)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=spawn) as pool:
-        futures = [pool.submit(simulate_recording, root, settings, *job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    root: Path,
+    settings: SimulationSettings,
+    progress: Callable[[int], object] | None,
+    processes: int,
+) -> list[SimulatedRecording]:
+    """Every recording, in the order of their ids."""
+    tasks = {recording_id(settings, *job): job for job in _jobs(settings)}
+    recordings = []
+    outcomes = run_tasks(
+        partial(_simulate, root, settings), tasks, Counter(progress), workers=processes
+    )
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            if isinstance(outcome, Failed) and outcome.cause is not None:
+                raise outcome.cause
+            recordings.append(result_of(outcome))
+    return sorted(recordings, key=lambda recording: recording.id)
+
+
+def _simulate(
+    root: Path, settings: SimulationSettings, job: tuple[str, int], tick: Callable[[int], None]
+) -> SimulatedRecording:
+    return simulate_recording(root, settings, *job, tick)
 
 
 def recording_id(settings: SimulationSettings, split: str, index: int) -> str:
@@ -159,9 +163,21 @@ def recording_id(settings: SimulationSettings, split: str, index: int) -> str:
 
 
 def simulate_recording(
-    root: Path, settings: SimulationSettings, split: str, index: int
+    root: Path,
+    settings: SimulationSettings,
+    split: str,
+    index: int,
+    tick: Callable[[int], None] = lambda windows: None,
 ) -> SimulatedRecording:
-    """Simulate one recording and write its shards under ``root``."""
+    """Simulate one recording and write its shards under ``root``.
+
+    Args:
+        root: the release's folder.
+        settings: everything that decides what is written.
+        split: ``train``, ``val`` or ``test``.
+        index: number of the recording in its split, from 0.
+        tick: is called with the number of windows just written; what it raises ends the work.
+    """
     rng = np.random.default_rng([settings.seed, SPLITS.index(split), index])
     identity = recording_id(settings, split, index)
     width, height = settings.sensor
@@ -195,6 +211,7 @@ def simulate_recording(
         events = [_window_events(scene, camera, settings, k) for k in windows]
         labels = [_window_labels(scene, settings, k) for k in windows]
         write_shard(root, identity, shard, events, labels)
+        tick(WINDOWS_PER_SHARD)
         events_total += sum(map(len, events))
         boxes_total += sum(map(len, labels))
     return SimulatedRecording(

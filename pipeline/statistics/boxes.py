@@ -8,10 +8,11 @@ import numpy as np
 from pipeline.cache.reader import CachedRecording
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.schema import BoxStatistics
-from pipeline.statistics.summaries import joined, quantiles_by, tidy
+from pipeline.statistics.summaries import extend, joined, quantiles_by, tidy
 
 MAP_ROWS, MAP_COLUMNS = 18, 32  # square places on a 16:9 sensor
 BINS_AN_OCTAVE = 4
+_FIELDS = ("width_grid", "height_grid", "width_pixels", "height_pixels", "track_windows")
 
 
 class BoxCollector:
@@ -26,9 +27,9 @@ class BoxCollector:
         self._sizes = np.zeros((len(classes), bins, bins), np.int64)
         self._places = np.zeros((len(classes), MAP_ROWS, MAP_COLUMNS), np.int64)
         self._per_window: dict[str, list[np.ndarray]] = defaultdict(list)
-        self._columns: dict[str, dict[str, list[np.ndarray]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
+        self._columns: dict[str, dict[str, list[np.ndarray]]] = {
+            field: defaultdict(list) for field in _FIELDS
+        }
 
     def add(self, recording: CachedRecording) -> dict[str, int]:
         """Returns how many boxes of each class the recording holds."""
@@ -54,11 +55,20 @@ class BoxCollector:
             self._columns["track_windows"][name].append(lengths)
         return counts
 
+    def merge(self, later: "BoxCollector") -> None:
+        """Add what was gathered from later recordings."""
+        self._sizes += later._sizes
+        self._places += later._places
+        extend(self._per_window, later._per_window)
+        for field, columns in later._columns.items():
+            extend(self._columns[field], columns)
+
     def labelled_windows(self, split: str) -> int:
         """Windows of a split that hold at least one kept box."""
         return sum(int((boxes > 0).sum()) for boxes in self._per_window[split])
 
     def statistics(self) -> BoxStatistics:
+        """What all recordings gave."""
         return BoxStatistics(
             per_window={
                 split: tuple(np.bincount(joined(self._per_window[split]).astype(int)).tolist())

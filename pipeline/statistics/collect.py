@@ -14,17 +14,25 @@ from pipeline.statistics.schema import Statistics
 
 
 def collect_statistics(
-    source: PillarCache | Manifest, progress: Callable[[int, int], None] | None = None
+    source: PillarCache | Manifest,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> Statistics:
     """Statistics of a pillar cache, or of a manifest with what that holds.
 
     A cache is read recording by recording: its tables, and the pillars of a fixed number of windows.
-    ``progress`` is called after each recording with the number done and the number of all. Raises
-    :class:`CacheError` when an array of the cache cannot be read.
+
+    Args:
+        source: the cache or the manifest.
+        progress: is called after each recording with the number done and the number of all.
+        workers: processes that share a cache's recordings.
+
+    Raises:
+        CacheError: an array of the cache cannot be read.
     """
     if isinstance(source, Manifest):
         return collect_from_manifest(source)
-    return collect_from_cache(source, progress)
+    return collect_from_cache(source, progress, workers)
 
 
 def write_statistics(statistics: Statistics, path: Path) -> None:

@@ -3,10 +3,12 @@
 Memory holds one recording's tables and a few numbers for each window and box, never all pillars.
 """
 
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -28,21 +30,45 @@ from pipeline.statistics.schema import (
 )
 from pipeline.statistics.summaries import hours, quantiles, tidy
 from pipeline.statistics.windows import EventCollector, SequenceCollector
+from pipeline.tasks.outcomes import counted, result_of
+from pipeline.tasks.run import run_tasks
 
 
 def collect_from_cache(
-    cache: PillarCache, progress: Callable[[int, int], None] | None = None
+    cache: PillarCache,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> Statistics:
-    """Statistics of every recording published in ``cache``."""
-    collectors = _Collectors(cache)
+    """Statistics of every recording published in ``cache``.
+
+    Args:
+        cache: the cache.
+        progress: is called after each recording with the number done and the number of all.
+        workers: processes that share the recordings; the statistics are the same for any number.
+
+    Raises:
+        CacheError: an array cannot be read.
+    """
     digest = hashlib.sha256(cache.attributes["fingerprint"].encode())
-    sizes = [len(recording) for recording, _ in _recordings(cache)]
-    sample = sample_windows(sizes)
-    for done, (recording, group) in enumerate(_recordings(cache)):
-        digest.update(f"{recording.id} {recording.attributes['digest']}\n".encode())
-        collectors.add(recording, group, sample[done])
-        if progress is not None:
-            progress(done + 1, len(sizes))
+    sizes = {}
+    for key in cache.recording_ids:
+        recording = CachedRecording(cache, key)
+        digest.update(f"{key} {recording.attributes['digest']}\n".encode())
+        sizes[key] = len(recording)
+    samples = sample_windows(list(sizes.values()))
+    tasks = {key: _Job(key, sample) for key, sample in zip(sizes, samples, strict=True)}
+    collectors = _Collectors(cache)
+    # In the order of the recordings, whichever is ready first.
+    waiting = list(tasks)
+    ready: dict[str, _Collectors] = {}
+    outcomes = run_tasks(
+        partial(_collect, cache), tasks, counted(progress, len(tasks)), workers=workers
+    )
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            ready[outcome.key] = result_of(outcome)
+            while waiting and waiting[0] in ready:
+                collectors.merge(ready.pop(waiting.pop(0)))
     source = Source(
         kind="cache",
         name=PurePosixPath(cache.location).name,
@@ -53,11 +79,20 @@ def collect_from_cache(
     return collectors.statistics(source)
 
 
-def _recordings(cache: PillarCache) -> Iterator[tuple[CachedRecording, zarr.Group]]:
-    """Every recording with a reader of its own, so that its tables are freed after it."""
-    for key in cache.recording_ids:
-        group = cache.group(key)
-        yield CachedRecording(cache, key), group
+@dataclass(frozen=True)
+class _Job:
+    """A recording's id, and the numbers of the windows whose pillars are looked at."""
+
+    recording: str
+    sample: Sequence[int]
+
+
+def _collect(cache: PillarCache, job: _Job, tick: Callable[[int], None]) -> "_Collectors":
+    """What one recording gives, by a reader of its own, so that its tables are freed after it."""
+    collectors = _Collectors(cache)
+    collectors.add(CachedRecording(cache, job.recording), cache.group(job.recording), job.sample)
+    tick(1)
+    return collectors
 
 
 class _Collectors:
@@ -119,6 +154,21 @@ class _Collectors:
         self._stored.update(stored)
         self._decoded.update({name: int(array.nbytes) for name, array in arrays.items()})
         return sum(stored.values())
+
+    def merge(self, later: "_Collectors") -> None:
+        """Add what was gathered from later recordings."""
+        self._events.merge(later._events)
+        self._sequences.merge(later._sequences)
+        self._pillars.merge(later._pillars)
+        self._boxes.merge(later._boxes)
+        self._rows += later._rows
+        for mine, theirs in (
+            (self._left_out, later._left_out),
+            (self._source_bytes, later._source_bytes),
+            (self._stored, later._stored),
+            (self._decoded, later._decoded),
+        ):
+            mine.update(theirs)
 
     def statistics(self, source: Source) -> Statistics:
         return Statistics(

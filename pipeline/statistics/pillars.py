@@ -11,7 +11,7 @@ from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSetting
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.boxes import MAP_COLUMNS, MAP_ROWS
 from pipeline.statistics.schema import PillarStatistics
-from pipeline.statistics.summaries import COUNT_EDGES, histogram, joined, quantiles_by, tidy
+from pipeline.statistics.summaries import COUNT_EDGES, extend, histogram, joined, quantiles_by, tidy
 
 POLARITIES = ("negative", "positive")
 STEPS = ("read", "in_range", "after_deduplication", "stored")
@@ -49,6 +49,7 @@ class PillarCollector:
         self._pillars: dict[str, list[np.ndarray]] = defaultdict(list)
 
     def add(self, recording: CachedRecording) -> None:
+        """Count a recording's pillars by its offsets, and its events by its windows."""
         ends = recording.table("offsets")  # [2W+1, 2]
         pillars = np.diff(ends[:, 0])
         for polarity, name in enumerate(POLARITIES):
@@ -70,6 +71,15 @@ class PillarCollector:
                 self._count_cells(window.pillars[start:stop], grid)
         self._sampled += len(windows)
 
+    def merge(self, later: "PillarCollector") -> None:
+        """Add what was gathered from later recordings."""
+        self._map += later._map
+        self._points_per_pillar += later._points_per_pillar
+        self._sampled += later._sampled
+        for split, counts in later._steps.items():
+            self._steps[split] += counts
+        extend(self._pillars, later._pillars)
+
     def _count_cells(self, pillars: np.ndarray, settings: PillarSettings) -> None:
         columns, rows = settings.grid
         cell = np.cumsum(pillars >> COUNT_BITS, dtype=np.int64)  # [P]
@@ -78,6 +88,7 @@ class PillarCollector:
         self._map += np.bincount(place, minlength=self._map.size).reshape(self._map.shape)
 
     def statistics(self) -> PillarStatistics:
+        """What all recordings gave."""
         s = self._settings
         cells = s.grid[0] * s.grid[1] * s.time_cells
         pillars = {name: joined(self._pillars[name]) for name in POLARITIES}

@@ -15,6 +15,12 @@ SHARE_EDGES = np.linspace(0, 1, 51)
 Parts = Mapping[str, Sequence[np.ndarray]]
 
 
+def extend(parts: dict[str, list[np.ndarray]], more: Parts) -> None:
+    """Put the parts of ``more`` behind those of ``parts``, series by series."""
+    for name, arrays in more.items():
+        parts[name].extend(arrays)
+
+
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     """One array of all parts; empty without any."""
     return np.concatenate(parts) if len(parts) else np.empty(0)

@@ -10,6 +10,7 @@ from pipeline.statistics.schema import CLIP_WINDOWS, EventStatistics, SequenceSt
 from pipeline.statistics.summaries import (
     COUNT_EDGES,
     SHARE_EDGES,
+    extend,
     histogram,
     joined,
     quantiles,
@@ -25,13 +26,20 @@ class EventCollector:
         self._positive: dict[str, list[np.ndarray]] = defaultdict(list)
 
     def add(self, recording: CachedRecording) -> None:
+        """Take in the windows of one recording."""
         in_range = recording.window_column("events_in_range")
         positive = recording.window_column("positive_in_range")
         busy = in_range > 0
         self._counts[recording.split].append(in_range.copy())
         self._positive[recording.split].append(positive[busy] / in_range[busy])
 
+    def merge(self, later: "EventCollector") -> None:
+        """Add what was gathered from later recordings."""
+        extend(self._counts, later._counts)
+        extend(self._positive, later._positive)
+
     def statistics(self) -> EventStatistics:
+        """What all recordings gave."""
         return EventStatistics(
             per_window=quantiles_by(self._counts, SPLITS),
             per_window_histogram=histogram(self._counts, SPLITS, COUNT_EDGES),
@@ -56,7 +64,13 @@ class SequenceCollector:
         self._gaps_us.append(t_start[inner] - t_start[inner - 1] - WINDOW_US)
         return len(begins), len(inner)
 
+    def merge(self, later: "SequenceCollector") -> None:
+        """Add what was gathered from later recordings."""
+        extend(self._lengths, later._lengths)
+        self._gaps_us += later._gaps_us
+
     def statistics(self) -> SequenceStatistics:
+        """What all recordings gave."""
         gaps = joined(self._gaps_us)
         return SequenceStatistics(
             windows=quantiles_by(self._lengths, SPLITS),

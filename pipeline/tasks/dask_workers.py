@@ -1,4 +1,4 @@
-"""Tasks side by side with dask: worker processes on this machine, or a cluster that is there.
+"""Tasks on a dask cluster that is there.
 
 The scheduler brings what this needs: a task whose worker is lost runs again on another one, and a
 task that takes four workers down with it is given up (``KilledWorker``).
@@ -8,22 +8,21 @@ import contextlib
 import logging
 import queue
 import secrets
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import resource_tracker
 from typing import Any, Generic
 
-from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
+from distributed import Client, Future, KilledWorker, get_worker
 
 from pipeline.errors import DataError, UsageError
-from pipeline.tasks.processes import (
+from pipeline.tasks import outcomes
+from pipeline.tasks.outcomes import (
     ATTEMPTS,
-    PAUSE,
     Done,
     Failed,
+    Outcomes,
     Result,
     Stopped,
     Task,
@@ -31,35 +30,42 @@ from pipeline.tasks.processes import (
     Work,
     attempted,
     given_up,
+    lost,
 )
 
 _POLL = 0.2  # seconds
+_FETCH = 2.0  # seconds to wait for a result before looking whether its worker is still there
 _CONNECT = "10s"
 _PATIENCE = 20.0  # seconds for running tasks to notice that the run stops
 
 
-def run_on_workers(
+def run_on_cluster(
     work: Work[Task, Result],
     tasks: Mapping[str, Task],
     watcher: Watcher,
+    scheduler: str,
     abandon: Callable[[], None],
-    *,
-    workers: int = 1,
-    scheduler: str | None = None,
-) -> Generator[Done[Result] | Failed]:
-    """Do ``tasks``, by key, in any order, on ``workers`` processes or on the cluster ``scheduler``.
+) -> Outcomes[Result]:
+    """Do ``tasks``, by key, in any order, on the cluster of the scheduler at this address.
 
     When the run stops early (:class:`Stopped`, or the caller closes the generator) ``abandon`` is
-    called: it must make running and waiting tasks end soon. Raises :class:`UsageError` when no
-    scheduler answers at that address, :class:`DataError` when it is lost.
+    called: it must make running and waiting tasks end soon.
+
+    Yields:
+        The outcome of each task, in the order in which they end.
+
+    Raises:
+        Stopped: the watcher says so.
+        UsageError: no scheduler answers at that address.
+        DataError: the scheduler is lost.
     """
-    with _connected(workers, scheduler) as client:
+    with _connected(scheduler) as client:
         run = _Run(client, work, abandon, watcher)
         if not client.scheduler_info()["workers"]:
             watcher.noted(f"{scheduler}: has no worker yet; waiting for one to join.")
         suspects: dict[str, Task] = {}
-        with contextlib.closing(run.outcomes(tasks)) as outcomes:
-            for outcome in outcomes:
+        with contextlib.closing(run.outcomes(tasks)) as ended:
+            for outcome in ended:
                 if isinstance(outcome, _LostWorkers):
                     suspects[outcome.key] = tasks[outcome.key]
                 else:
@@ -67,9 +73,9 @@ def run_on_workers(
         # The scheduler suspects every task a lost worker had been given. Alone, each can show
         # whether it was to blame.
         for key, task in suspects.items():
-            with contextlib.closing(run.outcomes({key: task})) as outcomes:
-                for outcome in outcomes:
-                    yield outcome.failed() if isinstance(outcome, _LostWorkers) else outcome
+            with contextlib.closing(run.outcomes({key: task})) as ended:
+                for outcome in ended:
+                    yield lost(key) if isinstance(outcome, _LostWorkers) else outcome
 
 
 @dataclass(frozen=True)
@@ -77,15 +83,6 @@ class _LostWorkers:
     """A task whose workers died, one after the other."""
 
     key: str
-
-    def failed(self) -> Failed:
-        return Failed(
-            self.key,
-            DataError(
-                "every worker that tried it died, perhaps for want of memory; run again with "
-                "fewer workers, or look into the workers' logs."
-            ),
-        )
 
 
 class _Run(Generic[Task, Result]):
@@ -109,31 +106,44 @@ class _Run(Generic[Task, Result]):
         self, tasks: Mapping[str, Task]
     ) -> Generator[Done[Result] | Failed | _LostWorkers]:
         """One outcome for each of ``tasks``, as they come."""
-        # One group, given at once: the scheduler then keeps what workers cannot begin yet.
-        group = f"recording-{secrets.token_hex(8)}"
-        waiting = {(group, index): key for index, key in enumerate(tasks)}
-        futures = self._client.map(
-            partial(_attempt_on_worker, self._work, self._topic),
-            list(tasks),
-            list(tasks.values()),
-            key=list(waiting),
-            retries=ATTEMPTS - 1,
-        )
-        for future in futures:
-            future.add_done_callback(self._news.put)
+        waiting = self._submitted(tasks)
         try:
             while waiting:
                 if self._watcher.should_stop():
                     raise Stopped("the run was asked to stop.")
-                finished = self._next_finished()
-                if finished is not None and finished.key in waiting:
-                    yield _outcome(waiting.pop(finished.key), finished)
+                future = self._next_finished()
+                if future is None or future.key not in waiting:
+                    continue
+                outcome = _outcome(waiting[future.key][0], future)
+                if outcome is None:
+                    future.add_done_callback(self._news.put)
+                    continue
+                # Results still asked for are made again when the worker that holds them dies.
+                del waiting[future.key]
+                future.release()
+                yield outcome
         finally:
             if waiting:
                 self._abandon()
+                unfinished = [future for _, future in waiting.values()]
                 self._let_end(waiting)
                 with contextlib.suppress(Exception):  # the scheduler itself may be gone
-                    self._client.cancel(futures)
+                    self._client.cancel(unfinished)
+
+    def _submitted(self, tasks: Mapping[str, Task]) -> dict[Any, tuple[str, Future]]:
+        """Name and future of each task, by the scheduler's key."""
+        # One group, given at once: the scheduler then keeps what workers cannot begin yet.
+        group = f"recording-{secrets.token_hex(8)}"
+        futures = self._client.map(
+            partial(_attempt_on_worker, self._work, self._topic),
+            list(tasks),
+            list(tasks.values()),
+            key=[(group, number) for number in range(len(tasks))],
+            retries=ATTEMPTS - 1,
+        )
+        for future in futures:
+            future.add_done_callback(self._news.put)
+        return {future.key: (name, future) for name, future in zip(tasks, futures, strict=True)}
 
     def _next_finished(self) -> Future | None:
         """The next future that is done; None after a while. Tells of progress meanwhile."""
@@ -157,11 +167,25 @@ class _Run(Generic[Task, Result]):
                 waiting.pop(future.key, None)
 
 
-def _outcome(key: str, future: Future) -> Done | Failed | _LostWorkers:
+def _outcome(key: str, future: Future) -> Done | Failed | _LostWorkers | None:
+    """What came of a future that was done; None when it is to be done again.
+
+    Until a result is fetched only the worker has it. When that worker dies, and it may do so for
+    another task's fault, the scheduler gives the task to the next one.
+    """
     if future.status == "finished":
-        return future.result()
+        try:
+            return future.result(timeout=_FETCH)
+        except TimeoutError:
+            return None
+        except Exception:
+            if future.status == "finished":
+                raise
+            return None
     if future.status == "cancelled":
         raise DataError("The connection to the dask scheduler was lost; start it and run again.")
+    if future.status != "error":
+        return None
     error = future.exception()
     return _LostWorkers(key) if isinstance(error, KilledWorker) else given_up(key, error)
 
@@ -178,46 +202,19 @@ def _attempt_on_worker(work: Work[Task, Result], topic: str, key: str, task: Tas
     try:
         return attempted(work, key, task, tick)
     except OSError:
-        time.sleep(PAUSE)
+        time.sleep(outcomes.PAUSE)
         raise
 
 
 @contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Whatever process or thread is started meanwhile never sees Ctrl-C; this thread does, later.
-
-    A terminal sends it to every process of a program, and only the run itself is to act on it.
-    """
-    resource_tracker.ensure_running()  # its first start would let the signal through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _connected(scheduler: str) -> Iterator[Client]:
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # failures are told by name here
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _connected(workers: int, scheduler: str | None) -> Iterator[Client]:
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # failures are told by name below
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=_CONNECT, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"{scheduler}: no dask scheduler answers there ({type(error).__name__}); start one "
-                "with `dask scheduler` and give the address it prints."
-            ) from None
-        with client:
-            yield client
-        return
-    with _interrupts_held_back():
-        # Processes, because parsing and zarr's bookkeeping hold the interpreter lock.
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster, Client(cluster, set_as_default=False) as client:
+        client = Client(scheduler, timeout=_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{scheduler}: no dask scheduler answers there ({type(error).__name__}); start one "
+            "with `dask scheduler` and give the address it prints."
+        ) from None
+    with client:
         yield client

@@ -1,126 +1,200 @@
-"""Many tasks, one after the other here or side by side with dask; what fails does not stop the rest.
+"""Tasks side by side in processes of this machine.
 
-A task that ends with an :class:`OSError` is tried again: disks and networks have bad moments. What a
-task raises on purpose (:class:`PipelineError`) and a defect of this software are final. Either way
-the task is reported as failed, and the others go on.
+A process works on one task at a time, so the death of one names the task that was to blame: it is
+tried again by a new process, and given up when it has taken :data:`LIVES` of them with it. A process
+learns that the run ends by its pipe, which the run closes: at the task's next tick, or when this
+process is gone, however it ended.
 """
 
+import contextlib
+import multiprocessing
+import signal
 import time
-import traceback
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from multiprocessing import connection, resource_tracker
+from multiprocessing.connection import Connection
+from typing import Any, Generic
 
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError
+from pipeline.tasks.outcomes import (
+    LIVES,
+    Outcomes,
+    Result,
+    Stopped,
+    Task,
+    Watcher,
+    Work,
+    defect,
+    lost,
+)
+from pipeline.tasks.serial import with_retries
 
-ATTEMPTS = 3
-PAUSE = 0.5  # seconds before the next attempt, doubled each time
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-#: What a task does. The callable it gets takes how much has been done since the last call; it is
-#: called wherever the task may end early, and raises :class:`Stopped` when it should.
-Work = Callable[[Task, Callable[[int], None]], Result]
-
-
-class Stopped(PipelineError):
-    """The run was asked to stop before its end."""
-
-
-@dataclass(frozen=True)
-class Done(Generic[Result]):
-    """A task that gave its result."""
-
-    key: str
-    result: Result
+_POLL = 0.2  # seconds
+_PATIENCE = 20.0  # seconds for running tasks to notice that the run stops
+_READY = "ready"
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A task that was given up. ``trace`` where the cause is a defect of this software."""
+def run_in_processes(
+    work: Work[Task, Result], tasks: Mapping[str, Task], watcher: Watcher, workers: int
+) -> Outcomes[Result]:
+    """Do ``tasks``, by key, in ``workers`` processes; they begin in their order.
 
-    key: str
-    error: PipelineError
-    trace: str | None = None
+    ``work`` and the tasks are pickled. When the run ends early (:class:`Stopped`, or the caller
+    closes the generator) every process ends its task at the next tick.
+
+    Yields:
+        The outcome of each task, in the order in which they end.
+
+    Raises:
+        Stopped: the watcher says so.
+        DataError: processes die before they take a task.
+    """
+    run = _Run(work, tasks, watcher)
+    try:
+        yield from run.outcomes(workers)
+    finally:
+        run.end()
 
 
-class Watcher:
-    """What a run tells while it works. The methods do nothing; override those that matter."""
+class _Worker:
+    """One process, and the task it has been given."""
 
-    def planned(self, tasks: int, amount: int) -> None:
-        """``tasks`` will be done, together ``amount`` (of source bytes)."""
+    def __init__(self, work: Work) -> None:
+        context = multiprocessing.get_context("spawn")  # numba's and numpy's threads do not fork
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work_for, args=(theirs, work), daemon=True)
+        with _interrupts_held_back():
+            self.process.start()
+        theirs.close()  # the process alone holds it: its death ends the pipe
+        self.started = False
+        self.key: str | None = None
+        self.done = 0  # of the task so far
+
+
+class _Run(Generic[Task, Result]):
+    """Gives tasks to processes and brings what comes of them."""
+
+    def __init__(
+        self, work: Work[Task, Result], tasks: Mapping[str, Task], watcher: Watcher
+    ) -> None:
+        self._work, self._tasks, self._watcher = work, tasks, watcher
+        self._waiting = deque(tasks)
+        self._workers: dict[Connection, _Worker] = {}
+        self._deaths: Counter[str] = Counter()
+        self._stillborn = 0
+
+    def outcomes(self, workers: int) -> Outcomes[Result]:
+        while self._waiting or any(worker.key is not None for worker in self._workers.values()):
+            if self._watcher.should_stop():
+                raise Stopped("the run was asked to stop.")
+            while len(self._workers) < min(workers, self._unfinished()):
+                worker = _Worker(self._work)
+                self._workers[worker.pipe] = worker
+            for worker in self._workers.values():
+                if worker.started and worker.key is None and self._waiting:
+                    self._give_task(worker)
+            for pipe in connection.wait(list(self._workers), _POLL):
+                worker = self._workers[pipe]  # type: ignore[index]
+                try:
+                    news = worker.pipe.recv()
+                except (EOFError, OSError):
+                    yield from self._buried(worker)
+                    continue
+                if isinstance(news, int):
+                    worker.done += news
+                    self._watcher.progressed(news)
+                    continue
+                if news == _READY:
+                    worker.started = True
+                    continue
+                worker.key, worker.done = None, 0
+                yield news
+
+    def _unfinished(self) -> int:
+        return len(self._waiting) + sum(w.key is not None for w in self._workers.values())
+
+    def _give_task(self, worker: _Worker) -> None:
+        worker.key = self._waiting.popleft()
+        with contextlib.suppress(OSError):  # it died just now: its pipe will say so
+            worker.pipe.send((worker.key, self._tasks[worker.key]))
+
+    def _buried(self, worker: _Worker) -> Outcomes[Result]:
+        """Take a process that died out; its task goes to another one, or is given up."""
+        del self._workers[worker.pipe]
+        worker.pipe.close()
+        worker.process.join()
+        if not worker.started:
+            self._stillborn += 1
+            if self._stillborn == LIVES:
+                raise DataError(
+                    f"processes end with exit code {worker.process.exitcode} while they start; run "
+                    "with one worker, or look for the cause in what they print."
+                )
+        if worker.key is None:
+            return
+        self._watcher.progressed(-worker.done)
+        self._deaths[worker.key] += 1
+        if self._deaths[worker.key] < LIVES:
+            self._waiting.append(worker.key)
+        else:
+            yield lost(worker.key)
+
+    def end(self) -> None:
+        """Let every process end its task, with bounded patience."""
+        give_up = time.monotonic() + _PATIENCE
+        for worker in self._workers.values():
+            worker.pipe.close()
+            if worker.key is None:
+                worker.process.kill()  # it holds nothing, and need not take its leave
+        for worker in self._workers.values():
+            worker.process.join(max(0.0, give_up - time.monotonic()))
+            worker.process.kill()  # does nothing to one that has ended
+            worker.process.join()
+
+
+def _work_for(run: Connection, work: Work) -> None:
+    """What a process does: tasks, until the run closes the pipe."""
+    watcher = _Told(run)
+    with contextlib.suppress(Stopped, EOFError, OSError):
+        run.send(_READY)
+        while True:
+            key, task = run.recv()
+            outcome = with_retries(work, key, task, watcher)
+            try:
+                run.send(outcome)
+            except OSError:
+                raise
+            except Exception as error:  # the result cannot be pickled
+                run.send(defect(key, error))
+
+
+class _Told(Watcher):
+    """Tells the run of progress; to stop is what the run says by closing the pipe."""
+
+    def __init__(self, run: Connection) -> None:
+        self._run = run
 
     def progressed(self, amount: int) -> None:
-        """``amount`` more is done; negative when an attempt failed and begins again."""
-
-    def finished(self, outcome: "Done | Failed") -> None:
-        """One task has come to its end."""
-
-    def noted(self, sentence: str) -> None:
-        """Something the user should know now."""
+        if amount:
+            try:
+                self._run.send(int(amount))
+            except OSError:  # not to be taken for a fault of the task's own files
+                raise Stopped("the run has ended.") from None
 
     def should_stop(self) -> bool:
-        """Whether to stop now; asked several times a second."""
-        return False
+        return self._run.poll()  # while a task is under way nothing is sent: this is the pipe's end
 
 
-def run_here(
-    work: Work[Task, Result], tasks: Mapping[str, Task], watcher: Watcher
-) -> Generator[Done[Result] | Failed]:
-    """Do ``tasks``, by key, in this process and in their order. Raises :class:`Stopped`."""
-    for key, task in tasks.items():
-        yield _with_retries(work, key, task, watcher)
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Whatever process is started meanwhile never sees Ctrl-C; this thread does, later.
 
-
-def _with_retries(
-    work: Work[Task, Result], key: str, task: Task, watcher: Watcher
-) -> Done[Result] | Failed:
-    for attempt in range(ATTEMPTS):
-        done = 0
-
-        def tick(amount: int) -> None:
-            nonlocal done
-            if watcher.should_stop():
-                raise Stopped("the run was asked to stop.")
-            done += amount
-            watcher.progressed(amount)
-
-        try:
-            return attempted(work, key, task, tick)
-        except OSError as error:
-            watcher.progressed(-done)
-            last = error
-        if attempt + 1 < ATTEMPTS:
-            time.sleep(PAUSE * 2**attempt)
-    return given_up(key, last)
-
-
-def attempted(
-    work: Work[Task, Result], key: str, task: Task, tick: Callable[[int], None]
-) -> Done[Result] | Failed:
-    """One attempt. Raises :class:`OSError` when another may succeed, and :class:`Stopped`."""
+    A terminal sends it to every process of a program, and only the run itself is to act on it.
+    """
+    resource_tracker.ensure_running()  # its first start would let the signal through again
+    before: set[Any] = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return Done(key, work(task, tick))
-    except (OSError, Stopped):
-        raise
-    except PipelineError as error:
-        return Failed(key, error)
-    except Exception as error:
-        return Failed(key, _one_sentence(error), traceback.format_exc())
-
-
-def given_up(key: str, error: BaseException) -> Failed:
-    """The outcome of a task whose last attempt raised ``error``."""
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return Failed(
-            key,
-            DataError(
-                f"{where}{error.strerror}, tried {ATTEMPTS} times; restore it and run again."
-            ),
-        )
-    return Failed(key, _one_sentence(error))
-
-
-def _one_sentence(error: BaseException) -> DataError:
-    return DataError(" ".join(f"{type(error).__name__}: {error}".split()))
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -10,7 +10,7 @@ from pipeline.cache.writer import root_attributes
 from pipeline.defects import Defect
 from pipeline.files import written_whole
 from pipeline.release.shards import release_order
-from pipeline.tasks.processes import Failed
+from pipeline.tasks.outcomes import Failed
 from pipeline.voxelizing.recording import LeftOut, RecordingReport
 
 _FORMAT = "dmanet-voxelize-report"

@@ -5,9 +5,8 @@ out of disk is continued by running it again.
 """
 
 import contextlib
-import errno
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,15 +19,14 @@ from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, ShardError, UsageError
 from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.tasks.allocation import keep_freed_memory
-from pipeline.tasks.processes import Done, Failed, Stopped, Watcher, run_here
+from pipeline.tasks.outcomes import NO_ROOM, Done, Failed, Stopped, Watcher
+from pipeline.tasks.run import run_tasks
 from pipeline.voxelizing.outcome import VoxelizeReport, left_out_windows
 from pipeline.voxelizing.recording import (
     POLICIES,
     RecordingReport,
     voxelize_recording,
 )
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DiskFullError(CacheError):
@@ -49,16 +47,27 @@ def voxelize(
 ) -> VoxelizeReport:
     """Build or continue the cache at ``cache`` from ``recordings``.
 
-    ``sensor_of`` gives a recording's sensor (width, height) by its id. ``workers`` processes of this
-    machine share the recordings, or those of the dask cluster at ``scheduler``. With ``part`` other
-    processes may write the same cache at the same time as other parts; ``recordings`` are this
-    part's own (:meth:`Part.share`).
-
     Published recordings are kept, whether or not their source files are still there, and refused
     when these are others than they were made from. A recording that fails is listed in the report.
-    Raises :class:`CacheError` for a cache of other settings, with another writer or on a full disk,
-    :class:`Stopped` when the watcher says so, and with the policy ``fail`` the first
-    :class:`ShardError`; what was published until then stays.
+    Whatever is raised, what was published until then stays.
+
+    Args:
+        recordings: what the cache is to hold; with ``part``, this part's own (:meth:`Part.share`).
+        sensor_of: gives a recording's sensor (width, height) by its id.
+        cache: the cache's folder.
+        settings: what the cache is made with.
+        workers: processes of this machine that share the recordings.
+        scheduler: address of a dask cluster that does them instead.
+        part: other processes may write the same cache at the same time as other parts.
+        on_corrupt: what becomes of a window that cannot be used: ``quarantine``, ``fail``,
+            ``repeat``.
+        watcher: is told of progress, and may ask to stop.
+
+    Raises:
+        UsageError: the policy is unknown, or there is no worker or scheduler.
+        CacheError: the cache has other settings or another writer, or its disk is full.
+        ShardError: the first defect, with the policy ``fail``.
+        Stopped: the watcher says so.
     """
     if on_corrupt not in POLICIES:
         raise UsageError(f"policy '{on_corrupt}' is unknown; choose one of {', '.join(POLICIES)}.")
@@ -87,11 +96,20 @@ def voxelize(
             # Several workers keep the cores busy, and one reads while another computes.
             read_ahead=workers == 1 and scheduler is None,
         )
-        outcomes = _run(work, todo, watcher, scratch, workers, scheduler)
+        if scheduler is not None:
+            todo = {key: _with_absolute_paths(job) for key, job in todo.items()}
+        outcomes = run_tasks(
+            work,
+            todo,
+            watcher,
+            workers=workers,
+            scheduler=scheduler,
+            abandon=partial(discard, scratch),
+        )
         try:
             with contextlib.closing(outcomes):
                 for outcome in outcomes:
-                    _note(outcome, report, on_corrupt)
+                    _note(outcome, report, on_corrupt, cache)
                     watcher.finished(outcome)
         except Stopped:
             complete = len(report.already_complete) + len(report.made)
@@ -109,30 +127,6 @@ class _Job:
     sensor: tuple[int, int]
 
 
-def _run(
-    work: Callable,
-    todo: Mapping[str, _Job],
-    watcher: Watcher,
-    scratch: Path,
-    workers: int,
-    scheduler: str | None,
-) -> Generator[Done[RecordingReport] | Failed]:
-    if not todo or (scheduler is None and min(workers, len(todo)) == 1):
-        return run_here(work, todo, watcher)
-    from pipeline.tasks.dask_workers import run_on_workers  # dask takes a while to import
-
-    if scheduler is not None:
-        todo = {key: _with_absolute_paths(job) for key, job in todo.items()}
-    return run_on_workers(
-        work,
-        todo,
-        watcher,
-        partial(discard, scratch),
-        workers=min(workers, len(todo)),
-        scheduler=scheduler,
-    )
-
-
 def _do(
     job: _Job,
     tick: Callable[[int], None],
@@ -144,33 +138,31 @@ def _do(
     read_ahead: bool,
 ) -> RecordingReport:
     keep_freed_memory()
-    try:
-        return voxelize_recording(
-            job.files,
-            job.sensor,
-            cache,
-            scratch,
-            settings,
-            on_corrupt,
-            tick,
-            read_ahead=read_ahead,
-        )
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise DiskFullError(
-                f"{cache}: {error.strerror}; make room and run the same command again, "
-                "what is complete stays."
-            ) from None
-        raise
+    return voxelize_recording(
+        job.files,
+        job.sensor,
+        cache,
+        scratch,
+        settings,
+        on_corrupt,
+        tick,
+        read_ahead=read_ahead,
+    )
 
 
-def _note(outcome: Done[RecordingReport] | Failed, report: VoxelizeReport, on_corrupt: str) -> None:
+def _note(
+    outcome: Done[RecordingReport] | Failed, report: VoxelizeReport, on_corrupt: str, cache: Path
+) -> None:
     """Enter one outcome; raises what no other recording would escape, or the user forbade."""
-    ending_errors = (DiskFullError, ShardError) if on_corrupt == "fail" else (DiskFullError,)
     if isinstance(outcome, Done):
         report.made.append(outcome.result)
         report.left_out += outcome.result.left_out
-    elif isinstance(outcome.error, ending_errors):
+    elif outcome.cause is not None and outcome.cause.errno in NO_ROOM:
+        raise DiskFullError(
+            f"{cache}: {outcome.cause.strerror}; make room and run the same command again, "
+            "what is complete stays."
+        )
+    elif on_corrupt == "fail" and isinstance(outcome.error, ShardError):
         raise outcome.error
     else:
         report.failed.append(outcome)

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from cli.data import main
 from cli.voxelizing import LEFT_OUT_EXIT_CODE
+from pipeline.release.shards import EVENT_DTYPE
+from tests.pipeline.raw_files import write_dat
 from tests.pipeline.releases import damage_member, write_recording
 
 GRID = ("--grid", "64x64")
@@ -79,6 +81,26 @@ def test_scan_subset_voxelize_verify_info_and_stats_work_one_after_the_other(
     assert "<svg" in report.read_text()
     assert json.loads(numbers.read_text())
     assert run("stats", manifest, "-o", tmp_path / "m.html").exit_code == 0
+
+
+def test_ingest_and_stats_give_the_same_on_several_processes(tmp_path):
+    for number in range(2):
+        events = np.zeros(1200, EVENT_DTYPE)
+        events["t"] = np.arange(1200) * 1000
+        write_dat(tmp_path / f"{number}_td.dat", events)
+    raws = sorted(tmp_path.glob("*_td.dat"))
+    said, pages = [], []
+    for workers in (1, 2):
+        out, cache = tmp_path / f"release_{workers}", tmp_path / f"cache_{workers}" / "cache"
+        said.append(run("ingest", *raws, out, "--workers", workers).stdout)
+        assert run("voxelize", out, cache, *GRID).exit_code == 0
+        pages.append(tmp_path / f"{workers}.html")
+        assert run("stats", cache, "-o", pages[-1], "--workers", workers).exit_code == 0
+    assert said[0] == said[1]
+    assert [line.split(":")[0] for line in said[0].splitlines()[::3]] == [
+        "train/train" + f"filelist00/{number}" for number in range(2)
+    ]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
 def test_simulate_writes_a_release_that_scans_and_voxelizes(tmp_path):

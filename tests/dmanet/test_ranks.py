@@ -7,7 +7,7 @@ import torch
 from dmanet.device import own_device
 from dmanet.ranks import ALONE, RankError, Ranks, joined_ranks
 from pipeline.errors import DataError, UsageError
-from pipeline.tasks.processes import Stopped
+from pipeline.tasks.outcomes import Stopped
 from tests.dmanet.ranks import on_ranks
 from tests.dmanet.training_runs import CPU
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.cache.build_folder import BuildFolder
 from pipeline.errors import DataError
-from pipeline.tasks.processes import Watcher
+from pipeline.tasks.outcomes import Watcher
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,13 @@ def do(task: Task, tick: Callable[[int], None]) -> str:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), task.name)
     if task.kind == "lose the worker once" and task.attempts == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+    if task.kind == "lose the worker late" and task.attempts == 1:
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
     if task.kind == "always lose the worker":
         os.kill(os.getpid(), signal.SIGKILL)
+    if task.kind == "take long the second time" and task.attempts == 2:
+        time.sleep(3)
     if task.kind == "work until abandoned":
         folder = BuildFolder(task.folder / "run")
         try:
@@ -54,6 +59,18 @@ def do(task: Task, tick: Callable[[int], None]) -> str:
             folder.remove()
     tick(4)
     return f"{task.name} done"
+
+
+class DeadlyToLoad:
+    """Work that ends every process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+def give_what_cannot_travel(task: int, tick: Callable[[int], None]) -> object:
+    """A lambda for the first task, its number for others."""
+    return (lambda: task) if task == 1 else task
 
 
 class Recorder(Watcher):

@@ -17,7 +17,7 @@ from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
 from dmanet.training.guards import DivergedError
 from dmanet.training.loop import train
 from pipeline.errors import CacheError, CheckpointError, DataError, SettingsError, UsageError
-from pipeline.tasks.processes import Stopped
+from pipeline.tasks.outcomes import Stopped
 from tests.dmanet.caches import small_run
 from tests.dmanet.training_runs import (
     CPU,

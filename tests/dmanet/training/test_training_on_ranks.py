@@ -18,7 +18,7 @@ from dmanet.training.guards import DivergedError
 from dmanet.training.loop import train
 from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError, DataError
-from pipeline.tasks.processes import Stopped
+from pipeline.tasks.outcomes import Stopped
 from tests.dmanet.caches import CLASSES, LONG, SMALL, TEST_A, make_cache, small_run
 from tests.dmanet.ranks import on_ranks
 from tests.dmanet.training_runs import (

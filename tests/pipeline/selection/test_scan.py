@@ -1,3 +1,4 @@
+import errno
 import shutil
 
 import numpy as np
@@ -10,7 +11,11 @@ from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import EVENT_DTYPE, shard_path, write_shard
+from pipeline.selection import scan as scan_module
+from pipeline.selection.manifest import write_manifest
 from pipeline.selection.scan import MAX_PLACES, scan_release
+from pipeline.tasks import outcomes
+from pipeline.tasks.run import run_tasks
 from tests.pipeline.releases import damage_member
 from tests.pipeline.sound_recordings import boxes, window_events, write_recording
 
@@ -227,3 +232,78 @@ def test_digest_follows_the_bytes(tmp_path):
 def test_a_folder_without_recordings_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="holds no recording"):
         scan_release(tmp_path)
+
+
+@pytest.fixture
+def damaged_release(tmp_path):
+    names = ["test/testfilelist00/c", "train/trainfilelist01/b", "train/trainfilelist00/z"]
+    for name in names:
+        write_recording(tmp_path, name, shards=2, count=3)
+    damage_member(shard_path(tmp_path, names[0], 1, "events"), "e3")
+    shard_path(tmp_path, names[1], 2, "labels").unlink()
+    return tmp_path
+
+
+@pytest.mark.parametrize("labels_only", [False, True])
+def test_processes_give_the_manifest_of_one(damaged_release, monkeypatch, labels_only):
+    monkeypatch.setattr(scan_module, "_WORTH_A_PROCESS", 1)
+    seen = []
+    manifests = [
+        scan_release(
+            damaged_release,
+            labels_only=labels_only,
+            workers=workers,
+            progress=lambda *state: seen.append(state),
+        )
+        for workers in (1, 2, 5)
+    ]
+    paths = [damaged_release / f"{number}.json" for number in range(3)]
+    for manifest, path in zip(manifests, paths, strict=True):
+        write_manifest(manifest, path)
+    assert len({path.read_bytes() for path in paths}) == 1
+    assert seen == 3 * [(k, 6) for k in range(1, 7)]
+
+
+def test_a_small_release_is_scanned_without_starting_processes(damaged_release, monkeypatch):
+    used = []
+
+    def note(*arguments, workers, **options):
+        used.append(workers)
+        return run_tasks(*arguments, workers=workers, **options)
+
+    monkeypatch.setattr(scan_module, "run_tasks", note)
+    scan_release(damaged_release, workers=8)
+    size = sum(path.stat().st_size for path in damaged_release.rglob("*.npz"))
+    monkeypatch.setattr(scan_module, "_WORTH_A_PROCESS", size // 2)
+    scan_release(damaged_release, workers=8)
+    assert used == [1, 2]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_does_not_wait_for_the_release(damaged_release, monkeypatch, workers):
+    monkeypatch.setattr(scan_module, "_WORTH_A_PROCESS", 1)
+    seen = []
+
+    def interrupt(done, total):
+        seen.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan_release(damaged_release, workers=workers, progress=interrupt)
+    assert seen == [1]
+
+
+def test_a_passing_fault_of_the_machine_is_tried_again(damaged_release, monkeypatch):
+    monkeypatch.setattr(outcomes, "PAUSE", 0)
+    faults = [OSError(errno.EIO, "Input/output error")]
+    scan_shard = scan_module.scan_shard
+
+    def fail_once(*arguments, **options):
+        if faults:
+            raise faults.pop()
+        return scan_shard(*arguments, **options)
+
+    before = scan_release(damaged_release)
+    monkeypatch.setattr(scan_module, "scan_shard", fail_once)
+    assert scan_release(damaged_release) == before
+    assert not faults

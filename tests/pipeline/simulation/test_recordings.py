@@ -1,5 +1,6 @@
 """A simulated release is a release: its tree, its windows, its rates; the same bytes each time."""
 
+import errno
 import hashlib
 import json
 
@@ -16,9 +17,12 @@ from pipeline.release.shards import (
     read_events,
     read_labels,
     walk_release,
+    write_shard,
 )
 from pipeline.selection.scan import scan_release
+from pipeline.simulation import recordings
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
+from pipeline.tasks import outcomes
 
 SENSOR = (160, 90)
 SMALL = SimulationSettings(
@@ -211,6 +215,35 @@ def test_a_simulation_that_stops_halfway_leaves_nothing(tmp_path, processes):
 
     with pytest.raises(KeyboardInterrupt):
         simulate_release(tmp_path / "sim", SMALL, stop, processes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_passing_fault_of_the_machine_is_tried_again(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(outcomes, "PAUSE", 0)
+    faults = [OSError(errno.EIO, "Input/output error")]
+
+    def fail_once(*arguments):
+        if faults:
+            raise faults.pop()
+        write_shard(*arguments)
+
+    monkeypatch.setattr(recordings, "write_shard", fail_once)
+    simulate_release(tmp_path / "again", SMALL)
+    assert not faults
+    assert digests(tmp_path / "again") == digests(small[0])
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+    attempts = []
+
+    def fail(*arguments):
+        attempts.append(arguments)
+        raise OSError(errno.ENOSPC, "No space left on device", "ev001.npz")
+
+    monkeypatch.setattr(recordings, "write_shard", fail)
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device: ev001"):
+        simulate_release(tmp_path / "sim", SMALL)
+    assert len(attempts) == 1  # another attempt would find no more room
     assert list(tmp_path.iterdir()) == []
 
 

@@ -303,6 +303,29 @@ def test_progress_is_told_after_each_recording(tmp_path):
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_processes_give_the_statistics_of_one(tmp_path):
+    release = tmp_path / "release"
+    for number, name in enumerate(("train/trainfilelist00/a", "val/valfilelist00/b")):
+        write_recording(release, name, shards=1 + number)
+    write_recording(release, "train/trainfilelist00/c", shards=2)
+    cache = make_cache(release, tmp_path / "cache")
+    one = collect_statistics(cache).to_json()
+    told: list[tuple[int, int]] = []
+    two = collect_statistics(cache, lambda *step: told.append(step), workers=2).to_json()
+    assert json.dumps(two) == json.dumps(one)
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_damaged_array_is_named_by_a_process_too(golden_release, tmp_path):
+    release = tmp_path / "release"
+    for name in "ab":
+        write_recording(release, f"train/trainfilelist00/{name}", shards=1)
+    cache = make_cache(release, tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache" / cache.recording_ids[1] / "windows")
+    with pytest.raises(CacheError, match="'windows' is missing"):
+        collect_statistics(cache, workers=2)
+
+
 def test_a_damaged_array_is_named(golden_release, tmp_path):
     cache = make_cache(golden_release, tmp_path / "cache")
     shutil.rmtree(tmp_path / "cache" / cache.recording_ids[0] / "windows")

@@ -1,4 +1,4 @@
-"""Tasks on dask: worker processes of this machine, and a real cluster on the loopback device."""
+"""Tasks on dask: a real cluster on the loopback device."""
 
 import multiprocessing
 import os
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,8 +20,8 @@ from pipeline.cache.build_folder import discard
 from pipeline.cache.verify import verify_cache
 from pipeline.errors import DataError, ShardError, UsageError
 from pipeline.release.shards import shard_path
-from pipeline.tasks.dask_workers import run_on_workers
-from pipeline.tasks.processes import ATTEMPTS, Done, Stopped
+from pipeline.tasks.dask_workers import run_on_cluster
+from pipeline.tasks.outcomes import ATTEMPTS, LIVES, Done, Stopped
 from tests.pipeline.releases import damage_member, write_recording
 from tests.pipeline.task_functions import Recorder, Task, do
 from tests.pipeline.voxelized import run as voxelizing
@@ -33,6 +34,11 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -56,6 +62,9 @@ def dask(*arguments: object) -> Iterator[subprocess.Popen]:
 def running_scheduler() -> Iterator[tuple[str, subprocess.Popen]]:
     port = free_port()
     with dask("scheduler", "--host", "127.0.0.1", "--port", port, *QUIET) as process:
+        while not answers(port):  # on a busy machine it takes longer than clients wait
+            assert process.poll() is None
+            time.sleep(0.05)
         yield f"tcp://127.0.0.1:{port}", process
 
 
@@ -76,12 +85,39 @@ def cluster(tmp_path_factory) -> Iterator[str]:
         yield address
 
 
-def run(folder: Path, watcher: Recorder, where: dict, **kinds: str):
+@contextmanager
+def replaced_workers(address: str, local: Path, count: int) -> Iterator[None]:
+    """``count`` workers, each followed by another when it ends, as a batch system would do.
+
+    A nanny is not enough: it gives up when its worker dies before it has heard of its start.
+    """
+    options = ("--no-nanny", "--nthreads", 1, *QUIET, "--local-directory", local)
+    over = threading.Event()
+
+    def replace() -> None:
+        while not over.is_set():
+            with dask("worker", address, "--host", "127.0.0.1", *options) as process:
+                while process.poll() is None and not over.is_set():
+                    over.wait(0.05)
+
+    threads = [threading.Thread(target=replace) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def run(folder: Path, watcher: Recorder, scheduler: str, **kinds: str):
     """Outcomes by key, and the tasks."""
     tasks = {name: Task(name, folder, kind) for name, kind in kinds.items()}
     scratch = folder / "run"
     scratch.mkdir()
-    with closing(run_on_workers(do, tasks, watcher, lambda: discard(scratch), **where)) as outcomes:
+    run = run_on_cluster(do, tasks, watcher, scheduler, lambda: discard(scratch))
+    with closing(run) as outcomes:
         for outcome in outcomes:
             watcher.finished(outcome)
     return {outcome.key: outcome for outcome in watcher.outcomes}, tasks
@@ -92,7 +128,7 @@ def test_a_cluster_does_the_tasks_and_tells_what_failed(cluster, tmp_path):
     outcomes, tasks = run(
         tmp_path,
         watcher,
-        {"scheduler": cluster},
+        cluster,
         a="succeed",
         b="fail once",
         c="always fail",
@@ -111,20 +147,54 @@ def test_a_cluster_does_the_tasks_and_tells_what_failed(cluster, tmp_path):
 
 def test_a_lost_worker_s_task_is_done_by_another_and_one_that_kills_all_is_given_up(tmp_path):
     watcher = Recorder()
-    outcomes, tasks = run(
-        tmp_path, watcher, {"workers": 2}, a="always lose the worker", b="lose the worker once"
-    )
+    local, folder = tmp_path / "dask", tmp_path / "tasks"
+    folder.mkdir()
+    with running_scheduler() as (address, _), replaced_workers(address, local, 2):
+        outcomes, tasks = run(
+            folder, watcher, address, a="always lose the worker", b="lose the worker once"
+        )
     assert "every worker that tried it died" in str(outcomes["a"].error)
     assert len(str(outcomes["a"].error).splitlines()) == 1
     assert outcomes["b"] == Done("b", "b done")
-    assert tasks["a"].attempts >= 4
+    assert tasks["a"].attempts >= LIVES
+
+
+def test_a_result_that_dies_with_its_worker_is_made_again(cluster, tmp_path):
+    """A worker may die of one task while it still holds what it made of another."""
+
+    task = Task("a", tmp_path)
+    killed = []
+
+    def kill_its_worker() -> bool:
+        if task.attempts == 1 and not killed:
+            time.sleep(1)  # the result is there, and nobody has looked
+            killed.append(int((tmp_path / "a").read_text()))
+            os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.5)  # the scheduler has heard of it
+        return False
+
+    watcher = Recorder(stop_when=kill_its_worker)
+    outcomes, _ = run(tmp_path, watcher, cluster, a="take long the second time")
+    assert outcomes["a"] == Done("a", "a done")
+    assert task.attempts == 2
+
+
+def test_a_result_that_was_fetched_is_not_made_again(cluster, tmp_path):
+    watcher = Recorder()
+    tasks = {name: Task(name, tmp_path) for name in "ab"}
+    with closing(run_on_cluster(do, tasks, watcher, cluster, lambda: None)) as outcomes:
+        first = next(outcomes)
+        os.kill(int((tmp_path / first.key).read_text()), signal.SIGKILL)
+        time.sleep(2)
+        assert Task(first.key, tmp_path).attempts == 1
+        assert [outcome.key for outcome in outcomes] == ["b" if first.key == "a" else "a"]
 
 
 def test_a_request_to_stop_ends_running_and_waiting_tasks_which_leave_nothing(cluster, tmp_path):
     kinds = dict.fromkeys("abcde", "work until abandoned")
     watcher = Recorder(stop_when=lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists())
     with pytest.raises(Stopped):
-        run(tmp_path, watcher, {"scheduler": cluster}, **kinds)
+        run(tmp_path, watcher, cluster, **kinds)
     left = {path.name for path in tmp_path.iterdir()}
     assert left <= set("abcde")
     before = {name: Task(name, tmp_path).attempts for name in "abcde"}
@@ -132,7 +202,7 @@ def test_a_request_to_stop_ends_running_and_waiting_tasks_which_leave_nothing(cl
     assert {name: Task(name, tmp_path).attempts for name in "abcde"} == before
     # The workers are free again.
     (tmp_path / "next").mkdir()
-    outcomes, _ = run(tmp_path / "next", Recorder(), {"scheduler": cluster}, a="succeed")
+    outcomes, _ = run(tmp_path / "next", Recorder(), cluster, a="succeed")
     assert outcomes["a"] == Done("a", "a done")
 
 
@@ -208,7 +278,7 @@ def test_an_address_without_a_scheduler_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.tasks.dask_workers._CONNECT", "2s")
     for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense://"):
         with pytest.raises(UsageError, match="no dask scheduler answers there") as caught:
-            list(run_on_workers(do, {}, Recorder(), lambda: None, scheduler=address))
+            list(run_on_cluster(do, {}, Recorder(), address, lambda: None))
         assert len(str(caught.value).splitlines()) == 1
 
 
@@ -223,5 +293,5 @@ def test_a_cluster_without_workers_is_told_and_waited_for_and_its_loss_is_one_se
 
         watcher.should_stop = lose_it
         with pytest.raises(DataError, match="scheduler was lost"):
-            run(tmp_path, watcher, {"scheduler": address}, a="succeed")
+            run(tmp_path, watcher, address, a="succeed")
         assert "no worker yet" in watcher.notes[0]
