@@ -14,119 +14,25 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import numpy as np
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.defects import Defect
 from pipeline.errors import ManifestError
 from pipeline.files import written_whole
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS, RecordingFiles, ShardFiles, shard_path
+from pipeline.selection.entries import (
+    STRICT,
+    RecordingEntry,
+    ShardEntry,
+    SubsetProvenance,
+    Totals,
+)
 
 MANIFEST_VERSION = 1
 _FORMAT = "dmanet-manifest"
-_STRICT = ConfigDict(extra="forbid", strict=True)
-
-
-class ShardEntry(NamedTuple):
-    """One shard: sizes in bytes and SHA-256 of its two files, and how many windows it holds.
-
-    ``None``: the file is missing or, where only labels were scanned, not known.
-    """
-
-    number: int
-    event_bytes: int | None
-    label_bytes: int | None
-    windows: int
-    event_sha256: str | None
-    label_sha256: str | None
-
-
-class DefectPlace(NamedTuple):
-    """Where a defect was seen; ``member`` is ``e0``…``l9``, ``None`` for the shard as a whole."""
-
-    defect: Defect
-    shard: int
-    member: str | None
-
-
-@dataclass(frozen=True)
-class RecordingEntry:
-    """What one recording holds.
-
-    ``sensor`` is (width, height) in pixels; ``time_us`` the first and last event's time, ``None``
-    where no event was read; ``events`` their number. ``labels`` and ``kept`` count boxes by class
-    name: all that are stored, and those that the label rules keep. ``defects`` counts each fault;
-    ``defect_places`` lists the first few of each. ``digest`` covers the bytes of every file, and is
-    ``None`` where only labels were scanned.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    id: str
-    sensor: tuple[int, int]
-    bytes: int
-    windows: int
-    events: int | None
-    time_us: tuple[int, int] | None
-    labels: dict[str, int]
-    kept: dict[str, int]
-    defects: dict[Defect, int]
-    defect_places: tuple[DefectPlace, ...]
-    digest: str | None
-    shards: tuple[ShardEntry, ...]
-
-    @property
-    def split(self) -> str:
-        return self.id.split("/")[0]
-
-    @property
-    def gaps(self) -> int:
-        """How many windows do not follow the one before them."""
-        return self.defects.get(Defect.TIME_GAP, 0)
-
-    @cached_property
-    def kept_counts(self) -> np.ndarray:
-        """Boxes the label rules keep, int64 ``[7]``, by class number."""
-        return np.array([self.kept[name] for name in CLASS_NAMES], np.int64)
-
-
-@dataclass(frozen=True)
-class SubsetProvenance:
-    """How a subset was chosen: enough to choose it again from the same source manifest.
-
-    ``budget`` is bytes; ``classes`` are the names it was chosen for; ``estimated`` says that event
-    files were not on disk and their sizes are a guess from the release's mean.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    source_digest: str
-    source_recordings: int
-    source_bytes: int
-    strategy: str
-    budget: int
-    seed: int
-    classes: tuple[str, ...]
-    estimated: bool
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Sums over recordings; see :class:`RecordingEntry` for the fields."""
-
-    __pydantic_config__ = _STRICT
-
-    recordings: int
-    shards: int
-    bytes: int
-    windows: int
-    events: int | None
-    labels: dict[str, int]
-    kept: dict[str, int]
-    defects: dict[Defect, int]
 
 
 @dataclass(frozen=True)
@@ -212,12 +118,6 @@ def _require_size(path: Path, size: int | None) -> None:
         )
 
 
-def recording_digest(shards: Iterable[ShardEntry]) -> str:
-    """SHA-256 over the numbers and digests of a recording's files, in their order."""
-    rows = [[s.number, s.event_sha256, s.label_sha256] for s in shards]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
 def _sum_counts(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter(dict.fromkeys(CLASS_NAMES, 0))
     for row in rows:
@@ -239,7 +139,7 @@ def _sum_defects(rows: Iterable[Mapping[Defect, int]]) -> dict[Defect, int]:
 class _File:
     """The file's top level, in the order of its keys."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     format: Literal["dmanet-manifest"]
     version: Literal[1]

@@ -11,10 +11,46 @@ from pipeline.defects import Defect
 from pipeline.files import written_whole
 from pipeline.release.shards import release_order
 from pipeline.tasks.processes import Failed
-from pipeline.voxelizing.recording import LeftOut, RecordingReport
 
 _FORMAT = "dmanet-voxelize-report"
 _VERSION = 1
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A window that is not in the cache as the release meant it, and why.
+
+    ``repeated``: the window before it stands in its place.
+    """
+
+    recording: str
+    shard: int
+    member: int
+    defect: Defect
+    repeated: bool = False
+
+    def __str__(self) -> str:
+        what = "repeated" if self.repeated else "left out"
+        return (
+            f"{what}: {self.recording} shard {self.shard:03d} window {self.member}: {self.defect}"
+        )
+
+    @property
+    def place(self) -> tuple[tuple[int, str], int, int]:
+        """Sorts windows as a release does."""
+        return release_order(self.recording), self.shard, self.member
+
+
+@dataclass
+class RecordingReport:
+    """What voxelizing one recording gave. ``defects`` counts faults by name, fatal or not."""
+
+    recording: str
+    windows: int = 0
+    events: int = 0
+    source_bytes: int = 0
+    defects: Counter[str] = field(default_factory=Counter)
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 @dataclass

@@ -21,12 +21,9 @@ from pipeline.errors import CacheError, ShardError, UsageError
 from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.tasks.allocation import keep_freed_memory
 from pipeline.tasks.processes import Done, Failed, Stopped, Watcher, run_here
-from pipeline.voxelizing.outcome import VoxelizeReport, left_out_windows
-from pipeline.voxelizing.recording import (
-    POLICIES,
-    RecordingReport,
-    voxelize_recording,
-)
+from pipeline.voxelizing.outcome import RecordingReport, VoxelizeReport, left_out_windows
+from pipeline.voxelizing.policy import CorruptPolicy
+from pipeline.voxelizing.recording import voxelize_recording
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -44,7 +41,7 @@ def voxelize(
     workers: int = 1,
     scheduler: str | None = None,
     part: Part | None = None,
-    on_corrupt: str = "quarantine",
+    on_corrupt: str = CorruptPolicy.QUARANTINE,
     watcher: Watcher | None = None,
 ) -> VoxelizeReport:
     """Build or continue the cache at ``cache`` from ``recordings``.
@@ -60,8 +57,9 @@ def voxelize(
     :class:`Stopped` when the watcher says so, and with the policy ``fail`` the first
     :class:`ShardError`; what was published until then stays.
     """
-    if on_corrupt not in POLICIES:
-        raise UsageError(f"policy '{on_corrupt}' is unknown; choose one of {', '.join(POLICIES)}.")
+    if on_corrupt not in list(CorruptPolicy):
+        choices = ", ".join(CorruptPolicy)
+        raise UsageError(f"policy '{on_corrupt}' is unknown; choose one of {choices}.")
     if workers < 1:
         raise UsageError(f"{workers} workers cannot do anything; give 1 or more.")
     watcher = watcher or Watcher()
@@ -166,7 +164,9 @@ def _do(
 
 def _note(outcome: Done[RecordingReport] | Failed, report: VoxelizeReport, on_corrupt: str) -> None:
     """Enter one outcome; raises what no other recording would escape, or the user forbade."""
-    ending_errors = (DiskFullError, ShardError) if on_corrupt == "fail" else (DiskFullError,)
+    ending_errors = (
+        (DiskFullError, ShardError) if on_corrupt == CorruptPolicy.FAIL else (DiskFullError,)
+    )
     if isinstance(outcome, Done):
         report.made.append(outcome.result)
         report.left_out += outcome.result.left_out

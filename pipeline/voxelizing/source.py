@@ -9,7 +9,8 @@ from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, ManifestError
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import RecordingFiles, walk_release
-from pipeline.selection.manifest import RecordingEntry, read_manifest
+from pipeline.selection.entries import RecordingEntry
+from pipeline.selection.manifest import read_manifest
 
 
 @dataclass(frozen=True)
