@@ -155,9 +155,10 @@ def _to_event_records(columns: dict[str, np.ndarray], source: str) -> np.ndarray
     for name, column in columns.items():
         if column.dtype.kind == "b":
             column = column.view(np.uint8)
-        if column.dtype.kind not in "iu":
+        if column.dtype.kind not in "iu" or column.ndim != 1:
             raise ShardError(
-                f"{source}: event field '{name}' has dtype {column.dtype}; expected integers.",
+                f"{source}: event field '{name}' has dtype {column.dtype} and shape {column.shape}; "
+                "expected one integer for each event.",
                 Defect.WRONG_DTYPE,
             )
         limit = np.iinfo(EVENT_DTYPE[name]).max
@@ -188,6 +189,14 @@ def as_labels(array: np.ndarray, source: str) -> np.ndarray:
         raise ShardError(
             f"{source}: labels have dtype {array.dtype}; missing: {missing}.", Defect.WRONG_DTYPE
         )
+    for field in names.keys() & set(LABEL_DTYPE.names or ()):
+        column = array[names[field]]
+        if column.dtype.kind not in "biuf" or column.ndim != 1:
+            raise ShardError(
+                f"{source}: label field '{field}' has dtype {column.dtype} and shape {column.shape}; "
+                "expected one number for each box.",
+                Defect.WRONG_DTYPE,
+            )
     labels = np.zeros(len(array), LABEL_DTYPE)
     for field in LABEL_DTYPE.names or ():
         if field == "class_id":  # a wider class number must not wrap into a valid one
