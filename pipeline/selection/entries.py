@@ -23,7 +23,7 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 class ShardEntry(NamedTuple):
     """One shard: sizes in bytes and SHA-256 of its two files, and how many windows it holds.
 
-    ``None``: the file is missing or, where only labels were scanned, not known.
+    ``None`` stands for a file that is missing or, where only labels were scanned, not known.
     """
 
     number: int
@@ -46,11 +46,19 @@ class DefectPlace(NamedTuple):
 class RecordingEntry:
     """What one recording holds.
 
-    ``sensor`` is (width, height) in pixels; ``time_us`` the first and last event's time, ``None``
-    where no event was read; ``events`` their number. ``labels`` and ``kept`` count boxes by class
-    name: all that are stored, and those that the label rules keep. ``defects`` counts each fault;
-    ``defect_places`` lists the first few of each. ``digest`` covers the bytes of every file, and is
-    ``None`` where only labels were scanned.
+    Attributes:
+        id: ``split/filelist/name``.
+        sensor: Width and height in pixels.
+        bytes: Sizes of all files together.
+        windows: How many members its files have.
+        events: How many can be read; ``None`` where only labels were scanned.
+        time_us: Time of the first and the last event in µs; ``None`` where no event was read.
+        labels: Boxes by class name, all that are stored.
+        kept: Boxes by class name, those the label rules keep.
+        defects: How often each fault occurs.
+        defect_places: The first few places of each fault.
+        digest: Covers the bytes of every file; ``None`` where only labels were scanned.
+        shards: In the order of their numbers.
     """
 
     __pydantic_config__ = STRICT
@@ -70,6 +78,7 @@ class RecordingEntry:
 
     @property
     def split(self) -> str:
+        """The split it belongs to: ``train``, ``val`` or ``test``."""
         return self.id.split("/")[0]
 
     @property
@@ -87,8 +96,15 @@ class RecordingEntry:
 class SubsetProvenance:
     """How a subset was chosen: enough to choose it again from the same source manifest.
 
-    ``budget`` is bytes; ``classes`` are the names it was chosen for; ``estimated`` says that event
-    files were not on disk and their sizes are a guess from the release's mean.
+    Attributes:
+        source_digest: Digest of the source manifest's content.
+        source_recordings: How many recordings that held.
+        source_bytes: How many bytes.
+        strategy: A :class:`pipeline.selection.strategy.Strategy`'s name.
+        budget: Bytes at most.
+        seed: Of the draw.
+        classes: Names of the classes it was chosen for.
+        estimated: Event files were not on disk, and their sizes are a guess from the release's mean.
     """
 
     __pydantic_config__ = STRICT

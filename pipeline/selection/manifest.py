@@ -39,7 +39,11 @@ _FORMAT = "dmanet-manifest"
 class Manifest:
     """Recordings of a release in order of split (train, val, test) and name.
 
-    ``root`` is the release's folder; in the file it is relative to the manifest's own folder.
+    Attributes:
+        root: The release's folder; in the file it is relative to the manifest's own folder.
+        recordings: What each recording holds.
+        labels_only: Event files were not read.
+        subset: How the recordings were chosen; ``None`` for a whole release.
     """
 
     root: Path
@@ -49,6 +53,7 @@ class Manifest:
 
     @cached_property
     def totals(self) -> Totals:
+        """Sums over the recordings."""
         rows = self.recordings
         events = [row.events for row in rows]
         return Totals(
@@ -69,20 +74,31 @@ class Manifest:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def split(self, name: str) -> tuple[RecordingEntry, ...]:
+        """The recordings of the split ``name``."""
         return tuple(row for row in self.recordings if row.split == name)
 
     def recording_files(self, root: Path | None = None) -> list[RecordingFiles]:
-        """Paths of every recording's files below ``root`` (default: the manifest's own root).
+        """Paths of every recording's files.
 
-        Raises :class:`ManifestError` that names the first file which the manifest lists and which
-        is missing or has another size.
+        Args:
+            root: The release's folder; by default the manifest's own root.
+
+        Raises:
+            ManifestError: Names the first file that the manifest lists and that is missing or has
+                another size.
         """
         return [self.files_of(row, root) for row in self.recordings]
 
     def files_of(
         self, row: RecordingEntry, root: Path | None = None, *, must_exist: bool = True
     ) -> RecordingFiles:
-        """Paths of one recording's files; see :meth:`recording_files`."""
+        """Paths of one recording's files; see :meth:`recording_files`.
+
+        Args:
+            row: The recording.
+            root: The release's folder; by default the manifest's own root.
+            must_exist: Look at the files and refuse those that are missing or have another size.
+        """
         base = self.root if root is None else root
         shards = []
         for shard in row.shards:
@@ -181,10 +197,11 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest at ``path``.
+    """Read the manifest at ``path``.
 
-    Raises :class:`ManifestError` for a file that cannot be read, another version, an unknown or
-    missing field, and totals that contradict the rows.
+    Raises:
+        ManifestError: The file cannot be read, is of another version, has an unknown or missing field,
+            or totals that contradict the rows.
     """
     try:
         data = path.read_bytes()

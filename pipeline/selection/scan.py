@@ -80,13 +80,18 @@ def scan_release(
 ) -> Manifest:
     """Scan every recording below ``root``.
 
-    ``rules`` (default: the release's) decide which boxes count as kept; each recording's own sensor
-    takes the place of theirs.
+    Args:
+        root: The release's folder.
+        labels_only: Read no event file, so that it works when only the small label files are there;
+            sizes of event files that are present are still recorded.
+        rules: Decide which boxes count as kept (default: the release's rules); each recording's own
+            sensor takes the place of theirs.
+        workers: Threads that read shards side by side (inflating and hashing leave the interpreter's
+            lock).
+        progress: Called after each shard with the shards done and the shards in all.
 
-    ``labels_only`` reads no event file, so that it works when only the small label files are there;
-    sizes of event files that are present are still recorded. ``workers`` threads read shards side
-    by side (inflating and hashing leave the interpreter's lock). Raises :class:`UsageError` for a
-    folder without recordings.
+    Raises:
+        UsageError: The folder holds no recording.
     """
     recordings = walk_release(root)
     sensors = read_sensors(root)

@@ -43,7 +43,8 @@ class Subset:
 def parse_size(text: str) -> int:
     """Bytes from ``40GB`` (decimal), ``40GiB`` (binary), ``500MB``, ``123``.
 
-    Raises :class:`UsageError` for anything else and for less than one byte.
+    Raises:
+        UsageError: Anything else, or less than one byte.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)\s*", text, re.ASCII)
     unit = _UNITS_FOLDED.get(match[2].lower()) if match else None
@@ -61,16 +62,21 @@ def choose_subset(
     exclude_classes: Iterable[str] | None = None,
     seed: int = 0,
 ) -> Subset:
-    """Choose whole recordings of at most ``budget_bytes`` in all.
+    """Choose whole recordings within a budget; the same arguments give the same subset.
 
-    Strategies: ``stratified`` keeps the source's class shares in each split; ``balanced`` seeks
-    equal shares, which raises rare classes; ``uniform`` draws recordings at random; ``first`` takes
-    them in order. With ``classes`` or ``exclude_classes`` (names) only recordings with a box of
-    the remaining classes are chosen, and shares are over those classes. Boxes count as far as the
-    label rules keep them. The same arguments give the same subset.
+    Boxes count as far as the label rules keep them. With ``classes`` or ``exclude_classes`` only
+    recordings with a box of the remaining classes are chosen, and shares are over those classes.
 
-    Raises :class:`UsageError` for an unknown strategy or class, and for a budget below the smallest
-    recording.
+    Args:
+        manifest: The recordings to choose from.
+        budget_bytes: Bytes at most, in all.
+        strategy: A :class:`pipeline.selection.strategy.Strategy`, or its name.
+        classes: Names of the classes to choose for; all by default.
+        exclude_classes: Names of classes to choose without.
+        seed: Of the draw.
+
+    Raises:
+        UsageError: An unknown strategy or class, or a budget below the smallest recording.
     """
     if strategy not in list(Strategy):
         raise UsageError(f"'{strategy}' is not a strategy; choose one of {', '.join(Strategy)}.")

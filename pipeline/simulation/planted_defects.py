@@ -27,8 +27,12 @@ _LAST = WINDOWS_PER_SHARD - 1
 class PlantedDefect:
     """One fault and where it is.
 
-    ``window`` is the number of the member (``e3`` or ``l3``: 3), None where the whole file is
-    concerned; ``detail`` says in words what was done.
+    Attributes:
+        defect: The fault.
+        recording: The recording's id.
+        shard: The shard's number.
+        window: Number of the member (``e3`` or ``l3``: 3); ``None`` where the whole file is concerned.
+        detail: Says in words what was done.
     """
 
     defect: Defect
@@ -55,11 +59,13 @@ class DefectPlan:
 def plan_defects(
     shards: Sequence[Shard], defects: Sequence[Defect], rng: np.random.Generator
 ) -> list[DefectPlan]:
-    """A place for each fault (two for ``unreadable-file``: truncated, and not npz).
+    """Find a place for each fault (two for ``unreadable-file``: truncated, and not npz).
 
     Each fault gets a shard of its own as long as there are enough; then faults of one window share
-    shards, never windows. A time gap takes two neighbouring shards. Raises :class:`UsageError`
-    when there are too few.
+    shards, never windows. A time gap takes two neighbouring shards.
+
+    Raises:
+        UsageError: There are too few shards.
     """
     places = _Places([shards[i] for i in rng.permutation(len(shards))], rng)
     plan = []

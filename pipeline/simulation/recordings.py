@@ -76,12 +76,20 @@ def simulate_release(
 ) -> SimulationSummary:
     """Write a simulated release tree to ``root``, which appears whole or not at all.
 
-    ``progress`` is called with the number of windows just finished, after each recording. Next to
-    the splits stands ``simulation.json``: ``format`` and ``version``; ``settings``, the fields of
-    :class:`SimulationSettings`; ``recordings``, those of :class:`SimulatedRecording` (before
+    Next to the splits stands ``simulation.json``: ``format`` and ``version``; ``settings``, the fields
+    of :class:`SimulationSettings`; ``recordings``, those of :class:`SimulatedRecording` (before
     defects); ``defects``, those of :class:`pipeline.simulation.planted_defects.PlantedDefect`.
-    Raises :class:`UsageError` when ``root`` exists and is not an empty folder, or the defects do
-    not fit into the recordings, and :class:`DataError` when the files cannot be written.
+
+    Args:
+        root: A new or empty folder.
+        settings: What to simulate.
+        progress: Called after each recording with the number of windows just finished.
+        processes: How many recordings are made side by side; the bytes are the same.
+
+    Raises:
+        UsageError: ``root`` exists and is not an empty folder, or the defects do not fit into the
+            recordings.
+        DataError: The files cannot be written.
     """
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{root}: exists and is not empty; give a new folder, or remove it first.")

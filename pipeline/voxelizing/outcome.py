@@ -20,7 +20,12 @@ _VERSION = 1
 class LeftOut:
     """A window that is not in the cache as the release meant it, and why.
 
-    ``repeated``: the window before it stands in its place.
+    Attributes:
+        recording: The recording's id.
+        shard: The shard's number.
+        member: The window's number in the shard.
+        defect: Why it cannot be used; that of its labels where its events are damaged too.
+        repeated: The window before it stands in its place.
     """
 
     recording: str
@@ -43,7 +48,16 @@ class LeftOut:
 
 @dataclass
 class RecordingReport:
-    """What voxelizing one recording gave. ``defects`` counts faults by name, fatal or not."""
+    """What voxelizing one recording gave.
+
+    Attributes:
+        recording: Its id.
+        windows: How many are in the cache.
+        events: How many they hold, as read.
+        source_bytes: Sizes of the files read.
+        defects: Counts of faults by name, in windows that are left out too.
+        left_out: The windows that are left out or repeated.
+    """
 
     recording: str
     windows: int = 0
@@ -55,10 +69,15 @@ class RecordingReport:
 
 @dataclass
 class VoxelizeReport:
-    """Recordings made now, complete before (ids), and failed.
+    """What a run came to.
 
-    ``left_out`` lists the windows left out or repeated of all complete recordings that were asked
-    for, whichever run made them. ``waiting`` are recordings whose files are not on disk yet.
+    Attributes:
+        made: Recordings made now.
+        already_complete: Ids of those that were there before.
+        failed: Those given up.
+        waiting: Ids of those whose files are not on disk yet.
+        left_out: Windows left out or repeated of all complete recordings that were asked for, whichever
+            run made them.
     """
 
     made: list[RecordingReport] = field(default_factory=list)

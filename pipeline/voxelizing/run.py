@@ -44,18 +44,28 @@ def voxelize(
     on_corrupt: str = CorruptPolicy.QUARANTINE,
     watcher: Watcher | None = None,
 ) -> VoxelizeReport:
-    """Build or continue the cache at ``cache`` from ``recordings``.
-
-    ``sensor_of`` gives a recording's sensor (width, height) by its id. ``workers`` processes of this
-    machine share the recordings, or those of the dask cluster at ``scheduler``. With ``part`` other
-    processes may write the same cache at the same time as other parts; ``recordings`` are this
-    part's own (:meth:`Part.share`).
+    """Build or continue a cache.
 
     Published recordings are kept, whether or not their source files are still there, and refused
     when these are others than they were made from. A recording that fails is listed in the report.
-    Raises :class:`CacheError` for a cache of other settings, with another writer or on a full disk,
-    :class:`Stopped` when the watcher says so, and with the policy ``fail`` the first
-    :class:`ShardError`; what was published until then stays.
+
+    Args:
+        recordings: What is to be in the cache.
+        sensor_of: Gives a recording's sensor (width, height) by its id.
+        cache: The cache's root.
+        settings: The cache's settings.
+        workers: Processes of this machine that share the recordings.
+        scheduler: Address of a dask cluster whose workers share them instead.
+        part: Other processes may write the same cache at the same time as other parts;
+            ``recordings`` are this part's own (:meth:`Part.share`).
+        on_corrupt: A :class:`pipeline.voxelizing.policy.CorruptPolicy`, or its name.
+        watcher: Is told of the progress, and may stop the run.
+
+    Raises:
+        UsageError: An unknown policy, or no worker.
+        CacheError: A cache of other settings, with another writer, or on a full disk.
+        Stopped: The watcher says so. What was published until then stays.
+        ShardError: Under the policy ``fail``, the first window that cannot be used.
     """
     if on_corrupt not in list(CorruptPolicy):
         choices = ", ".join(CorruptPolicy)
