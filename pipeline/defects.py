@@ -2,27 +2,32 @@
 
 One vocabulary for the scanner, the cache, the statistics and the simulator. A defect is *fatal* for
 a window when its events or labels cannot be used as they stand; the others are counted and the
-window is kept.
+window is kept. :mod:`pipeline.release.windows` finds the defects of a window,
+:mod:`pipeline.release.gaps` those between two windows.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Defect(StrEnum):
     """A named fault of a shard, a window or a box; the value is what files and reports show."""
 
+    # Of a file, or of a member of an event or a label file.
     BAD_CRC = "bad-crc"  # a member's bytes do not match its CRC-32
-    UNREADABLE_FILE = "unreadable-file"  # not npz, or truncated
+    UNREADABLE_FILE = "unreadable-file"  # not npz, or truncated; a member that is no array
     MISSING_EVENT_FILE = "missing-event-file"
     MISSING_LABEL_FILE = "missing-label-file"
-    MISSING_MEMBER = "missing-member"  # fewer than ten windows
-    WRONG_DTYPE = "wrong-dtype"
+    MISSING_MEMBER = "missing-member"  # fewer than ten windows of events or of labels
+    WRONG_DTYPE = "wrong-dtype"  # not the fields or the integers of events or boxes
     BAD_POLARITY = "bad-polarity"  # p is neither 0 nor 1
-    UNSORTED_TIME = "unsorted-time"
+    # Of a window's events.
+    UNSORTED_TIME = "unsorted-time"  # of all events, those outside the sensor too
     EMPTY_WINDOW = "empty-window"  # no event inside the sensor
-    SINGLE_TIMESTAMP = "single-timestamp"
-    SINGLE_POLARITY = "single-polarity"
+    SINGLE_TIMESTAMP = "single-timestamp"  # two or more events inside the sensor, at one time
+    SINGLE_POLARITY = "single-polarity"  # two or more events inside the sensor, of one polarity
     TIME_GAP = "time-gap"  # the window does not follow the one before it
+    # Of boxes.
     BOX_OUT_OF_FRAME = "box-out-of-frame"
     BOX_TOO_WIDE = "box-too-wide"
     BOX_NOT_FINITE = "box-not-finite"
@@ -42,3 +47,25 @@ FATAL = frozenset(
         Defect.BAD_POLARITY,
     }
 )
+
+
+@dataclass(frozen=True)
+class EventFacts:
+    """What is known of one window's events that can be read.
+
+    Attributes:
+        total: Events in the window.
+        in_range: Those inside the sensor.
+        positive: Those inside the sensor with polarity 1.
+        first_us: Earliest time in µs of the events inside the sensor, of all events where none is
+            inside; ``None`` without any event.
+        last_us: The latest time of the same events.
+        is_sorted: No event, inside or outside the sensor, is earlier than the one before it.
+    """
+
+    total: int
+    in_range: int
+    positive: int
+    first_us: int | None
+    last_us: int | None
+    is_sorted: bool

@@ -23,9 +23,12 @@ RELEASE_MAX_BOXES = 60  # the release pads to 60 rows and fails on the next one;
 class LabelRules:
     """What decides which boxes are kept and in which frame they are expressed.
 
-    ``sensor`` and ``grid`` are (width, height), in pixels and in cells; ``min_diagonal`` and
-    ``min_side`` are sensor pixels; ``classes`` are the class numbers to keep, in output order
-    (class ``classes[i]`` becomes ``i``).
+    Attributes:
+        sensor: Width and height in pixels.
+        grid: Columns and rows of the network's frame, in cells.
+        min_diagonal: Shortest diagonal of a box after cropping, in sensor pixels.
+        min_side: Shortest side of a box after cropping, in sensor pixels.
+        classes: Class numbers to keep, in output order: class ``classes[i]`` becomes ``i``.
     """
 
     sensor: tuple[int, int] = SENSOR_SIZE
@@ -39,8 +42,10 @@ class LabelRules:
 class KeptBoxes:
     """Boxes that survive the rules, in the order of the records.
 
-    ``boxes``: float32 ``[K, 4]``, x1, y1, x2, y2 in grid units. ``classes``: int64 ``[K]``, index
-    into the rules' ``classes``. ``rows``: int64 ``[K]``, the record each box came from.
+    Attributes:
+        boxes: float32 ``[K, 4]``, x1, y1, x2, y2 in grid units.
+        classes: int64 ``[K]``, index into the rules' ``classes``.
+        rows: int64 ``[K]``, the record each box came from.
     """
 
     boxes: np.ndarray
@@ -51,8 +56,12 @@ class KeptBoxes:
 def apply_label_rules(labels: np.ndarray, rules: LabelRules) -> KeptBoxes:
     """Crop to the sensor, drop what is wrong or too small, scale to the grid.
 
-    ``labels``: ``LABEL_DTYPE [M]``. The order is the release's: a box wider than the sensor is
-    dropped before cropping, sizes are tested after cropping.
+    The order is the release's: a box wider than the sensor is dropped before cropping, sizes are tested
+    after cropping.
+
+    Args:
+        labels: ``LABEL_DTYPE [M]``.
+        rules: The rules, with the recording's own sensor.
     """
     width, height = rules.sensor
     x, y, w, h = (labels[name].astype(np.float64) for name in "xywh")
@@ -77,7 +86,9 @@ def apply_label_rules(labels: np.ndarray, rules: LabelRules) -> KeptBoxes:
 def label_defects(labels: np.ndarray, sensor: tuple[int, int]) -> dict[Defect, int]:
     """How many boxes of one window show each known fault; only faults that occur are listed.
 
-    ``labels``: ``LABEL_DTYPE [M]``; ``sensor`` is (width, height) in pixels.
+    Args:
+        labels: ``LABEL_DTYPE [M]``.
+        sensor: Width and height in pixels.
     """
     width, height = sensor
     x, y, w, h = (labels[name].astype(np.float64) for name in "xywh")

@@ -34,7 +34,8 @@ _NPY_HEADER = re.compile(
 class NpzFile:
     """One npz file held in memory, its members inflated on demand.
 
-    Raises :class:`ShardError` when ``path`` cannot be read as a zip archive.
+    Raises:
+        ShardError: The file is missing, or cannot be read as a zip archive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,9 +73,10 @@ class NpzFile:
         return [name.removesuffix(".npy") for name in self._members]
 
     def read(self, name: str) -> np.ndarray:
-        """The array ``name``; a read-only view of freshly inflated bytes.
+        """Inflate the array ``name``; the result is read-only.
 
-        Raises :class:`ShardError`: missing member, bad CRC, truncated data, object dtype.
+        Raises:
+            ShardError: A missing member, a bad CRC, truncated data, an object dtype.
         """
         info = self._members.get(f"{name}.npy")
         if info is None:

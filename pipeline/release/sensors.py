@@ -25,7 +25,10 @@ _MAX_SIDE = 1 << 14  # DAT events hold 14 bits for each coordinate
 def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
     """Width and height in pixels by recording id, as far as ``root`` states them.
 
-    Empty without the file. Raises :class:`DataError` for a file that is not of this format.
+    Empty without the file.
+
+    Raises:
+        DataError: The file is not of this format.
     """
     path = root / SENSOR_FILE
     if not path.is_file():
@@ -43,9 +46,13 @@ def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
 
 
 def write_sensors(root: Path, sensors: Mapping[str, tuple[int, int]]) -> None:
-    """Add sizes (width, height in pixels) by recording id to the release's file, atomically.
+    """Add sizes by recording id to the release's file, atomically.
 
     What the file says of other recordings stays. Safe between processes.
+
+    Args:
+        root: The release's folder.
+        sensors: Width and height in pixels by recording id.
     """
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root):

@@ -53,9 +53,13 @@ class ShardFiles:
 
 @dataclass(frozen=True)
 class RecordingFiles:
-    """One recording's shards in the order of their numbers.
+    """The files of one recording.
 
-    ``id`` is ``split/filelist/name``, unique in a release.
+    Attributes:
+        split: ``train``, ``val`` or ``test``.
+        filelist: The folder between split and recording.
+        name: The recording's own folder.
+        shards: Its shards in the order of their numbers.
     """
 
     split: str
@@ -65,6 +69,7 @@ class RecordingFiles:
 
     @property
     def id(self) -> str:
+        """``split/filelist/name``, unique in a release."""
         return f"{self.split}/{self.filelist}/{self.name}"
 
 
@@ -84,8 +89,10 @@ def walk_release(root: Path) -> list[RecordingFiles]:
     """Every recording under ``root``, sorted by split (train, val, test), filelist and name.
 
     Events and labels are paired by their number, never by their place in a listing: one missing
-    file would shift all that follow. Raises :class:`UsageError` for a folder that is missing or
-    holds no recording.
+    file would shift all that follow.
+
+    Raises:
+        UsageError: The folder is missing or holds no recording.
     """
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder; give the folder that holds train/, val/, test/.")
@@ -122,12 +129,16 @@ def _pair_shards(events: Path, labels: Path) -> tuple[ShardFiles, ...]:
 
 
 def as_events(array: np.ndarray, source: str) -> np.ndarray:
-    """``array`` as ``EVENT_DTYPE`` records ``[N]``; no copy when it has that layout already.
+    """Return ``array`` as ``EVENT_DTYPE [N]``; no copy when it has that layout already.
 
-    Fields are taken by name and may have any integer width; a plain integer ``[N, 4]`` array is
-    read as the columns t, x, y, p. ``source`` names the member in errors. Raises
-    :class:`ShardError` for other dtypes and shapes, values that do not fit, and a polarity that is
-    neither 0 nor 1.
+    Args:
+        array: Records with the fields t, x, y, p of any integer width, or an integer array ``[N, 4]``
+            with these columns.
+        source: Names the member in errors.
+
+    Raises:
+        ShardError: Another dtype or shape, values that do not fit, or a polarity that is neither 0
+            nor 1.
     """
     if array.dtype == EVENT_DTYPE and array.ndim == 1:
         events = array
@@ -155,9 +166,10 @@ def _to_event_records(columns: dict[str, np.ndarray], source: str) -> np.ndarray
     for name, column in columns.items():
         if column.dtype.kind == "b":
             column = column.view(np.uint8)
-        if column.dtype.kind not in "iu":
+        if column.dtype.kind not in "iu" or column.ndim != 1:
             raise ShardError(
-                f"{source}: event field '{name}' has dtype {column.dtype}; expected integers.",
+                f"{source}: event field '{name}' has dtype {column.dtype} and shape {column.shape}; "
+                "expected one integer for each event.",
                 Defect.WRONG_DTYPE,
             )
         limit = np.iinfo(EVENT_DTYPE[name]).max
@@ -172,10 +184,15 @@ def _to_event_records(columns: dict[str, np.ndarray], source: str) -> np.ndarray
 
 
 def as_labels(array: np.ndarray, source: str) -> np.ndarray:
-    """``array`` as ``LABEL_DTYPE`` records ``[M]``, read by field name.
+    """Return ``array`` as ``LABEL_DTYPE [M]``, read by field name.
 
-    Accepts the original box files' names (``ts``, ``confidence``) and any field order. Raises
-    :class:`ShardError` when a field is missing.
+    Args:
+        array: Records with the release's fields in any order, or with the original box files' names
+            (``ts``, ``confidence``).
+        source: Names the member in errors.
+
+    Raises:
+        ShardError: A field is missing, or does not hold one number for each box.
     """
     if array.dtype == LABEL_DTYPE and array.ndim == 1:
         return array
@@ -188,6 +205,14 @@ def as_labels(array: np.ndarray, source: str) -> np.ndarray:
         raise ShardError(
             f"{source}: labels have dtype {array.dtype}; missing: {missing}.", Defect.WRONG_DTYPE
         )
+    for field in names.keys() & set(LABEL_DTYPE.names or ()):
+        column = array[names[field]]
+        if column.dtype.kind not in "biuf" or column.ndim != 1:
+            raise ShardError(
+                f"{source}: label field '{field}' has dtype {column.dtype} and shape {column.shape}; "
+                "expected one number for each box.",
+                Defect.WRONG_DTYPE,
+            )
     labels = np.zeros(len(array), LABEL_DTYPE)
     for field in LABEL_DTYPE.names or ():
         if field == "class_id":  # a wider class number must not wrap into a valid one
@@ -217,8 +242,14 @@ def write_shard(
 ) -> None:
     """Write one shard in the release's byte layout: two deflated npz files.
 
-    ``events`` and ``labels`` are the windows in order, one array each. A file appears whole or not
-    at all.
+    A file appears whole or not at all.
+
+    Args:
+        root: The release's folder.
+        recording_id: ``split/filelist/name``.
+        number: The shard's number.
+        events: The windows' events in order, ``EVENT_DTYPE [N]`` each.
+        labels: The windows' boxes in order, ``LABEL_DTYPE [M]`` each.
     """
     for kind, key, dtype, windows in (
         ("events", "e", EVENT_DTYPE, events),

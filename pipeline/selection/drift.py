@@ -23,10 +23,14 @@ class DriftRow:
 
 @dataclass(frozen=True)
 class Drift:
-    """``rows`` for every split and class; ``distance`` is the total variation by split.
+    """How far a subset's class shares are from its source's.
 
     Total variation is half the sum of absolute differences of shares: 0 the same, 1 disjoint.
-    ``mean_distance`` weighs the splits with their boxes in the source.
+
+    Attributes:
+        rows: Every split and class, and ``all`` splits together.
+        distance: Total variation by split.
+        mean_distance: Its mean, the splits weighed with their boxes in the source.
     """
 
     rows: tuple[DriftRow, ...]

@@ -14,126 +14,36 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import numpy as np
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.defects import Defect
 from pipeline.errors import ManifestError
 from pipeline.files import written_whole
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS, RecordingFiles, ShardFiles, shard_path
+from pipeline.selection.entries import (
+    STRICT,
+    RecordingEntry,
+    ShardEntry,
+    SubsetProvenance,
+    Totals,
+)
 
 MANIFEST_VERSION = 1
 _FORMAT = "dmanet-manifest"
-_STRICT = ConfigDict(extra="forbid", strict=True)
-
-
-class ShardEntry(NamedTuple):
-    """One shard: sizes in bytes and SHA-256 of its two files, and how many windows it holds.
-
-    ``None``: the file is missing or, where only labels were scanned, not known.
-    """
-
-    number: int
-    event_bytes: int | None
-    label_bytes: int | None
-    windows: int
-    event_sha256: str | None
-    label_sha256: str | None
-
-
-class DefectPlace(NamedTuple):
-    """Where a defect was seen; ``member`` is ``e0``…``l9``, ``None`` for the shard as a whole."""
-
-    defect: Defect
-    shard: int
-    member: str | None
-
-
-@dataclass(frozen=True)
-class RecordingEntry:
-    """What one recording holds.
-
-    ``sensor`` is (width, height) in pixels; ``time_us`` the first and last event's time, ``None``
-    where no event was read; ``events`` their number. ``labels`` and ``kept`` count boxes by class
-    name: all that are stored, and those that the label rules keep. ``defects`` counts each fault;
-    ``defect_places`` lists the first few of each. ``digest`` covers the bytes of every file, and is
-    ``None`` where only labels were scanned.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    id: str
-    sensor: tuple[int, int]
-    bytes: int
-    windows: int
-    events: int | None
-    time_us: tuple[int, int] | None
-    labels: dict[str, int]
-    kept: dict[str, int]
-    defects: dict[Defect, int]
-    defect_places: tuple[DefectPlace, ...]
-    digest: str | None
-    shards: tuple[ShardEntry, ...]
-
-    @property
-    def split(self) -> str:
-        return self.id.split("/")[0]
-
-    @property
-    def gaps(self) -> int:
-        """How many windows do not follow the one before them."""
-        return self.defects.get(Defect.TIME_GAP, 0)
-
-    @cached_property
-    def kept_counts(self) -> np.ndarray:
-        """Boxes the label rules keep, int64 ``[7]``, by class number."""
-        return np.array([self.kept[name] for name in CLASS_NAMES], np.int64)
-
-
-@dataclass(frozen=True)
-class SubsetProvenance:
-    """How a subset was chosen: enough to choose it again from the same source manifest.
-
-    ``budget`` is bytes; ``classes`` are the names it was chosen for; ``estimated`` says that event
-    files were not on disk and their sizes are a guess from the release's mean.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    source_digest: str
-    source_recordings: int
-    source_bytes: int
-    strategy: str
-    budget: int
-    seed: int
-    classes: tuple[str, ...]
-    estimated: bool
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Sums over recordings; see :class:`RecordingEntry` for the fields."""
-
-    __pydantic_config__ = _STRICT
-
-    recordings: int
-    shards: int
-    bytes: int
-    windows: int
-    events: int | None
-    labels: dict[str, int]
-    kept: dict[str, int]
-    defects: dict[Defect, int]
 
 
 @dataclass(frozen=True)
 class Manifest:
     """Recordings of a release in order of split (train, val, test) and name.
 
-    ``root`` is the release's folder; in the file it is relative to the manifest's own folder.
+    Attributes:
+        root: The release's folder; in the file it is relative to the manifest's own folder.
+        recordings: What each recording holds.
+        labels_only: Event files were not read.
+        subset: How the recordings were chosen; ``None`` for a whole release.
     """
 
     root: Path
@@ -143,6 +53,7 @@ class Manifest:
 
     @cached_property
     def totals(self) -> Totals:
+        """Sums over the recordings."""
         rows = self.recordings
         events = [row.events for row in rows]
         return Totals(
@@ -163,20 +74,31 @@ class Manifest:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def split(self, name: str) -> tuple[RecordingEntry, ...]:
+        """The recordings of the split ``name``."""
         return tuple(row for row in self.recordings if row.split == name)
 
     def recording_files(self, root: Path | None = None) -> list[RecordingFiles]:
-        """Paths of every recording's files below ``root`` (default: the manifest's own root).
+        """Paths of every recording's files.
 
-        Raises :class:`ManifestError` that names the first file which the manifest lists and which
-        is missing or has another size.
+        Args:
+            root: The release's folder; by default the manifest's own root.
+
+        Raises:
+            ManifestError: Names the first file that the manifest lists and that is missing or has
+                another size.
         """
         return [self.files_of(row, root) for row in self.recordings]
 
     def files_of(
         self, row: RecordingEntry, root: Path | None = None, *, must_exist: bool = True
     ) -> RecordingFiles:
-        """Paths of one recording's files; see :meth:`recording_files`."""
+        """Paths of one recording's files; see :meth:`recording_files`.
+
+        Args:
+            row: The recording.
+            root: The release's folder; by default the manifest's own root.
+            must_exist: Look at the files and refuse those that are missing or have another size.
+        """
         base = self.root if root is None else root
         shards = []
         for shard in row.shards:
@@ -212,12 +134,6 @@ def _require_size(path: Path, size: int | None) -> None:
         )
 
 
-def recording_digest(shards: Iterable[ShardEntry]) -> str:
-    """SHA-256 over the numbers and digests of a recording's files, in their order."""
-    rows = [[s.number, s.event_sha256, s.label_sha256] for s in shards]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
 def _sum_counts(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter(dict.fromkeys(CLASS_NAMES, 0))
     for row in rows:
@@ -239,7 +155,7 @@ def _sum_defects(rows: Iterable[Mapping[Defect, int]]) -> dict[Defect, int]:
 class _File:
     """The file's top level, in the order of its keys."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     format: Literal["dmanet-manifest"]
     version: Literal[1]
@@ -281,10 +197,11 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest at ``path``.
+    """Read the manifest at ``path``.
 
-    Raises :class:`ManifestError` for a file that cannot be read, another version, an unknown or
-    missing field, and totals that contradict the rows.
+    Raises:
+        ManifestError: The file cannot be read, is of another version, has an unknown or missing field,
+            or totals that contradict the rows.
     """
     try:
         data = path.read_bytes()

@@ -11,33 +11,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError
-from pipeline.pillars.kernels import window_facts
-from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules, label_defects
+from pipeline.pillars.event_facts import event_facts
+from pipeline.release.gaps import Clock, WindowTime, window_time
+from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import (
     SENSOR_SIZE,
-    WINDOW_US,
     WINDOWS_PER_SHARD,
     RecordingFiles,
     ShardFiles,
-    read_events,
-    read_labels,
     walk_release,
 )
-from pipeline.selection.manifest import (
-    DefectPlace,
-    Manifest,
-    RecordingEntry,
-    ShardEntry,
-    recording_digest,
-)
+from pipeline.release.windows import Window, read_window, window_defects
+from pipeline.selection.entries import DefectPlace, RecordingEntry, ShardEntry, recording_digest
+from pipeline.selection.manifest import Manifest
 from pipeline.tasks.outcomes import counted, result_of
 from pipeline.tasks.run import run_tasks
 
@@ -48,30 +41,36 @@ _WORTH_A_PROCESS = 128 << 20  # bytes: read in about two seconds, a process star
 Progress = Callable[[int, int], None]
 
 
-class WindowTime(NamedTuple):
-    """First and last event time of a window, µs; ``None`` where it has no readable event."""
-
-    member: str
-    first: int | None
-    last: int | None
-
-
 @dataclass
 class ShardScan:
-    """What one shard holds. ``labels``, ``kept``: int64 ``[7]``, boxes by class number."""
+    """What one shard holds.
+
+    Attributes:
+        number: The shard's number.
+        sizes: Bytes of the two files, by kind (``events``, ``labels``).
+        digests: SHA-256 of the two files, by kind.
+        members: How many of the ten windows each file has, by kind.
+        events: Number of events that can be read.
+        span_us: First and last time in µs of those events, inside the sensor or not.
+        times: What each window says of its time, in order; none where events are not looked at.
+        labels: int64 ``[7]``, boxes by class number.
+        kept: int64 ``[7]``, those the label rules keep.
+        found: Each defect's place, and how often it is there.
+    """
 
     number: int
     sizes: dict[str, int | None] = field(default_factory=dict)
     digests: dict[str, str | None] = field(default_factory=dict)
     members: dict[str, int] = field(default_factory=dict)
     events: int = 0
+    span_us: tuple[int, int] | None = None
     times: list[WindowTime] = field(default_factory=list)
     labels: np.ndarray = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
     kept: np.ndarray = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
     found: list[tuple[DefectPlace, int]] = field(default_factory=list)
 
     def note(self, defect: Defect, member: str | None, count: int = 1) -> None:
-        """Remember a defect of the file, or of one of its members."""
+        """Enter a defect; ``member`` is ``None`` where it concerns a whole file."""
         self.found.append((DefectPlace(defect, self.number, member), count))
 
 
@@ -154,12 +153,9 @@ def scan_shard(files: ShardFiles, rules: LabelRules, *, labels_only: bool) -> Sh
     events = _open(files.events, "events", scan, read=not labels_only)
     labels = _open(files.labels, "labels", scan, read=True)
     for k in range(WINDOWS_PER_SHARD):
-        if events is not None:
-            _scan_events(events, k, rules.sensor, scan)
-        if labels is not None:
-            _scan_labels(labels, k, rules, scan)
-    if events is None and not labels_only:  # the windows are lost, but their time has passed
-        scan.times = [WindowTime(f"e{k}", None, None) for k in range(WINDOWS_PER_SHARD)]
+        _add_window(read_window(files.number, k, events, labels), rules, scan)
+    if labels_only:
+        scan.times.clear()
     return scan
 
 
@@ -196,66 +192,35 @@ def _size_and_digest(path: Path) -> tuple[int | None, str | None]:
     return len(data), hashlib.sha256(data).hexdigest()
 
 
-def _scan_events(shard: NpzFile, k: int, sensor: tuple[int, int], scan: ShardScan) -> None:
-    member = f"e{k}"
-    try:
-        events = read_events(shard, k)
-    except ShardError as error:
-        scan.note(error.defect, member)
-        scan.times.append(WindowTime(member, None, None))
-        return
-    scan.events += len(events)
-    if not len(events):
-        scan.note(Defect.EMPTY_WINDOW, member)
-        scan.times.append(WindowTime(member, None, None))
-        return
-    first, last, in_range, positive, is_sorted = window_facts(events, *sensor)
-    if not in_range:
-        scan.note(Defect.EMPTY_WINDOW, member)
-    else:
-        if positive in (0, in_range):
-            scan.note(Defect.SINGLE_POLARITY, member)
-        if is_sorted and events["t"][first] == events["t"][last]:
-            scan.note(Defect.SINGLE_TIMESTAMP, member)
-    t = events["t"]
-    if is_sorted:
-        scan.times.append(WindowTime(member, int(t[0]), int(t[-1])))
-    else:
-        scan.note(Defect.UNSORTED_TIME, member)
-        scan.times.append(WindowTime(member, int(t.min()), int(t.max())))
-
-
-def _scan_labels(shard: NpzFile, k: int, rules: LabelRules, scan: ShardScan) -> None:
-    member = f"l{k}"
-    try:
-        labels = read_labels(shard, k)
-    except ShardError as error:
-        scan.note(error.defect, member)
-        return
-    known = len(CLASS_NAMES)
-    scan.labels += np.bincount(labels["class_id"], minlength=known)[:known]
-    kept = apply_label_rules(labels, rules)
-    scan.kept += np.bincount(kept.classes, minlength=known)
-    for defect, count in label_defects(labels, rules.sensor).items():
-        scan.note(defect, member, count)
+def _add_window(window: Window, rules: LabelRules, scan: ShardScan) -> None:
+    events = window.events if isinstance(window.events, np.ndarray) else None
+    labels = window.labels if isinstance(window.labels, np.ndarray) else None
+    facts = None
+    if events is not None:
+        facts = event_facts(events, rules.sensor)
+        scan.events += len(events)
+        if len(events):
+            t = events["t"]
+            ends = (t[0], t[-1]) if facts.is_sorted else (t.min(), t.max())
+            before = scan.span_us or ends
+            scan.span_us = min(int(ends[0]), before[0]), max(int(ends[1]), before[1])
+    if labels is not None:
+        known = len(CLASS_NAMES)
+        scan.labels += np.bincount(labels["class_id"], minlength=known)[:known]
+        kept = apply_label_rules(labels, rules)
+        scan.kept += np.bincount(kept.classes, minlength=known)
+    for found in window_defects(window, facts, rules.sensor):
+        scan.note(found.defect, found.member, found.count)
+    scan.times.append(window_time(facts, labels))
 
 
 def _note_gaps(shards: Sequence[ShardScan]) -> None:
-    """Note each window that does not follow the one before it on the clock.
-
-    A window that is there but unreadable or empty is a defect of its own: it is taken to fill its
-    50 ms, so that one fault is not counted twice.
-    """
-    expected = None
+    """Note each window that does not follow the one before it on the clock."""
+    clock = Clock()
     for shard in shards:
-        for member, first, _ in shard.times:
-            if first is not None:
-                index = first // WINDOW_US
-                if expected is not None and index != expected:
-                    shard.note(Defect.TIME_GAP, member)
-                expected = index
-            if expected is not None:
-                expected += 1
+        for k, time in enumerate(shard.times):
+            if clock.place(time).is_gap:
+                shard.note(Defect.TIME_GAP, f"e{k}")
 
 
 def _recording_entry(
@@ -273,8 +238,7 @@ def _recording_entry(
         )
         for shard in shards
     )
-    first = [w.first for shard in shards for w in shard.times if w.first is not None]
-    last = [w.last for shard in shards for w in shard.times if w.last is not None]
+    spans = [shard.span_us for shard in shards if shard.span_us is not None]
     counts: Counter[Defect] = Counter()
     listed: Counter[Defect] = Counter()
     places = []
@@ -290,7 +254,7 @@ def _recording_entry(
         bytes=sum((e.event_bytes or 0) + (e.label_bytes or 0) for e in entries),
         windows=sum(e.windows for e in entries),
         events=None if labels_only else sum(shard.events for shard in shards),
-        time_us=(min(first), max(last)) if first else None,
+        time_us=(min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None,
         labels=_by_name(sum(shard.labels for shard in shards)),
         kept=_by_name(sum(shard.kept for shard in shards)),
         defects={defect: counts[defect] for defect in Defect if counts[defect]},

@@ -15,10 +15,11 @@ from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import SENSOR_FILE
 from pipeline.release.shards import SENSOR_SIZE, SPLITS, shard_path
-from pipeline.selection.drift import Drift, class_drift, class_shares, total_variation
-from pipeline.selection.manifest import Manifest, RecordingEntry, SubsetProvenance
-
-STRATEGIES = ("stratified", "balanced", "uniform", "first")
+from pipeline.selection.drift import Drift, class_drift
+from pipeline.selection.entries import RecordingEntry, SubsetProvenance
+from pipeline.selection.manifest import Manifest
+from pipeline.selection.search import Problem, choose
+from pipeline.selection.strategy import Strategy
 
 #: 268 GB in 29 000 shards: the release's mean, where an event file is not on disk to be asked.
 ESTIMATED_EVENT_BYTES = 9_200_000
@@ -29,11 +30,6 @@ _UNITS = {"": 1, "B": 1} | {
     for power, prefix in enumerate("KMGT", start=1)
 }
 _UNITS_FOLDED = {name.lower(): size for name, size in _UNITS.items()}
-
-_UNFILLED_WEIGHT = 0.25  # an unused share u of the budget costs as much as a drift of 0.25·u
-_MAX_MOVES = 400
-_RESTARTS = 15
-_MAX_TRIED = 96  # recordings on either side of the exchanges tried in one round
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,8 @@ class Subset:
 def parse_size(text: str) -> int:
     """Bytes from ``40GB`` (decimal), ``40GiB`` (binary), ``500MB``, ``123``.
 
-    Raises :class:`UsageError` for anything else and for less than one byte.
+    Raises:
+        UsageError: Anything else, or less than one byte.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)\s*", text, re.ASCII)
     unit = _UNITS_FOLDED.get(match[2].lower()) if match else None
@@ -59,25 +56,30 @@ def parse_size(text: str) -> int:
 def choose_subset(
     manifest: Manifest,
     budget_bytes: int,
-    strategy: str = "stratified",
+    strategy: str = Strategy.STRATIFIED,
     *,
     classes: Iterable[str] | None = None,
     exclude_classes: Iterable[str] | None = None,
     seed: int = 0,
 ) -> Subset:
-    """Choose whole recordings of at most ``budget_bytes`` in all.
+    """Choose whole recordings within a budget; the same arguments give the same subset.
 
-    Strategies: ``stratified`` keeps the source's class shares in each split; ``balanced`` seeks
-    equal shares, which raises rare classes; ``uniform`` draws recordings at random; ``first`` takes
-    them in order. With ``classes`` or ``exclude_classes`` (names) only recordings with a box of
-    the remaining classes are chosen, and shares are over those classes. Boxes count as far as the
-    label rules keep them. The same arguments give the same subset.
+    Boxes count as far as the label rules keep them. With ``classes`` or ``exclude_classes`` only
+    recordings with a box of the remaining classes are chosen, and shares are over those classes.
 
-    Raises :class:`UsageError` for an unknown strategy or class, and for a budget below the smallest
-    recording.
+    Args:
+        manifest: The recordings to choose from.
+        budget_bytes: Bytes at most, in all.
+        strategy: A :class:`pipeline.selection.strategy.Strategy`, or its name.
+        classes: Names of the classes to choose for; all by default.
+        exclude_classes: Names of classes to choose without.
+        seed: Of the draw.
+
+    Raises:
+        UsageError: An unknown strategy or class, or a budget below the smallest recording.
     """
-    if strategy not in STRATEGIES:
-        raise UsageError(f"'{strategy}' is not a strategy; choose one of {', '.join(STRATEGIES)}.")
+    if strategy not in list(Strategy):
+        raise UsageError(f"'{strategy}' is not a strategy; choose one of {', '.join(Strategy)}.")
     wanted = _wanted_classes(classes, exclude_classes)
     candidates = [row for row in manifest.recordings if recording_size(row)]
     if len(wanted) < len(CLASS_NAMES):
@@ -94,8 +96,8 @@ def choose_subset(
     unspent = 0
     for number, split in reversed(list(enumerate(SPLITS))):  # train, the finest grained, ends it
         rng = np.random.default_rng([seed, number])
-        problem = _Problem.of(by_split[split], budgets[split] + unspent, wanted)
-        taken = _choose(problem, strategy, rng)
+        problem = _problem(by_split[split], budgets[split] + unspent, wanted)
+        taken = choose(problem, Strategy(strategy), rng)
         unspent = problem.budget - int(problem.sizes[taken].sum())
         chosen |= {by_split[split][k].id for k in taken}
     rows = tuple(row for row in manifest.recordings if row.id in chosen)
@@ -103,7 +105,7 @@ def choose_subset(
         source_digest=manifest.digest,
         source_recordings=len(manifest.recordings),
         source_bytes=manifest.totals.bytes,
-        strategy=strategy,
+        strategy=str(strategy),
         budget=budget_bytes,
         seed=seed,
         classes=tuple(names),
@@ -188,117 +190,10 @@ def _split_budgets(sizes: dict[str, list[int]], budget: int) -> dict[str, int]:
     return {s: floors[s] + left * rest[s] // total for s in sizes}
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """One split: sizes int64 ``[R]``, box counts float64 ``[R, C]``, and its part of the budget."""
-
-    sizes: np.ndarray
-    counts: np.ndarray
-    budget: int
-
-    @classmethod
-    def of(cls, rows: Sequence[RecordingEntry], budget: int, wanted: tuple[int, ...]) -> "_Problem":
-        counts = [row.kept_counts[list(wanted)] for row in rows]
-        return cls(
-            np.array([recording_size(row) for row in rows], np.int64),
-            np.array(counts, np.float64).reshape(len(rows), len(wanted)),
-            budget,
-        )
-
-
-def _choose(problem: _Problem, strategy: str, rng: np.random.Generator) -> list[int]:
-    order = np.arange(len(problem.sizes))
-    if strategy == "first":
-        return _take_in_order(problem, order)
-    start = _take_in_order(problem, rng.permutation(order))
-    if strategy == "uniform":
-        return start
-    present = problem.counts.sum(axis=0)
-    target = class_shares(present if strategy == "stratified" else (present > 0).astype(np.float64))
-    return _nearest(problem, start, target, rng)
-
-
-def _take_in_order(problem: _Problem, order: np.ndarray) -> list[int]:
-    left = problem.budget
-    taken = []
-    for k in order:
-        if problem.sizes[k] <= left:
-            left -= int(problem.sizes[k])
-            taken.append(int(k))
-    return taken
-
-
-def _nearest(
-    problem: _Problem, first: list[int], target: np.ndarray, rng: np.random.Generator
-) -> list[int]:
-    """The cheapest of several improved draws, none further from ``target`` than the ``first`` draw.
-
-    A single climb ends in the nearest hollow; with few recordings that is often a poor one.
-    """
-    drawn = [first] + [
-        _take_in_order(problem, rng.permutation(len(problem.sizes))) for _ in range(_RESTARTS)
-    ]
-    found = [first] + [_improve(problem, start, target, rng) for start in drawn if start]
-    states = [_cost(problem, taken, target) for taken in found]
-    allowed = [k for k, (_, drift) in enumerate(states) if drift <= states[0][1]]
-    return found[min(allowed, key=lambda k: states[k][0])]
-
-
-def _cost(problem: _Problem, taken: list[int], target: np.ndarray) -> tuple[float, float]:
-    """Cost of a choice, and its drift alone; see :data:`_UNFILLED_WEIGHT`."""
-    drift = float(total_variation(class_shares(problem.counts[taken].sum(axis=0)), target))
-    unfilled = 1 - problem.sizes[taken].sum() / problem.budget if problem.budget else 0.0
-    return drift + _UNFILLED_WEIGHT * float(unfilled), drift
-
-
-def _improve(
-    problem: _Problem, start: list[int], target: np.ndarray, rng: np.random.Generator
-) -> list[int]:
-    """Exchange and add recordings, the best move first, until none lowers the cost."""
-    inside = np.zeros(len(problem.sizes), bool)
-    inside[start] = True
-    for _ in range(_MAX_MOVES):
-        best = _best_move(problem, inside, target, rng)
-        if best is None:
-            break
-        out, into = best
-        if out is not None:
-            inside[out] = False
-        inside[into] = True
-    return np.flatnonzero(inside).tolist()
-
-
-def _best_move(
-    problem: _Problem,
-    inside: np.ndarray,
-    target: np.ndarray,
-    rng: np.random.Generator,
-) -> tuple[int | None, int] | None:
-    """The move that lowers the cost most; ``None`` where none does.
-
-    A move takes one recording out (or none, the first row of the tables) and one in.
-    """
-    outs = _sample(np.flatnonzero(inside), rng)
-    ins = _sample(np.flatnonzero(~inside), rng)
-    if not len(ins):
-        return None
-    counts = problem.counts[inside].sum(axis=0)
-    used = int(problem.sizes[inside].sum())
-    lost = np.vstack([np.zeros_like(counts)[None], problem.counts[outs]])  # [1+O, C]
-    freed = np.concatenate([[0], problem.sizes[outs]])  # [1+O]
-    new_counts = counts - lost[:, None] + problem.counts[ins][None]  # [1+O, I, C]
-    new_used = used - freed[:, None] + problem.sizes[ins][None]  # [1+O, I]
-    cost = total_variation(class_shares(new_counts), target)  # [1+O, I]
-    cost += _UNFILLED_WEIGHT * (1 - new_used / problem.budget)
-    cost[new_used > problem.budget] = np.inf
-    now, _ = _cost(problem, np.flatnonzero(inside).tolist(), target)
-    row, column = np.unravel_index(np.argmin(cost), cost.shape)
-    if cost[row, column] > now - 1e-9:
-        return None
-    return (None if row == 0 else int(outs[row - 1])), int(ins[column])
-
-
-def _sample(indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    if len(indices) <= _MAX_TRIED:
-        return indices
-    return np.sort(rng.choice(indices, _MAX_TRIED, replace=False))
+def _problem(rows: Sequence[RecordingEntry], budget: int, wanted: tuple[int, ...]) -> Problem:
+    counts = [row.kept_counts[list(wanted)] for row in rows]
+    return Problem(
+        np.array([recording_size(row) for row in rows], np.int64),
+        np.array(counts, np.float64).reshape(len(rows), len(wanted)),
+        budget,
+    )

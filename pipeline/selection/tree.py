@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 from pipeline.errors import DataError, UsageError
@@ -11,21 +12,39 @@ from pipeline.release.sensors import write_sensors
 from pipeline.selection.manifest import Manifest
 
 
+class TreeMode(StrEnum):
+    """How a file comes into the tree."""
+
+    LINK = "link"  # a symbolic link, relative to the tree
+    COPY = "copy"
+
+
 def assemble_tree(
     manifest: Manifest,
     dest: Path,
-    mode: str = "link",
+    mode: str = TreeMode.LINK,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Put every file of the manifest under ``dest``; returns how many.
+    """Put every file of the manifest under ``dest``.
 
-    ``link`` makes symbolic links relative to ``dest``, ``copy`` copies. The tree is built beside
-    ``dest`` and renamed, so that it appears whole or not at all. ``progress`` gets files done and
-    files in all. Raises :class:`UsageError` where ``dest`` exists and is not empty, and
-    :class:`ManifestError` for a listed file that is missing or has another size.
+    The tree is built beside ``dest`` and renamed, so that it appears whole or not at all.
+
+    Args:
+        manifest: The recordings.
+        dest: A new or empty folder.
+        mode: A :class:`TreeMode`, or its name.
+        progress: Called after each file with the files done and the files in all.
+
+    Returns:
+        How many files.
+
+    Raises:
+        UsageError: ``dest`` exists and is not empty, or the mode is unknown.
+        ManifestError: A listed file is missing or has another size.
+        DataError: The tree cannot be written.
     """
-    if mode not in ("link", "copy"):
+    if mode not in list(TreeMode):
         raise UsageError(f"'{mode}' is not a way to make a tree; choose link or copy.")
     files = [
         path
@@ -40,7 +59,7 @@ def assemble_tree(
                 relative = source.relative_to(manifest.root)
                 target = tree / relative
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if mode == "copy":
+                if mode == TreeMode.COPY:
                     shutil.copyfile(source, target)
                 else:  # relative to where the link will be once the tree is in place
                     final = dest.resolve() / relative

@@ -20,9 +20,14 @@ _LONG_AGO = -(1 << 40)  # µs: no refractory time reaches back this far
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """``threshold``: contrast threshold in log intensity. ``mismatch``: its relative standard
-    deviation between pixels and polarities. ``refractory_us``: shortest time between two events of
-    a pixel. ``noise_hz``: events without a cause, over the whole sensor, a second."""
+    """How sensitive the camera is.
+
+    Attributes:
+        threshold: Contrast threshold in log intensity.
+        mismatch: Its relative standard deviation between pixels and polarities.
+        refractory_us: Shortest time between two events of a pixel, in µs.
+        noise_hz: Events without a cause, over the whole sensor, a second.
+    """
 
     threshold: float
     mismatch: float = 0.05
@@ -65,7 +70,10 @@ def trace_crossings(
     """Write every crossing between the frames ``before`` and ``level``; move ``reference``.
 
     ``duration`` is the time between the frames in µs. Writes µs after ``before`` (int32), pixel
-    index ``y * W + x`` (int32) and polarity (uint8), pixel by pixel; returns how many.
+    index ``y * W + x`` (int32) and polarity (uint8), pixel by pixel.
+
+    Returns:
+        How many were written.
     """
     height, width = level.shape
     n = 0
@@ -104,9 +112,11 @@ def order_and_hold(
 ) -> int:
     """Put crossings in time order (stable) and leave out those in a pixel's refractory time.
 
-    ``start``: time of offset 0 in µs. ``last``: int64 ``[H * W]``, each pixel's last event in µs,
-    updated. ``kept``: int64 ``[N]``, receives the indices of the events that remain; returns how
-    many.
+    ``start`` is the time of offset 0 in µs; ``last``, int64 ``[H * W]``, each pixel's last event in µs,
+    is updated; ``kept``, int64 ``[N]``, receives the indices of the events that remain.
+
+    Returns:
+        How many remain.
     """
     slots = np.zeros(duration + 1, np.int64)
     for i in range(len(offsets)):
@@ -139,9 +149,9 @@ def count_events(
 ) -> np.ndarray:
     """Events that pixels give over a run of frames, for each candidate threshold, int64 ``[K]``.
 
-    ``frames``: float32 ``[F, N]``, N pixels, ``duration`` µs apart; the first ``settling`` spans
-    between them are not counted. ``phases``: float32 ``[N]``, where in -1…1 thresholds each pixel's
-    reference starts. Neither mismatch nor noise.
+    ``frames`` are float32 ``[F, N]``, N pixels, ``duration`` µs apart; the first ``settling`` spans
+    between them are not counted. ``phases``, float32 ``[N]``, says where in -1…1 thresholds each
+    pixel's reference starts. Neither mismatch nor noise.
     """
     totals = np.zeros(len(thresholds), np.int64)
     for k in range(len(thresholds)):
@@ -164,9 +174,14 @@ def count_events(
 class EventCamera:
     """A camera that is shown frames and gives the events between them.
 
-    ``first``: the log intensity at ``t_us`` (µs), float32 ``[H, W]``; references start within one
-    threshold of it, at random, as those of a camera that has been running. ``rng`` draws
-    thresholds, references and noise.
+    References start within one threshold of the first frame, at random, as those of a camera that has
+    been running.
+
+    Args:
+        settings: The camera's settings.
+        first: Log intensity at the begin, float32 ``[H, W]``.
+        t_us: Time of the begin in µs.
+        rng: Draws thresholds, references and noise.
     """
 
     def __init__(
@@ -186,9 +201,14 @@ class EventCamera:
         self._last = np.full(first.size, _LONG_AGO, np.int64)
 
     def show(self, level: np.ndarray, t_us: int) -> np.ndarray:
-        """Events in ``[time of the frame before, t_us)``, ``EVENT_DTYPE [N]``, sorted by time.
+        """Show the camera the next frame.
 
-        ``level``: log intensity at ``t_us``, float32 ``[H, W]``.
+        Args:
+            level: Log intensity at ``t_us``, float32 ``[H, W]``.
+            t_us: Time of the frame in µs.
+
+        Returns:
+            Events in ``[time of the frame before, t_us)``, ``EVENT_DTYPE [N]``, sorted by time.
         """
         duration, width = t_us - self._t, level.shape[1]
         crossings = int(count_crossings(level, self.reference, self.on, self.off).sum())
@@ -227,7 +247,7 @@ def threshold_for_rate(
 ) -> float:
     """The contrast threshold with which a run of frames gives ``events`` events on average.
 
-    ``runs``: float32 ``[F, N]`` each, N pixels, frames ``duration`` µs apart; the first
+    ``runs`` are float32 ``[F, N]`` each, N pixels, frames ``duration`` µs apart; the first
     ``settling`` spans between them are not counted. Within 0.01…3; interpolated in the logarithms
     of a table of trial thresholds.
     """

@@ -51,6 +51,7 @@ class SceneObject:
 
     @property
     def look(self) -> ClassLook:
+        """How its class is drawn and moves."""
         return CLASS_LOOKS[self.class_id]
 
 
@@ -86,8 +87,11 @@ class _PlacedParts:
 
 @dataclass(frozen=True)
 class CameraPath:
-    """How the camera drives: ``speed`` metres a second ahead, ``drift`` metres from side to side,
-    and three swings (two of yaw, one of pitch) by ``sway`` radians at ``rate`` radians a second."""
+    """How the camera drives.
+
+    ``speed`` metres a second ahead, ``drift`` metres from side to side, and three swings (two of yaw,
+    one of pitch) by ``sway`` radians at ``rate`` radians a second.
+    """
 
     speed: float
     drift: float
@@ -140,10 +144,12 @@ class Scene:
         self._solid = np.array([part.solid for part in parts], bool)
 
     def camera(self, seconds: float) -> np.ndarray:
-        """Where the camera is and what it sees of the street, float64 ``[9]``.
+        """Where the camera is and what it sees of the street.
 
-        Focal length, optical centre's column and the horizon's row in pixels; the camera's east,
-        north and height in metres; metres a texel, half the street's width, a building's width.
+        Returns:
+            float64 ``[9]``: focal length, optical centre's column and the horizon's row in pixels; the
+            camera's east, north and height in metres; metres a texel, half the street's width, a
+            building's width.
         """
         east, north, yaw, pitch = self._path.at(seconds)
         width, height = self.sensor

@@ -15,7 +15,8 @@ SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
 class SimulationSettings:
     """What to simulate.
 
-    Raises :class:`SettingsError` for values that contradict each other or make no recording.
+    Raises:
+        SettingsError: Values contradict each other or make no recording.
     """
 
     seed: int = 0
@@ -75,6 +76,7 @@ class SimulationSettings:
 
     @property
     def weights(self) -> tuple[float, ...]:
+        """Share of each class among the objects, in the order of ``classes``."""
         if self.class_weights is not None:
             return self.class_weights
         traffic = (0.20, 0.10, 0.45, 0.07, 0.06, 0.07, 0.05)

@@ -43,10 +43,13 @@ class Part:
 class ClassLook:
     """How a class is drawn and moves.
 
-    ``metres`` is the object's height, ``lifted`` the height of its foot above the ground,
-    ``pixels`` the range of its height on a 1280 x 720 sensor, ``speed`` the range of its speed
-    across that sensor in pixels a second (``None``: it stands in the world), ``strides`` the
-    object heights it travels in one stride or one turn of a wheel.
+    Attributes:
+        metres: The object's height.
+        lifted: Height of its foot above the ground, in metres.
+        pixels: Range of its height on a 1280 x 720 sensor.
+        speed: Range of its speed across that sensor in pixels a second; ``None``: it stands in the
+            world.
+        strides: Object heights it travels in one stride or one turn of a wheel.
     """
 
     parts: Callable[[np.random.Generator], list[Part]]

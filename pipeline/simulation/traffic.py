@@ -21,11 +21,17 @@ def random_scene(
     activity: float,
     rng: np.random.Generator,
 ) -> Scene:
-    """A street with traffic, for a sensor of (width, height) pixels.
+    """A street with traffic.
 
-    ``span``: first and last second of the recording; ``objects`` pass by in that time, evenly
-    spread; ``classes`` and ``weights``: which appear, and how often. ``activity`` scales the
-    camera's motion and, within limits, the objects' (1: a calm drive; 0: the camera stands).
+    Args:
+        sensor: Width and height in pixels.
+        span: First and last second of the recording.
+        classes: Numbers of the classes that appear.
+        weights: How often each of them does.
+        objects: How many pass by in that time, evenly spread.
+        activity: Scales the camera's motion and, within limits, the objects' (1: a calm drive; 0: the
+            camera stands).
+        rng: Draws everything.
     """
     surroundings = make_surroundings(rng)
     path = _random_path(activity, rng)

@@ -8,9 +8,9 @@ import zarr
 
 from pipeline.cache import records as layout
 from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.selection.manifest import Manifest, RecordingEntry
-from pipeline.voxelizing.outcome import left_out_windows
-from pipeline.voxelizing.recording import LeftOut
+from pipeline.selection.entries import RecordingEntry
+from pipeline.selection.manifest import Manifest
+from pipeline.voxelizing.outcome import LeftOut, left_out_windows
 
 _LISTED = 8  # names shown of a longer list; JSON has all of them
 

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
-from pipeline.selection.manifest import Manifest, RecordingEntry
+from pipeline.selection.entries import RecordingEntry
+from pipeline.selection.manifest import Manifest
 from pipeline.statistics.schema import (
     DefectStatistics,
     RecordingStatistics,

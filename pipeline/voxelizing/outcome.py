@@ -11,18 +11,73 @@ from pipeline.defects import Defect
 from pipeline.files import written_whole
 from pipeline.release.shards import release_order
 from pipeline.tasks.outcomes import Failed
-from pipeline.voxelizing.recording import LeftOut, RecordingReport
 
 _FORMAT = "dmanet-voxelize-report"
 _VERSION = 1
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A window that is not in the cache as the release meant it, and why.
+
+    Attributes:
+        recording: The recording's id.
+        shard: The shard's number.
+        member: The window's number in the shard.
+        defect: Why it cannot be used; that of its labels where its events are damaged too.
+        repeated: The window before it stands in its place.
+    """
+
+    recording: str
+    shard: int
+    member: int
+    defect: Defect
+    repeated: bool = False
+
+    def __str__(self) -> str:
+        what = "repeated" if self.repeated else "left out"
+        return (
+            f"{what}: {self.recording} shard {self.shard:03d} window {self.member}: {self.defect}"
+        )
+
+    @property
+    def place(self) -> tuple[tuple[int, str], int, int]:
+        """Sorts windows as a release does."""
+        return release_order(self.recording), self.shard, self.member
+
+
+@dataclass
+class RecordingReport:
+    """What voxelizing one recording gave.
+
+    Attributes:
+        recording: Its id.
+        windows: How many are in the cache.
+        events: How many they hold, as read.
+        source_bytes: Sizes of the files read.
+        defects: Counts of faults by name, in windows that are left out too.
+        left_out: The windows that are left out or repeated.
+    """
+
+    recording: str
+    windows: int = 0
+    events: int = 0
+    source_bytes: int = 0
+    defects: Counter[str] = field(default_factory=Counter)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
 @dataclass
 class VoxelizeReport:
-    """Recordings made now, complete before (ids), and failed.
+    """What a run came to.
 
-    ``left_out`` lists the windows left out or repeated of all complete recordings that were asked
-    for, whichever run made them. ``waiting`` are recordings whose files are not on disk yet.
+    Attributes:
+        made: Recordings made now.
+        already_complete: Ids of those that were there before.
+        failed: Those given up.
+        waiting: Ids of those whose files are not on disk yet.
+        left_out: Windows left out or repeated of all complete recordings that were asked for, whichever
+            run made them.
     """
 
     made: list[RecordingReport] = field(default_factory=list)

@@ -21,12 +21,9 @@ from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.tasks.allocation import keep_freed_memory
 from pipeline.tasks.outcomes import NO_ROOM, Done, Failed, Stopped, Watcher
 from pipeline.tasks.run import run_tasks
-from pipeline.voxelizing.outcome import VoxelizeReport, left_out_windows
-from pipeline.voxelizing.recording import (
-    POLICIES,
-    RecordingReport,
-    voxelize_recording,
-)
+from pipeline.voxelizing.outcome import RecordingReport, VoxelizeReport, left_out_windows
+from pipeline.voxelizing.policy import CorruptPolicy
+from pipeline.voxelizing.recording import voxelize_recording
 
 
 class DiskFullError(CacheError):
@@ -42,7 +39,7 @@ def voxelize(
     workers: int = 1,
     scheduler: str | None = None,
     part: Part | None = None,
-    on_corrupt: str = "quarantine",
+    on_corrupt: str = CorruptPolicy.QUARANTINE,
     watcher: Watcher | None = None,
 ) -> VoxelizeReport:
     """Build or continue the cache at ``cache`` from ``recordings``.
@@ -69,8 +66,9 @@ def voxelize(
         ShardError: the first defect, with the policy ``fail``.
         Stopped: the watcher says so.
     """
-    if on_corrupt not in POLICIES:
-        raise UsageError(f"policy '{on_corrupt}' is unknown; choose one of {', '.join(POLICIES)}.")
+    if on_corrupt not in list(CorruptPolicy):
+        choices = ", ".join(CorruptPolicy)
+        raise UsageError(f"policy '{on_corrupt}' is unknown; choose one of {choices}.")
     if workers < 1:
         raise UsageError(f"{workers} workers cannot do anything; give 1 or more.")
     watcher = watcher or Watcher()
@@ -162,7 +160,7 @@ def _note(
             f"{cache}: {outcome.cause.strerror}; make room and run the same command again, "
             "what is complete stays."
         )
-    elif on_corrupt == "fail" and isinstance(outcome.error, ShardError):
+    elif on_corrupt == CorruptPolicy.FAIL and isinstance(outcome.error, ShardError):
         raise outcome.error
     else:
         report.failed.append(outcome)

@@ -9,13 +9,19 @@ from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, ManifestError
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import RecordingFiles, walk_release
-from pipeline.selection.manifest import RecordingEntry, read_manifest
+from pipeline.selection.entries import RecordingEntry
+from pipeline.selection.manifest import read_manifest
 
 
 @dataclass(frozen=True)
 class Source:
-    """``recordings`` to voxelize or to find complete, ``sensors`` (width, height) by their ids, and
-    ``waiting``: ids of those that are not wholly on disk yet."""
+    """What a run is to read.
+
+    Attributes:
+        recordings: Those to voxelize or to find complete.
+        sensors: Width and height in pixels by their ids.
+        waiting: Ids of recordings that are not wholly on disk yet.
+    """
 
     recordings: list[RecordingFiles]
     sensors: Mapping[str, tuple[int, int]]
@@ -30,12 +36,18 @@ def open_source(
     part: Part | None = None,
     skip_missing: bool = False,
 ) -> Source:
-    """The recordings of the folder or manifest ``path``, or ``part`` of them, on the way to ``cache``.
+    """Find the recordings of a folder or a manifest, or one part's share of them.
 
-    ``root`` is where a manifest's files lie, if not where it says. Files of recordings that the cache
-    holds already need not be there. Raises :class:`ManifestError` when a file of another recording
-    is missing or has another size, unless ``skip_missing`` leaves such recordings waiting, and
-    :class:`CacheError` when the manifest lists other files than the cache was made from.
+    Args:
+        path: The release's folder, or a manifest.
+        cache: The cache they are to be in. Files of recordings that it holds already need not be there.
+        root: Where a manifest's files lie, if not where it says.
+        part: Whose share to give.
+        skip_missing: Leave recordings waiting whose files are missing.
+
+    Raises:
+        ManifestError: A file of a recording that is to do is missing or has another size.
+        CacheError: The manifest lists other files than the cache was made from.
     """
     if path.is_dir():
         found = walk_release(path)

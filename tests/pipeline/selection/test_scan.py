@@ -107,6 +107,7 @@ def changed(field, value):
         (changed("p", 0), Defect.SINGLE_POLARITY),
         (changed("p", 2), Defect.BAD_POLARITY),
         (changed("t", 15 * 50_000), Defect.SINGLE_TIMESTAMP),
+        (changed("t", 15 * 50_000)[:2], Defect.SINGLE_TIMESTAMP),
         (window_events(15)[::-1], Defect.UNSORTED_TIME),
         (window_events(16), Defect.TIME_GAP),
     ],
@@ -120,6 +121,11 @@ def test_event_defects_are_named_where_they_are(tmp_path, window, defect):
     places = [(defect, 1, "e5")] + ([(defect, 1, "e6")] if defect is Defect.TIME_GAP else [])
     assert row.defects == {defect: len(places)}
     assert list(row.defect_places) == places
+
+
+def test_a_window_of_a_single_event_is_sound(tmp_path):
+    write_recording(tmp_path, A, shards=1, count=1)
+    assert scan_one(tmp_path).defects == {}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,11 @@ def test_a_pickled_object_array_is_a_defect_and_is_not_loaded(tmp_path):
 
 
 def test_places_are_bounded_for_each_defect_and_counts_are_not(tmp_path):
-    write_recording(tmp_path, A, shards=3, count=1)
+    for number in (1, 2, 3):
+        windows = good_windows(number)
+        for events in windows:
+            events["p"] = 1
+        write_shard(tmp_path, A, number, windows, good_boxes())
     damage_member(shard_path(tmp_path, A, 3, "labels"), "l9")
     row = scan_one(tmp_path)
     assert row.defects[Defect.SINGLE_POLARITY] == 30

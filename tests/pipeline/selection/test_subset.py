@@ -13,17 +13,12 @@ from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import read_sensors, write_sensor
 from pipeline.release.shards import SPLITS, walk_release
 from pipeline.selection.drift import class_shares, total_variation
-from pipeline.selection.manifest import (
-    Manifest,
-    RecordingEntry,
-    ShardEntry,
-    read_manifest,
-    write_manifest,
-)
+from pipeline.selection.entries import RecordingEntry, ShardEntry
+from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
+from pipeline.selection.strategy import Strategy
 from pipeline.selection.subset import (
     ESTIMATED_EVENT_BYTES,
-    STRATEGIES,
     choose_subset,
     files_from,
     parse_size,
@@ -78,7 +73,7 @@ manifests = st.builds(
 )
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", Strategy)
 @settings(max_examples=60, deadline=None)
 @given(manifest=manifests, share=st.floats(0, 1.2), seed=st.integers(0, 99))
 def test_never_above_the_budget_and_whole_recordings_only(strategy, manifest, share, seed):
@@ -96,7 +91,7 @@ def test_never_above_the_budget_and_whole_recordings_only(strategy, manifest, sh
         assert all(bool(subset.split(s)) == bool(manifest.split(s)) for s in SPLITS)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", Strategy)
 def test_same_arguments_same_subset(strategy):
     first, again = (choose_subset(simulated(3), 10**10, strategy, seed=5) for _ in range(2))
     assert first == again
@@ -168,7 +163,7 @@ def test_balanced_raises_rare_classes(seed):
     assert total_variation(shares["balanced"], equal) < total_variation(shares["uniform"], equal)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", Strategy)
 def test_splits_keep_their_share_of_bytes_roughly(strategy):
     manifest = simulated(1)
     budget = manifest.totals.bytes // 4
@@ -195,7 +190,7 @@ def test_only_recordings_with_a_wanted_class_are_chosen():
 
 def test_recordings_without_any_box_can_be_chosen():
     rows = tuple(recording(f"test/testfilelist00/r{k}", 100, [0] * 7) for k in range(4))
-    for strategy in STRATEGIES:
+    for strategy in Strategy:
         subset = choose_subset(Manifest(root=ROOT, recordings=rows), 250, strategy)
         assert len(subset.manifest.recordings) == 2
         assert subset.drift.mean_distance == 0

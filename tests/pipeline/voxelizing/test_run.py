@@ -23,8 +23,7 @@ from pipeline.release.shards import (
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.statistics.collect import collect_statistics
 from pipeline.statistics.info import cache_info
-from pipeline.voxelizing.outcome import write_report
-from pipeline.voxelizing.recording import LeftOut
+from pipeline.voxelizing.outcome import LeftOut, write_report
 from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import random_events, write_recording
 from tests.pipeline.voxelized import (
