@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import zarr
@@ -17,26 +17,38 @@ import zarr
 from pipeline.cache import records as layout
 from pipeline.cache.chunks import has_plain_chunks, read_rows
 from pipeline.cache.store import CacheStore, MissingChunkError, first_line, out_of_reach
-from pipeline.cache.writer import attributes_digest
 from pipeline.errors import CacheError, PipelineError, UsageError
-from pipeline.pillars.packing import PillarSettings, PillarTensors, decode_points
+from pipeline.pillars.encoding import PillarEncoding
+
+if TYPE_CHECKING:
+    from pipeline.pillars.unpacking import PillarTensors
 
 
 @dataclass(frozen=True)
 class PackedWindows:
     """A range of n consecutive windows of one recording, as stored.
 
-    ``pillars`` uint32 ``[P]`` and ``points`` ``[Q]`` are window-major, negative before positive;
-    ``offsets`` int64 ``[2n+1, 2]`` gives the first pillar and point of segment ``2·window + polarity``,
-    counted from this range's begin. ``spans`` int64 ``[n]`` µs; ``t_start`` int64 ``[n]`` µs;
-    ``starts`` bool ``[n]``: the window does not follow the one before it. ``boxes`` float32 ``[K, 4]``
-    (x1, y1, x2, y2, grid units), ``classes`` int64 ``[K]``, ``box_window`` int64 ``[K]`` 0…n−1,
-    ``tracks`` int64 ``[K]``.
+    Attributes:
+        recording: its id.
+        first: number of the first window in the recording.
+        encoding: that the windows were packed by.
+        pillars: uint32 ``[P]``, window-major, negative before positive, see
+            :mod:`pipeline.pillars.bit_layout`.
+        points: ``[Q]`` of the encoding's ``point_dtype``, in the same order.
+        offsets: int64 ``[2n+1, 2]``, first pillar and first point of segment
+            ``2·window + polarity``, counted from this range's begin.
+        spans: int64 ``[n]``, µs from a window's first event to its last.
+        t_start: int64 ``[n]``, µs, a window's begin on the recording's clock.
+        starts: bool ``[n]``, the window does not follow the one before it.
+        boxes: float32 ``[K, 4]``, x1, y1, x2, y2 in grid units.
+        classes: int64 ``[K]``, index into the settings' ``classes``.
+        box_window: int64 ``[K]``, a box's window, 0…n−1.
+        tracks: int64 ``[K]``, a box's track number in the release.
     """
 
     recording: str
     first: int
-    settings: PillarSettings
+    encoding: PillarEncoding
     pillars: np.ndarray
     points: np.ndarray
     offsets: np.ndarray
@@ -51,18 +63,34 @@ class PackedWindows:
     def __len__(self) -> int:
         return len(self.spans)
 
-    def tensors(self, window: int, polarity: int) -> PillarTensors:
-        """Decode one window (0…n−1) and polarity (0 negative, 1 positive)."""
+    def tensors(self, window: int, polarity: int) -> "PillarTensors":
+        """Decode one window (0…n−1) and polarity (0 negative, 1 positive).
+
+        Raises:
+            DataError: the stored pillars and points contradict each other.
+        """
+        from pipeline.pillars.unpacking import decode_points  # and with it a compiler, if needed
+
         (p0, q0), (p1, q1) = self.offsets[2 * window + polarity : 2 * window + polarity + 2]
         return decode_points(
-            self.pillars[p0:p1], self.points[q0:q1], int(self.spans[window]), self.settings
+            self.pillars[p0:p1], self.points[q0:q1], int(self.spans[window]), self.encoding
         )
 
 
 class CachedRecording:
     """One published recording of a cache. Its tables are read on first use, its pillars on demand.
 
-    Raises :class:`UsageError` when the cache lacks it, :class:`CacheError` when it is damaged.
+    Its length is its number of windows.
+
+    Attributes:
+        id: ``<split>/<filelist>/<recording>``.
+        attributes: what it was made from, and the digests.
+        sensor: (width, height) in pixels.
+        encoding: how its windows were packed.
+
+    Raises:
+        UsageError: the cache lacks it.
+        CacheError: it is damaged.
     """
 
     def __init__(self, cache: "PillarCache", recording_id: str) -> None:
@@ -72,24 +100,25 @@ class CachedRecording:
         self._group = cache.group(recording_id)
         self._arrays: dict[str, zarr.Array] = {}
         self._tables: dict[str, np.ndarray] = {}
-        self.attributes: dict[str, Any] = dict(self._group.attrs)
+        self.attributes = cast(layout.RecordingAttributes, dict(self._group.attrs))
         if (
-            attributes_digest(self.attributes) != self.attributes["digest"]
+            layout.attributes_digest(self.attributes) != self.attributes["digest"]
             or self.attributes["recording"] != recording_id
         ):
             raise self._damaged("its attributes do not match their digest or its name")
         width, height = self.attributes["sensor"]
         self.sensor: tuple[int, int] = (width, height)
-        self.pillar_settings = cache.settings.pillar_settings(self.sensor)
+        self.encoding = cache.settings.encoding(self.sensor)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._cache, self.id)
 
     def __len__(self) -> int:
-        return int(self.attributes["windows"])
+        return self.attributes["windows"]
 
     @property
     def split(self) -> str:
+        """``train``, ``val`` or ``test``."""
         return self.id.split("/")[0]
 
     def _damaged(self, what: str) -> CacheError:
@@ -157,8 +186,9 @@ class CachedRecording:
     def read(self, start: int, stop: int) -> PackedWindows:
         """Windows ``start`` to ``stop`` (exclusive).
 
-        Raises :class:`UsageError` out of range, :class:`CacheError` when what is stored cannot be
-        read.
+        Raises:
+            UsageError: they are out of range.
+            CacheError: what is stored cannot be read.
         """
         if not 0 <= start < stop <= len(self):
             raise UsageError(
@@ -171,7 +201,7 @@ class CachedRecording:
         return PackedWindows(
             recording=self.id,
             first=start,
-            settings=self.pillar_settings,
+            encoding=self.encoding,
             pillars=self._read("pillars", p0, p1),
             points=self._read("points", q0, q1),
             offsets=offsets - offsets[0],
@@ -188,9 +218,17 @@ class CachedRecording:
 class PillarCache:
     """A pillar cache opened for reading, from a local path or an fsspec URL. Nothing is written.
 
-    ``settings``: pass those a program relies on to have the cache refused when it has others.
-    Raises :class:`UsageError` when there is nothing, :class:`CacheError` when it is not a cache this
-    release reads or has other settings.
+    Args:
+        location: a path or an address with ``://``.
+        settings: those a program relies on; a cache that has others is refused.
+
+    Attributes:
+        location: as given, a string.
+        settings: that the cache was made with.
+
+    Raises:
+        UsageError: there is nothing at ``location``.
+        CacheError: it is not a cache this release reads, or has other settings.
     """
 
     def __init__(self, location: str | Path, settings: layout.CacheSettings | None = None) -> None:
@@ -227,7 +265,9 @@ class PillarCache:
     def group(self, recording_id: str) -> zarr.Group:
         """The zarr group of one recording, opened anew.
 
-        Raises :class:`UsageError` when the cache lacks it, :class:`CacheError` when it is damaged.
+        Raises:
+            UsageError: the cache lacks it.
+            CacheError: it is damaged.
         """
         where = f"{self.location}/{recording_id}"
         try:
@@ -272,7 +312,12 @@ class PillarCache:
         ]
 
     def recording(self, recording_id: str) -> CachedRecording:
-        """One recording by its id; raises :class:`UsageError` when the cache lacks it."""
+        """One recording by its id.
+
+        Raises:
+            UsageError: the cache lacks it.
+            CacheError: it is damaged.
+        """
         if recording_id not in self._recordings:
             self._recordings.setdefault(recording_id, CachedRecording(self, recording_id))
         return self._recordings[recording_id]

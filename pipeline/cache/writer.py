@@ -4,10 +4,10 @@ Killed at any moment, a writer leaves at most a folder under ``.building``, whic
 removes; readers never look there.
 """
 
-import hashlib
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,12 @@ import zarr
 from pipeline.cache import records as layout
 from pipeline.cache.build_folder import BuildFolder
 from pipeline.cache.chunks import codecs_of, encode_chunk
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.records import (
+    CacheSettings,
+    RecordingAttributes,
+    array_digest,
+    attributes_digest,
+)
 from pipeline.errors import CacheError
 from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules
@@ -28,14 +33,18 @@ LABEL_WINDOWS = 256  # windows whose labels are collected before they are writte
 
 
 def root_attributes(root: Path) -> dict[str, Any]:
-    """Attributes of the zarr group at ``root``; raises :class:`CacheError` when unreadable."""
+    """Attributes of the zarr group in the folder ``root``.
+
+    Raises:
+        CacheError: its zarr.json cannot be read.
+    """
     try:
         return json.loads((root / "zarr.json").read_text())["attributes"]
     except (OSError, ValueError, KeyError):
         raise CacheError(f"{root}: its zarr.json cannot be read; build the cache again.") from None
 
 
-def write_group_file(folder: Path, attributes: dict[str, Any], scratch: Path) -> None:
+def write_group_file(folder: Path, attributes: Mapping[str, Any], scratch: Path) -> None:
     """Write a group's zarr.json whole or not at all; ``scratch`` is on the same disk."""
     beside = scratch / f"group-{secrets.token_hex(8)}.json"
     beside.write_bytes(layout.group_document(attributes))
@@ -106,8 +115,13 @@ class RecordingWriter:
     """Appends the windows of one recording and publishes them; a context manager.
 
     Built under ``scratch``, a folder of the run's own on the cache's disk. Leaving the context
-    without :meth:`publish` removes what was built. Raises :class:`AbandonedError`, also while it
-    appends, when the run's folder is gone.
+    without :meth:`publish` removes what was built.
+
+    Attributes:
+        windows: appended so far.
+
+    Raises:
+        AbandonedError: the run's folder is gone; also while it appends.
     """
 
     def __init__(
@@ -125,7 +139,7 @@ class RecordingWriter:
         self._scratch = scratch
         self._folder = BuildFolder(scratch)
         try:
-            self._create_arrays(settings.pillar_settings(sensor).point_dtype)
+            self._create_arrays(settings.encoding(sensor).point_dtype)
         except BaseException:
             self._folder.remove()
             raise
@@ -169,7 +183,17 @@ class RecordingWriter:
         starts: bool,
         repeated: bool = False,
     ) -> None:
-        """Add one window. ``labels``: ``LABEL_DTYPE [M]`` as the release holds them."""
+        """Add one window.
+
+        Args:
+            window: its packed pillars.
+            labels: ``LABEL_DTYPE [M]`` as the release holds them.
+            shard: number of the source shard.
+            member: number of the window in the shard, 0…9.
+            t_start: µs, the window's begin on the recording's clock.
+            starts: the window does not follow the one before it.
+            repeated: the pillars are those of the window before it.
+        """
         self._folder.check()
         number = self.windows
         for polarity in (0, 1):
@@ -219,8 +243,12 @@ class RecordingWriter:
     def publish(self, source: dict[str, Any], defects: dict[str, Any]) -> None:
         """Close the arrays, write the attributes with every digest, sync, and rename into place.
 
-        ``source`` identifies the files read; ``defects`` tells what was found wrong in them. Raises
-        :class:`CacheError` when the recording stands there already with another content.
+        Args:
+            source: identifies the files read.
+            defects: tells what was found wrong in them.
+
+        Raises:
+            CacheError: the recording stands there already with another content.
         """
         folder = self._folder.path
         self._write_labels()
@@ -229,17 +257,18 @@ class RecordingWriter:
             *(self._windows, self._raw, self._kept, self._label_offsets),
         ):
             column.close()
-        attributes = {
+        attributes: RecordingAttributes = {
             "recording": self._id,
             "sensor": list(self._sensor),
             "windows": self.windows,
             "source": source,
             "defects": defects,
-            "digests": {name: array_digest(folder / name) for name in layout.ARRAYS},
+            "digests": {name: _digest(folder / name) for name in layout.ARRAYS},
+            "digest": "",
         }
-        digest = attributes_digest(attributes)
+        attributes["digest"] = digest = attributes_digest(attributes)
         self._folder.check()
-        write_group_file(folder, {**attributes, "digest": digest}, self._scratch)
+        write_group_file(folder, attributes, self._scratch)
         _sync_tree(folder)
         target = self._root / self._id
         parent = self._root
@@ -258,20 +287,11 @@ class RecordingWriter:
         _sync(target.parent)
 
 
-def array_digest(folder: Path) -> str:
-    """sha256 over a stored array: its zarr.json and chunk files, names and bytes, sorted by name."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        data = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(data)}\0".encode())
-        digest.update(data)
-    return digest.hexdigest()
-
-
-def attributes_digest(attributes: dict[str, Any]) -> str:
-    """sha256 of a recording's attributes without their own ``digest``."""
-    plain = {key: value for key, value in attributes.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+def _digest(folder: Path) -> str:
+    """The digest of the array in a folder of this machine."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return array_digest(names, lambda name: (folder / name).read_bytes())
 
 
 def _sync_tree(folder: Path) -> None:
