@@ -19,7 +19,7 @@ from benchmarks.timing import in_turn, median
 from dmanet.data.augmentation import AugmentationSettings, augment
 from dmanet.data.batches import PackedBatch, collate
 from dmanet.data.unpacking import decode_batch
-from pipeline.cache.reader import PackedWindows
+from pipeline.cache.packed_windows import PackedWindows
 from pipeline.pillars.encoding import PillarEncoding
 from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.pillars.settings import PillarSettings

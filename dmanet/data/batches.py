@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 from dmanet.data.samplers import Sample, WindowRange
 from dmanet.detection.losses import Targets
 from dmanet.settings import ModelSettings
-from pipeline.cache.reader import CachedRecording, PackedWindows, PillarCache
+from pipeline.cache.packed_windows import PackedWindows
+from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.pillars.encoding import PillarEncoding
 

@@ -18,7 +18,7 @@ import zarr
 
 from pipeline.cache import records as layout
 from pipeline.cache.build_folder import BuildFolder
-from pipeline.cache.chunks import codecs_of, encode_chunk
+from pipeline.cache.columns import Column
 from pipeline.cache.records import (
     CacheSettings,
     RecordingAttributes,
@@ -49,66 +49,6 @@ def write_group_file(folder: Path, attributes: Mapping[str, Any], scratch: Path)
     beside = scratch / f"group-{secrets.token_hex(8)}.json"
     beside.write_bytes(layout.group_document(attributes))
     os.replace(beside, folder / "zarr.json")
-
-
-class _Column:
-    """One growing array: rows are collected and written in whole chunks."""
-
-    def __init__(
-        self, group: zarr.Group, folder: Path, name: str, dtype: Any, width: int = 0
-    ) -> None:
-        self._group = group
-        self._name = name
-        self._dtype = np.dtype(dtype)
-        self._tail = (width,) if width else ()
-        self._size = layout.TABLE_CHUNK_ROWS if width else layout.CHUNK_ROWS
-        self._filter = layout.FILTERS.get(name, layout.USUAL_FILTER)
-        self._folder = folder / name / "c"
-        self._rows: list[np.ndarray] = []
-        self._waiting = 0
-        self._written = 0
-
-    def append(self, rows: np.ndarray) -> None:
-        self._rows.append(rows)
-        self._waiting += len(rows)
-        if self._waiting >= self._size:
-            self._write_chunks(self._waiting // self._size)
-
-    def close(self) -> None:
-        """Write what is left, and the array's metadata.
-
-        An array of less than one chunk gets a smaller one: a short recording's many small arrays would
-        else be mostly the zeros that fill a chunk up.
-        """
-        if not self._written:
-            self._size = 1 << max(0, self._waiting - 1).bit_length()
-        if self._waiting:
-            self._write_chunks(1)
-        columns = layout.TABLE_COLUMNS.get(self._name, ())
-        self._group.create_array(
-            self._name,
-            shape=(self._written, *self._tail),
-            chunks=(self._size, *self._tail),
-            dtype=self._dtype,
-            compressors=codecs_of(self._filter),
-            attributes={
-                "holds": layout.ARRAYS[self._name],
-                **({"columns": list(columns)} if columns else {}),
-            },
-        )
-
-    def _write_chunks(self, count: int) -> None:
-        """Also those that are all zeros, so that a chunk that is not there was lost."""
-        rows = np.concatenate(self._rows).astype(self._dtype, copy=False)
-        for _ in range(count):
-            chunk, rows = rows[: self._size], rows[self._size :]
-            number = str(self._written // self._size)
-            path = self._folder.joinpath(number, *("0" for _ in self._tail))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode_chunk(chunk, self._size, self._filter))
-            self._written += len(chunk)
-        self._rows = [rows]
-        self._waiting = len(rows)
 
 
 class RecordingWriter:
@@ -152,14 +92,14 @@ class RecordingWriter:
     def _create_arrays(self, point_dtype: np.dtype) -> None:
         folder = self._folder.path
         group = zarr.create_group(folder, zarr_format=3)
-        self._pillars = _Column(group, folder, "pillars", np.uint32)
-        self._points = _Column(group, folder, "points", point_dtype)
-        self._batch_id = _Column(group, folder, "batch_id", np.uint32)
-        self._offsets = _Column(group, folder, "offsets", np.int64, 2)
-        self._windows = _Column(group, folder, "windows", np.int64, len(layout.WINDOW_COLUMNS))
-        self._raw = _Column(group, folder, "labels_raw", np.float64, len(layout.RAW_LABEL_COLUMNS))
-        self._kept = _Column(group, folder, "labels", np.float64, len(layout.LABEL_COLUMNS))
-        self._label_offsets = _Column(group, folder, "label_offsets", np.int64, 2)
+        self._pillars = Column(group, folder, "pillars", np.uint32)
+        self._points = Column(group, folder, "points", point_dtype)
+        self._batch_id = Column(group, folder, "batch_id", np.uint32)
+        self._offsets = Column(group, folder, "offsets", np.int64, 2)
+        self._windows = Column(group, folder, "windows", np.int64, len(layout.WINDOW_COLUMNS))
+        self._raw = Column(group, folder, "labels_raw", np.float64, len(layout.RAW_LABEL_COLUMNS))
+        self._kept = Column(group, folder, "labels", np.float64, len(layout.LABEL_COLUMNS))
+        self._label_offsets = Column(group, folder, "label_offsets", np.int64, 2)
 
     def __enter__(self) -> Self:
         return self
@@ -263,7 +203,7 @@ class RecordingWriter:
             "windows": self.windows,
             "source": source,
             "defects": defects,
-            "digests": {name: _digest(folder / name) for name in layout.ARRAYS},
+            "digests": {name: folder_digest(folder / name) for name in layout.ARRAYS},
             "digest": "",
         }
         attributes["digest"] = digest = attributes_digest(attributes)
@@ -287,7 +227,7 @@ class RecordingWriter:
         _sync(target.parent)
 
 
-def _digest(folder: Path) -> str:
+def folder_digest(folder: Path) -> str:
     """The digest of the array in a folder of this machine."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     names = [path.relative_to(folder).as_posix() for path in files]

@@ -16,7 +16,7 @@ from dmanet.data.augmentation import AugmentationSettings, augment
 from dmanet.data.batches import collate
 from dmanet.data.frame_transforms import ONE, draw_transforms
 from dmanet.data.unpacking import decode_batch
-from pipeline.cache.reader import PackedWindows
+from pipeline.cache.packed_windows import PackedWindows
 from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE
 from tests.dmanet.caches import LONG, SMALL

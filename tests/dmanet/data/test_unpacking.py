@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dmanet.data.batches import collate
 from dmanet.data.unpacking import decode_batch
-from pipeline.cache.reader import PackedWindows
+from pipeline.cache.packed_windows import PackedWindows
 from pipeline.pillars.bit_layout import COUNT_BITS
 from tests.dmanet.caches import LONG, SMALL
 from tests.pipeline.windows import encoding_of
