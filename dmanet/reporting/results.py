@@ -20,9 +20,10 @@ from dmanet.runs.checkpoint import load_checkpoint
 from dmanet.runs.folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.runs.log import EPOCHS_NAME, METRICS_NAME
 from dmanet.runs.weights import load_weights
-from dmanet.settings import ModelSettings, Settings
+from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError
+from pipeline.settings import Settings
 
 EVALUATION_NAME = "evaluation.json"
 _EVALUATIONS = "evaluation*.json"

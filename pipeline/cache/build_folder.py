@@ -26,6 +26,9 @@ class AbandonedError(CacheError):
 class BuildFolder:
     """A new empty folder below ``scratch``.
 
+    Attributes:
+        path: the folder.
+
     Raises:
         AbandonedError: ``scratch`` is gone.
     """
@@ -53,7 +56,7 @@ class BuildFolder:
             return False
 
     def check(self) -> None:
-        """Look whether the folder made here is still at its place.
+        """Check that the folder made here is still at its place.
 
         Raises:
             AbandonedError: it is not.
@@ -62,7 +65,14 @@ class BuildFolder:
             raise self._abandoned()
 
     def publish(self, target: Path) -> bool:
-        """Rename the folder to ``target``; False when another one is there already."""
+        """Rename the folder to ``target``.
+
+        Returns:
+            False when another folder is there already.
+
+        Raises:
+            AbandonedError: the folder is no longer at its place.
+        """
         self.check()
         try:
             os.rename(self.path, target)

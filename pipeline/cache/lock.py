@@ -35,7 +35,12 @@ class BusyError(CacheError):
 
 @dataclass(frozen=True)
 class Part:
-    """Part ``number`` (from 1) of ``count`` processes that write one cache together."""
+    """One of several processes that write one cache together.
+
+    Attributes:
+        number: of this part, from 1.
+        count: parts in all.
+    """
 
     number: int
     count: int
@@ -65,6 +70,11 @@ def open_for_writing(
     root: Path, settings: CacheSettings, part: Part | None = None
 ) -> Iterator[Path]:
     """Hold a writer's place in the cache at ``root``, making the cache if there is none.
+
+    Args:
+        root: folder of the cache.
+        settings: that the cache has or gets.
+        part: other processes may write as other parts; None writes alone.
 
     Yields:
         The folder to build recordings in, removed at the end.

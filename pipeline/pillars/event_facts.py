@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.defects import EventFacts
-from pipeline.pillars.kernels import window_facts
+from pipeline.pillars.packing_kernels import window_facts
 from pipeline.pillars.packing import PackedWindow
 
 

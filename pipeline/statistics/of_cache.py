@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -74,7 +74,7 @@ def collect_from_cache(
         name=PurePosixPath(cache.location).name,
         digest=digest.hexdigest(),
         fingerprint=cache.attributes["fingerprint"],
-        settings=asdict(cache.settings),
+        settings=dict(cache.settings),
     )
     return collectors.statistics(source)
 

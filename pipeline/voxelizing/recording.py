@@ -55,7 +55,7 @@ def voxelize_recording(
     """
     policy = CorruptPolicy(on_corrupt)
     report = RecordingReport(files.id)
-    workspace = Workspace(settings.pillar_settings(sensor))
+    workspace = Workspace(settings.encoding(sensor))
     source = SourceFiles()
     clock = Clock()
     with (
@@ -112,13 +112,13 @@ def _pack(
     if not isinstance(events, np.ndarray):
         return None, None, None
     if window.fault is not None:  # of its labels: its events still count, and tell its time
-        return None, event_facts(events, workspace.settings.sensor), None
+        return None, event_facts(events, workspace.encoding.sensor), None
     try:
         packed = pack_window(events, workspace)
     except DataError as error:
         where = f"{files.id}, shard {window.shard:03d}, member e{window.member}"
         fault = ShardError(f"{where}: {error}", Defect.WRONG_DTYPE)
-        return None, event_facts(events, workspace.settings.sensor), fault
+        return None, event_facts(events, workspace.encoding.sensor), fault
     return packed, packed_event_facts(packed, events), None
 
 
