@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dmanet.data.batches import check_fit, recordings_of
+from dmanet.data.fitting import check_fit, recordings_of
 from dmanet.data.samplers import WindowRange
 from dmanet.detection.postprocessing import Detections, Labels
 from dmanet.evaluation.coco import coco_result

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from dmanet.data.batches import BatchLoader, PackedBatch
+from dmanet.data.batches import PackedBatch
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import Sample, WindowRange, read_tape
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for

@@ -10,7 +10,9 @@ from statistics import median
 import torch
 from torch import nn
 
-from dmanet.data.batches import BatchLoader, PackedBatch, check_fit, recordings_of
+from dmanet.data.batches import PackedBatch
+from dmanet.data.fitting import check_fit, recordings_of
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.device import peak_memory_gb
 from dmanet.models.detector import DMANet
