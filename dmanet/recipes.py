@@ -14,9 +14,10 @@ from pydantic import Field, field_validator, model_validator
 from dmanet.data.augmentation import AugmentationSettings
 from dmanet.data.samplers import SamplingMode
 from dmanet.detection.losses import LossSettings
-from dmanet.settings import MODEL_PRESETS, ModelSettings, S, Settings, load_settings
+from dmanet.settings import MODEL_PRESETS, ModelSettings
 from pipeline.errors import SettingsError
 from pipeline.release.labels import CLASS_NAMES
+from pipeline.settings import S, Settings, load_settings
 
 
 class TrainingSettings(Settings):

@@ -5,23 +5,17 @@ of weights, so that a checkpoint states what it is.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.errors import SettingsError
+from pipeline.settings import Settings, load_settings
 
 COARSEST_BACKBONE_STRIDE = 32
 # oneDNN 3.12 (torch 2.13 and 2.14) writes past its buffer on AVX2 processors in the gradient of a
 # 1x1 convolution with stride 2 on fewer than 8 channels in channels-last memory, as the second
 # stage's shortcut would be: `python -m benchmarks.convolution_faults` tries every shape.
 STEM_WIDTH_UNIT = 8
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AnchorSettings(Settings):
@@ -129,37 +123,9 @@ MODEL_PRESETS: dict[str, ModelSettings] = {
     ),
 }
 
-S = TypeVar("S", bound=Settings)
-
-
-def load_settings(kind: type[S], mapping: Mapping[str, Any], source: str) -> S:
-    """Settings of ``kind`` from plain keys and values.
-
-    ``source`` names where they come from, for the message.
-
-    Raises:
-        SettingsError: a key is unknown, or a value has the wrong type or range, in one sentence.
-    """
-    try:
-        return kind.model_validate(dict(mapping))
-    except ValidationError as error:
-        problems = "; ".join(_problem(kind, detail) for detail in error.errors())
-        raise SettingsError(f"{source}: {problems}") from error
-
 
 def load_model_settings(
     mapping: Mapping[str, Any], source: str = "model settings"
 ) -> ModelSettings:
     """:class:`ModelSettings` from plain keys and values (JSON, YAML); see :func:`load_settings`."""
     return load_settings(ModelSettings, mapping, source)
-
-
-def _problem(kind: type[Settings], detail: Any) -> str:
-    name = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        group: Any = kind
-        for part in detail["loc"][:-1]:
-            group = group.model_fields[part].annotation
-        return f"'{name}' is not a setting (there are {', '.join(group.model_fields)})"
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{name}: {message}, not {detail['input']!r}" if name else message

@@ -36,7 +36,7 @@ from dmanet.data.regrouping import Pixels, flip_cells, regroup, swap_polarities
 from dmanet.detection.boxes import clip_boxes
 from dmanet.detection.losses import Targets
 from dmanet.models.pillar_net import Pillars
-from dmanet.settings import Settings
+from pipeline.settings import Settings
 
 
 class AugmentationSettings(Settings):

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from dmanet.detection.boxes import encode_boxes
 from dmanet.detection.matching import IGNORED, match_anchors
-from dmanet.settings import Settings
+from pipeline.settings import Settings
 
 
 class LossSettings(Settings):

@@ -19,9 +19,10 @@ from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.runs.checkpoint import load_checkpoint, load_weights
 from dmanet.runs.folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.runs.log import EPOCHS_NAME, METRICS_NAME
-from dmanet.settings import ModelSettings, Settings
+from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError
+from pipeline.settings import Settings
 
 EVALUATION_NAME = "evaluation.json"
 _EVALUATIONS = "evaluation*.json"

@@ -20,10 +20,11 @@ from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.recipes import RunSettings
 from dmanet.runs.pickled_names import foreign_names
 from dmanet.runs.released_names import to_released
-from dmanet.settings import ModelSettings, Settings, load_model_settings, load_settings
+from dmanet.settings import ModelSettings, load_model_settings
 from dmanet.training.guards import Tally
 from pipeline.errors import CheckpointError, SettingsError, UsageError
 from pipeline.files import written_whole
+from pipeline.settings import Settings, load_settings
 
 CHECKPOINT_FORMAT = "dmanet-checkpoint"
 WEIGHTS_FORMAT = "dmanet-weights"

@@ -14,10 +14,10 @@ from dmanet.data.batches import collate
 from dmanet.data.frame_transforms import ONE, FrameTransforms
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.losses import Targets
-from dmanet.settings import load_settings
 from pipeline.errors import SettingsError
 from pipeline.release.labels import LabelRules, apply_label_rules
 from pipeline.release.shards import LABEL_DTYPE
+from pipeline.settings import load_settings
 from tests.dmanet.caches import GRID, LONG, SMALL, TEST_A
 
 EVERYTHING = AugmentationSettings(flip=0.5, swap_polarity=0.5, zoom=(0.5, 1.6), shift=0.2)
