@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmanet.settings import AnchorSettings
+from dmanet.detection.anchor_settings import AnchorSettings
 
 
 def anchors_for(

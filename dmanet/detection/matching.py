@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchor_shapes, cells_of_level
 from dmanet.detection.boxes import box_iou
-from dmanet.settings import AnchorSettings
 
 BACKGROUND = -1
 IGNORED = -2
