@@ -44,6 +44,21 @@ class Detections:
         return Detections(self.boxes[rows], self.scores[rows], self.classes[rows])
 
 
+def in_sensor_pixels(
+    boxes: np.ndarray, grid_size: tuple[int, int], sensor_size: tuple[int, int]
+) -> np.ndarray:
+    """Boxes ``[n, 4]`` (x1, y1, x2, y2) from grid units to sensor pixels, float64.
+
+    Args:
+        boxes: in grid units.
+        grid_size: height and width in cells.
+        sensor_size: width and height in pixels.
+    """
+    grid_height, grid_width = grid_size
+    scale = np.array([sensor_size[0] / grid_width, sensor_size[1] / grid_height] * 2)
+    return boxes.astype(np.float64) * scale
+
+
 def decode_detections(
     logits: Tensor,
     deltas: Tensor,

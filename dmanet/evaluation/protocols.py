@@ -92,6 +92,9 @@ class ProtocolResult:
         """The same result under further conditions."""
         return replace(self, conditions={**self.conditions, **conditions})
 
+    def __str__(self) -> str:
+        return self.as_table()
+
     def as_table(self) -> str:
         """The protocol, the conditions and a row for each class, as text."""
         settings = {k: v for k, v in asdict(self.protocol).items() if v not in (None, 0.0)}
