@@ -20,7 +20,14 @@ _UINT32 = 0xFFFFFFFF
 
 
 def decode_batch(batch: PackedBatch) -> tuple[Pillars, Pillars]:
-    """The positive and the negative pillars of all frames of a batch, on the batch's device."""
+    """The network's input from a batch, on the batch's device.
+
+    Args:
+        batch: T windows of each of B slots, as :func:`dmanet.data.batches.collate` joins them.
+
+    Returns:
+        The positive and the negative pillars of all ``T * B`` frames, float32.
+    """
     settings = batch.settings[0]
     columns, rows = settings.grid
     device = batch.pillars.device
@@ -81,9 +88,14 @@ def _points_of_paper(batch: PackedBatch, coords: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Tables:
-    """Pixels of S sensors: ``sub_bits`` ``[S, 2]``; ``first_x`` and ``first_y``, the first sensor
-    column or row of each cell, ``[S, columns]`` and ``[S, rows]``; ``x`` and ``y``, the grid
-    coordinate of each sensor column and row, ``[S, widest]`` and ``[S, highest]``.
+    """Pixels of S sensors.
+
+    Attributes:
+        sub_bits: ``[S, 2]`` int64, bits of a pixel's place in its cell along x and y.
+        first_x: ``[S, columns]`` int64, first sensor column of each column of cells.
+        first_y: ``[S, rows]`` int64, first sensor row of each row of cells.
+        x: ``[S, widest]`` float32, grid coordinate of each sensor column.
+        y: ``[S, highest]`` float32, grid coordinate of each sensor row.
     """
 
     sub_bits: Tensor
