@@ -1,8 +1,13 @@
 """Reading batches of a cache as a sampler orders them, in this process or ahead in others."""
 
+import atexit
+import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from ctypes import c_bool
 from dataclasses import replace
+from functools import partial
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -62,13 +67,16 @@ class BatchLoader:
             workers: processes that read ahead; 0 reads in this one. The batches are the same.
             pin_memory: into page-locked memory, which a GPU copies from without waiting.
         """
+        exiting = RawValue(c_bool, False)
+        # Registered after multiprocessing's own end, and so called before it.
+        atexit.register(_tell_readers, exiting)
         self._loader = DataLoader(
             _Batches(cache, cache.settings.classes if classes is None else classes),
             sampler=batches,
             batch_size=None,  # a sampler's element is a whole batch already
             collate_fn=_unchanged,
             num_workers=workers,
-            worker_init_fn=_outlive_signals,
+            worker_init_fn=partial(_outlive_signals, exiting),
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
         )
@@ -90,11 +98,16 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def _outlive_signals(worker: int) -> None:
+def _outlive_signals(exiting: Any, worker: int) -> None:
     """Let a reader end with the process it reads for, and not before.
 
     Ctrl-C in a terminal and many batch systems signal every process. A reader that died of it would
-    take the training process with it, in the middle of a step.
+    take the training process with it, in the middle of a step. But at its own exit a process
+    terminates its readers and waits for them: ``exiting``, shared with it, tells that from the rest.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if exiting.value else None)
+
+
+def _tell_readers(exiting: Any) -> None:
+    exiting.value = True

@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -58,3 +60,23 @@ def test_a_damaged_cache_is_one_sentence_also_from_a_worker(cache, tmp_path, wor
     with pytest.raises(CacheError, match="'pillars' cannot be read") as raised:
         list(loader)
     assert "Traceback" not in str(raised.value)
+
+
+KEPT = """
+import sys
+from dmanet.data.loading import BatchLoader
+from dmanet.data.samplers import Sample, WindowRange
+from pipeline.cache.reader import PillarCache
+
+sample = Sample((WindowRange(sys.argv[2], 0, 2),), (0,), False, 2)
+batches = iter(BatchLoader(PillarCache(sys.argv[1]), [[sample]] * 4, workers=1))
+next(batches)
+print("read", flush=True)
+"""
+
+
+def test_a_script_that_still_holds_its_loader_ends(cache):
+    """At its end Python terminates the workers, which ignore such signals before, and waits for them."""
+    command = [sys.executable, "-c", KEPT, cache.location, LONG]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stdout) == (0, "read\n"), result.stderr
