@@ -97,7 +97,7 @@ def milliseconds(
 
     parts: dict[str, Callable[[], object]] = {"decode": timed(partial(decode_batch, batch))}
     for name, settings in AUGMENTATIONS.items():
-        grid_size = batch.settings[0].settings.grid[::-1]
+        grid_size = batch.encodings[0].settings.grid[::-1]
         parts[name] = timed(
             partial(augment, positive, negative, batch.targets, batch, settings, grid_size)
         )

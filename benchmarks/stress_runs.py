@@ -15,11 +15,12 @@ from benchmarks.released_formulation import (
     suspect,
 )
 from benchmarks.stress_data import STEPS, StressBatch, with_wrong_classes
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.losses import LossSettings, detection_loss
 from dmanet.detection.matching import IGNORED
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.detector import DMANet
-from dmanet.settings import AnchorSettings, ModelSettings
+from dmanet.settings import ModelSettings
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 #: A healthy network's gradients of this loss fit float16 at this scale; it may only fall.

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from benchmarks.stress_data import STEPS, StressBatch, with_wrong_classes
 from benchmarks.stress_runs import fade_embeddings
-from dmanet.data.batches import BatchLoader, check_fit, recordings_of
+from dmanet.data.fitting import check_fit, recordings_of
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.runs.log import StepReport

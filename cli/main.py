@@ -216,7 +216,7 @@ def evaluate(
     begins and at time gaps. On several GPUs, `torchrun --nproc-per-node=2 -m cli.main evaluate …`
     deals the recordings out.
     """
-    from dmanet.data.batches import recordings_of
+    from dmanet.data.fitting import recordings_of
     from dmanet.device import own_device
     from dmanet.evaluation.evaluate import evaluate, own_recordings
     from dmanet.ranks import joined_ranks
@@ -389,7 +389,7 @@ def _spans(
     cache: "PillarCache", split: str | None, recording: str | None, windows: str | None
 ) -> "list[WindowRange]":
     """The windows that the options of `predict` choose."""
-    from dmanet.data.batches import recordings_of
+    from dmanet.data.fitting import recordings_of
     from dmanet.data.samplers import WindowRange
 
     if recording is None:

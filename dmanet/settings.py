@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from pipeline.settings import Settings, load_settings
 
 COARSEST_BACKBONE_STRIDE = 32
@@ -16,38 +17,6 @@ COARSEST_BACKBONE_STRIDE = 32
 # 1x1 convolution with stride 2 on fewer than 8 channels in channels-last memory, as the second
 # stage's shortcut would be: `python -m benchmarks.convolution_faults` tries every shape.
 STEM_WIDTH_UNIT = 8
-
-
-class AnchorSettings(Settings):
-    """Anchor boxes of every pyramid level. The defaults are the release's."""
-
-    levels: tuple[int, ...] = Field(
-        default=(3, 4, 5, 6, 7),
-        min_length=1,
-        description="Pyramid levels; level l has stride 2**l.",
-    )
-    base_scale: float = Field(default=4.0, gt=0, description="Base anchor size in strides.")
-    scales: tuple[float, ...] = Field(
-        default=(1.0, 2.0 ** (1 / 3), 2.0 ** (2 / 3)),
-        min_length=1,
-        description="Factors on the base size.",
-    )
-    ratios: tuple[float, ...] = Field(
-        default=(1 / 3, 1 / 2, 1.0, 2.0, 3.0), min_length=1, description="Heights over widths."
-    )
-
-    @property
-    def per_cell(self) -> int:
-        """Anchors at each cell of a level."""
-        return len(self.scales) * len(self.ratios)
-
-    @model_validator(mode="after")
-    def _check(self) -> "AnchorSettings":
-        if any(level < 0 for level in self.levels) or list(self.levels) != sorted(set(self.levels)):
-            raise ValueError(f"levels must be ascending and not negative, not {self.levels}")
-        if min(self.scales) <= 0 or min(self.ratios) <= 0:
-            raise ValueError("scales and ratios must be greater than 0")
-        return self
 
 
 class ModelSettings(Settings):

@@ -98,18 +98,27 @@ def augment(
 ) -> tuple[Pillars, Pillars, Targets]:
     """The batch's pillars and boxes under the transforms that ``batch.draws`` stands for.
 
-    ``positive`` and ``negative`` are what :func:`dmanet.data.unpacking.decode_batch` makes of ``batch``,
-    ``targets`` its boxes, all on one device; ``grid_size`` is the canvas's height and width in cells.
     The arguments are left as they are; with settings that change nothing they are what is returned.
+
+    Args:
+        positive: what :func:`dmanet.data.unpacking.decode_batch` makes of ``batch``.
+        negative: the same of the other polarity.
+        targets: the batch's boxes; on one device with the pillars and the batch.
+        batch: as it was read.
+        settings: which transforms there are.
+        grid_size: the canvas's height and width in cells.
+
+    Returns:
+        Positive pillars, negative pillars, and boxes.
     """
     if not (settings.flip or settings.swap_polarity or settings.moves):
         return positive, negative, targets
     transforms = draw_transforms(
         batch.draws, settings.flip, settings.swap_polarity, settings.zoom, settings.shift
     )
-    sensors = [encoding.sensor for encoding in batch.settings]
+    sensors = [encoding.sensor for encoding in batch.encodings]
     sensor = torch.tensor(sensors, device=batch.draws.device)[batch.sensor]  # [N, 2]
-    encoding = batch.settings[0]
+    encoding = batch.encodings[0]
     if encoding.settings.preset == "release":
         pixels = Pixels(sensor.new_tensor(encoding.settings.grid).expand_as(sensor), grid_size)
         whole_pixels = True
@@ -145,9 +154,14 @@ def transform_targets(
     """Boxes moved with their frames, cut to the canvas, and dropped where too little is left.
 
     A box that became smaller (by the zoom or the cut) is held to the least side and diagonal; one
-    that did not stays, whatever its size. ``sensor``: ``[N, 2]`` int64, each frame's width and
-    height in pixels; ``grid_size``: the canvas's height and width in cells. Computed in float64 and
-    rounded once.
+    that did not stays, whatever its size. Computed in float64 and rounded once.
+
+    Args:
+        targets: boxes of all frames, in grid units.
+        transforms: of the N frames.
+        sensor: ``[N, 2]`` int64, each frame's width and height in pixels.
+        settings: the least side, diagonal and visible share.
+        grid_size: the canvas's height and width in cells.
     """
     grid = targets.boxes.new_tensor(grid_size[::-1], dtype=torch.float64)  # [2]
     before = targets.boxes.double()

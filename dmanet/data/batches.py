@@ -1,11 +1,11 @@
-"""Windows of a cache to batches: T steps of B slots, as compact integers.
+"""Windows joined to batches: T steps of B slots, as compact integers.
 
 A batch is small (a few bytes a pillar) until it is on the device, where
 :func:`dmanet.data.unpacking.decode_batch` turns it into the pillars the network takes.
+:mod:`dmanet.data.loading` reads batches from a cache.
 """
 
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from dmanet.data.samplers import Sample, WindowRange
 from dmanet.detection.losses import Targets
-from dmanet.settings import ModelSettings
 from pipeline.cache.packed_windows import PackedWindows
-from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.errors import CacheError, PipelineError, UsageError
+from pipeline.errors import CacheError
 from pipeline.pillars.encoding import PillarEncoding
 
 
@@ -33,13 +30,13 @@ class PackedBatch:
 
     Attributes:
         samples: which windows the B slots hold.
-        settings: one entry for each sensor size in the batch.
+        encodings: one entry for each sensor size in the batch.
         pillars: ``[P]`` int32, the bits of the cache's ``step << 3 | num_points``.
         points: ``[Q]`` uint8, or int16 or int32 with the bits of the cache's uint16 or uint32.
         offsets: ``[2 * T * B + 1, 2]`` int64, first pillar and first point of every segment.
         positive: the first pillar of the positive polarity.
         spans: ``[T * B]`` int64, µs from a window's first event to its last.
-        sensor: ``[T * B]`` int64, which of ``settings`` a frame has.
+        sensor: ``[T * B]`` int64, which of ``encodings`` a frame has.
         reset: ``[T, B]`` bool, True where a window does not follow the one before it in its slot.
         continues: ``[B]`` bool, True where the state of the batch before is to be carried on.
         counted: ``[T * B]`` bool, False for windows that only fill up the batch.
@@ -48,7 +45,7 @@ class PackedBatch:
     """
 
     samples: tuple[Sample, ...]
-    settings: tuple[PillarEncoding, ...]
+    encodings: tuple[PillarEncoding, ...]
     pillars: Tensor
     points: Tensor
     offsets: Tensor
@@ -97,16 +94,19 @@ def collate(
 ) -> PackedBatch:
     """Join the pieces of B samples of T windows each.
 
-    ``windows`` holds every piece of the first sample, then every one of the second, and so on.
-    Without ``samples`` each of them is a sample of its own, with fresh state and counted whole.
+    Args:
+        windows: every piece of the first sample, then every one of the second, and so on.
+        samples: what the pieces make up. None: each is a sample of its own, with fresh state and
+            counted whole, so that this serves as the ``collate_fn`` of a ``DataLoader`` over
+            :class:`dmanet.data.dataset.WindowDataset`.
 
     Raises:
         CacheError: they differ in more than their sensor, so they come from different caches.
     """
     if samples is None:
         samples = [_whole(piece) for piece in windows]
-    settings = tuple(dict.fromkeys(piece.encoding for piece in windows))
-    if len({encoding.settings for encoding in settings}) > 1:
+    encodings = tuple(dict.fromkeys(piece.encoding for piece in windows))
+    if len({encoding.settings for encoding in encodings}) > 1:
         raise CacheError("A batch mixes windows of caches with different settings; use one cache.")
     lengths = np.array([len(piece) for piece in windows])
     first = lengths.cumsum() - lengths  # of each piece, among all windows
@@ -131,13 +131,13 @@ def collate(
     reset[::steps] = starts[::steps] | ~continues
     counted = np.arange(steps)[:, None] < np.array([sample.counted for sample in samples])
     draws = np.array([draw for sample in samples for draw in sample.draws], np.int64)
-    sensor = np.array([settings.index(piece.encoding) for piece in windows])
+    sensor = np.array([encodings.index(piece.encoding) for piece in windows])
     window = np.concatenate([piece.box_window for piece in windows]) + np.repeat(
         first, [len(piece.boxes) for piece in windows]
     )  # of each box, among all windows
     return PackedBatch(
         samples=tuple(samples),
-        settings=settings,
+        encodings=encodings,
         pillars=torch.from_numpy(pillars.view(np.int32)),
         points=torch.from_numpy(points),
         offsets=torch.from_numpy(offsets),
@@ -165,144 +165,3 @@ def _in_order(pieces: Sequence[tuple[np.ndarray, np.ndarray]], segment: np.ndarr
     """The segments of all pieces, rows between two offsets, joined in the order ``segment``."""
     parts = [rows[a:b] for rows, offsets in pieces for a, b in pairwise(offsets.tolist())]
     return np.concatenate([parts[i] for i in segment])
-
-
-class _Batches(Dataset["PackedBatch | PipelineError"]):
-    """Reads a batch by its samples. An error is returned, not raised: a worker process of the loader
-    would wrap its sentence in a traceback.
-    """
-
-    def __init__(self, cache: PillarCache, classes: tuple[int, ...]) -> None:
-        self.cache = cache
-        self.outputs = class_outputs(cache.settings.classes, classes)
-
-    def __getitem__(self, samples: Sequence[Sample]) -> PackedBatch | PipelineError:
-        try:
-            # A window that fills up the batch stands there many times and is read once.
-            read = {
-                piece: self.cache.recording(piece.recording).read(piece.start, piece.stop)
-                for sample in samples
-                for piece in sample.pieces
-            }
-            batch = collate([read[piece] for s in samples for piece in s.pieces], samples)
-            return replace(batch, targets=select_classes(batch.targets, self.outputs))
-        except PipelineError as error:
-            return error
-
-
-class BatchLoader:
-    """Reads batches of a cache in the order of ``batches``, in this process or ahead in others.
-
-    ``batches`` may be a sampler: it is iterated anew for each iteration of the loader.
-    """
-
-    def __init__(
-        self,
-        cache: PillarCache,
-        batches: Iterable[Sequence[Sample]],
-        *,
-        classes: tuple[int, ...] | None = None,
-        workers: int = 0,
-        pin_memory: bool = False,
-    ) -> None:
-        """``classes``: the release's numbers of the classes to load, in the order of the network's
-        outputs; None for all of the cache, in its order. Boxes of others are left out.
-
-        ``workers``: processes that read ahead; 0 reads in this one. The batches are the same.
-        """
-        self._loader = DataLoader(
-            _Batches(cache, cache.settings.classes if classes is None else classes),
-            sampler=batches,
-            batch_size=None,  # a sampler's element is a whole batch already
-            collate_fn=_unchanged,
-            num_workers=workers,
-            worker_init_fn=_outlive_signals,
-            pin_memory=pin_memory,
-            persistent_workers=workers > 0,
-        )
-
-    def __iter__(self) -> Iterator[PackedBatch]:
-        """Batches on the CPU. Raises what reading the cache raises."""
-        for batch in self._loader:
-            if isinstance(batch, PipelineError):
-                raise batch
-            yield batch
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
-
-
-def _outlive_signals(worker: int) -> None:
-    """Ctrl-C in a terminal and many batch systems signal every process. A reader that died of it would
-    take the training process with it, in the middle of a step; it ends once that process has ended.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def class_outputs(cached: tuple[int, ...], classes: tuple[int, ...]) -> Tensor:
-    """For each class of a cache its place in ``classes``, -1 where it is not among them; int64.
-
-    Both are numbers of the release.
-    """
-    return torch.tensor([classes.index(c) if c in classes else -1 for c in cached])
-
-
-def select_classes(targets: Targets, outputs: Tensor) -> Targets:
-    """The boxes whose class ``outputs`` names (:func:`class_outputs`), under their new numbers."""
-    classes = outputs[targets.classes]
-    kept = classes >= 0
-    return Targets(targets.boxes[kept], classes[kept], targets.frame[kept])
-
-
-def recordings_of(cache: PillarCache, split: str) -> list[CachedRecording]:
-    """The recordings of a split.
-
-    Raises:
-        UsageError: the split has none, or their windows are none.
-    """
-    recordings = [recording for recording in cache.recordings(split) if len(recording)]
-    if not recordings:
-        splits = sorted({key.split("/")[0] for key in cache.recording_ids})
-        raise UsageError(
-            f"{cache.location}: holds no windows of the split '{split}'; it holds "
-            f"{', '.join(splits) or 'no recording at all'}."
-        )
-    return recordings
-
-
-def check_fit(
-    cache: PillarCache,
-    settings: ModelSettings,
-    source: str,
-    classes: tuple[int, ...] | None = None,
-) -> None:
-    """Check that a network of ``settings`` takes what the cache holds and knows its classes.
-
-    ``source`` names the network in the message, as in "that of last.pt"; ``classes`` are the
-    release's numbers of its outputs, None for those of the cache.
-
-    Raises:
-        CacheError: it does not, naming the first key in which they differ.
-    """
-    if classes is None:
-        classes = cache.settings.classes
-    elif not set(classes) <= set(cache.settings.classes):
-        raise CacheError(
-            f"{cache.location}: a network for this cache has classes among "
-            f"{cache.settings.classes}, {source} has {classes}; use a cache that holds them all, or "
-            "a network for fewer (`dmanet train` takes --set training.classes=…)."
-        )
-    width, height = cache.settings.grid
-    for key, fitting, found in (
-        ("grid_size", (height, width), settings.grid_size),
-        ("max_points", cache.settings.max_points, settings.max_points),
-        ("num_classes", len(classes), settings.num_classes),
-    ):
-        if fitting != found:
-            raise CacheError(
-                f"{cache.location}: a network for this cache has {key} = {fitting}, {source} has "
-                f"{found}; choose another network (`dmanet train` takes --set model.{key}=…) or "
-                "voxelize with other settings."
-            )

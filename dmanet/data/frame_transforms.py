@@ -34,10 +34,15 @@ class FrameTransforms:
     shift: Tensor
 
     def place(self, pixel: Tensor, frame: Tensor, size: Tensor) -> Tensor:
-        """Where pixels go: ``[Q, 2]`` int64 x, y of frames ``[Q]`` → ``[Q, 2]``, also out of sight.
+        """Where pixels go: each to the one that its transformed centre lies in.
 
-        ``size`` ``[Q, 2]``: width and height, in pixels, of the picture that each stands in. A pixel
-        goes to the one that its transformed centre lies in.
+        Args:
+            pixel: ``[Q, 2]`` int64, x and y.
+            frame: ``[Q]`` int64, whose they are.
+            size: ``[Q, 2]`` int64, width and height, in pixels, of the picture that each stands in.
+
+        Returns:
+            ``[Q, 2]`` int64, also out of sight.
         """
         mirrored = torch.where(self.flip[frame], size[:, 0] - 1 - pixel[:, 0], pixel[:, 0])
         centre = 2 * torch.stack([mirrored, pixel[:, 1]], dim=1) + 1  # [Q, 2] half pixels
@@ -45,9 +50,15 @@ class FrameTransforms:
         return moved >> _HALF_STEPS
 
     def place_boxes(self, boxes: Tensor, frame: Tensor, size: Tensor) -> Tensor:
-        """Where boxes go: ``[K, 4]`` float64 of frames ``[K]`` → ``[K, 4]``, not cut to the frame.
+        """Where boxes go.
 
-        ``size`` ``[2]`` float64: width and height of the frame in the boxes' units.
+        Args:
+            boxes: ``[K, 4]`` float64, x1, y1, x2, y2.
+            frame: ``[K]`` int64, whose they are.
+            size: ``[2]`` float64, width and height of the frame in the boxes' units.
+
+        Returns:
+            ``[K, 4]`` float64, not cut to the frame.
         """
         flipped = torch.stack(
             [size[0] - boxes[:, 2], boxes[:, 1], size[0] - boxes[:, 0], boxes[:, 3]], dim=1
@@ -61,10 +72,15 @@ class FrameTransforms:
 def draw_transforms(
     draws: Tensor, flip: float, swap: float, zoom: tuple[float, float], shift: float
 ) -> FrameTransforms:
-    """The transforms of N frames, each by its draw alone: ``draws`` is ``[N]`` int64.
+    """The transforms of N frames, each by its draw alone.
 
-    ``flip`` and ``swap`` are probabilities; ``zoom`` is uniform between its two values; ``shift`` is
-    uniform up to this share of the frame, either way along both axes.
+    Args:
+        draws: ``[N]`` int64, the frames' seeds.
+        flip: probability that left and right are exchanged.
+        swap: probability that the polarities are exchanged.
+        zoom: least and largest factor, between which it is uniform.
+        shift: farthest shift either way along both axes, up to which it is uniform, as a share of
+            the frame.
     """
     # Words 1 to 5 of each draw's sequence, with one use each: what one setting is never changes
     # what the others draw.
@@ -80,10 +96,16 @@ def draw_transforms(
 
 
 def random_words(seeds: Tensor, count: int) -> Tensor:
-    """The first ``count`` outputs of SplitMix64 from each seed: ``[N]`` int64 → ``[N, count]``.
+    """The first outputs of SplitMix64 from each seed.
 
-    Each is an output's upper 63 bits, so that it is not negative. Only the seed and the place in its
-    sequence count: no generator's state, no device, no neighbour.
+    Only the seed and the place in its sequence count: no generator's state, no device, no neighbour.
+
+    Args:
+        seeds: ``[N]`` int64.
+        count: outputs of each.
+
+    Returns:
+        ``[N, count]`` int64, the upper 63 bits of each output, so that none is negative.
     """
     counter = torch.arange(1, count + 1, device=seeds.device)
     z = seeds[:, None] + counter * _GAMMA

@@ -56,10 +56,15 @@ class Pixels:
 
 
 def flip_cells(pillars: Pillars, flip: Tensor, pixels: Pixels) -> Pillars:
-    """Left and right exchanged in the frames of ``flip`` (``[N]`` bool), pillar by pillar.
+    """Left and right exchanged, pillar by pillar.
 
     Only where each frame's width is a multiple of the grid's: otherwise a pixel may lie across a
     border of cells, and what shares a cell on the left is parted on the right.
+
+    Args:
+        pillars: of N frames.
+        flip: ``[N]`` bool, the frames to mirror.
+        pixels: that their points stand on.
     """
     frame = pillars.coords[:, 0]
     used = torch.arange(pillars.points.shape[1], device=flip.device) < pillars.num_points[:, None]
@@ -97,7 +102,15 @@ def regroup(
     decides, row by row; the two polarities of one pixel and time (the copy that preset `release`
     makes for a polarity without events) stay together.
 
-    Pillars come sorted by frame and cell (z, y, x), their points by time.
+    Args:
+        positive: pillars of N frames.
+        negative: the same of the other polarity.
+        transforms: of these frames.
+        pixels: that their points stand on.
+        one_per_pixel: whether a pixel holds one point at most.
+
+    Returns:
+        Positive and negative pillars, sorted by frame and cell (z, y, x), their points by time.
     """
     both = _join(negative, positive)
     frames, slots = len(pixels.size), both.points.shape[1]

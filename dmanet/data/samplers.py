@@ -148,12 +148,22 @@ def make_sampler(
 def random_slots(
     lengths: Mapping[str, int], steps: int, slots: int, batches: int, rng: np.random.Generator
 ) -> list[list[Sample]]:
-    """``batches`` samples for each of ``slots`` slots, each beginning at any window of a recording.
+    """The samples of slots that begin at any window of a recording.
 
     In one pass a recording of L windows gives ``L // steps`` samples: their starts are drawn one from
     each of as many equal parts of ``0...L - steps``, so a pass covers every recording evenly and
     about once. The samples of all recordings are shuffled; there are as many passes as it takes, and
     what the last one has too many waits for another epoch.
+
+    Args:
+        lengths: windows of each recording.
+        steps: T.
+        slots: how many there are.
+        batches: samples of each slot.
+        rng: of everything drawn.
+
+    Returns:
+        For each slot its samples in order.
     """
     ranges: list[WindowRange] = []
     while len(ranges) < slots * batches:
@@ -169,11 +179,20 @@ def random_slots(
 def stream_slots(
     lengths: Mapping[str, int], steps: int, streams: int, rng: np.random.Generator
 ) -> list[list[Sample]]:
-    """The samples of each of ``streams`` streams; together they read every window once.
+    """The samples of streams, which together read every window once.
 
     The recordings are shuffled and their windows laid end to end. That tape is cut into ``streams``
     parts, equal but for one window, and each stream reads its part T windows at a time. All have
     equally many samples; where a part ends early, its last window is repeated and not counted.
+
+    Args:
+        lengths: windows of each recording.
+        steps: T.
+        streams: how many there are.
+        rng: of everything drawn.
+
+    Returns:
+        For each stream its samples in order.
     """
     if not streams:
         return []
@@ -195,10 +214,14 @@ def stream_slots(
 
 
 def read_tape(tape: Iterable[tuple[WindowRange, int]], steps: int) -> list[Sample]:
-    """Ranges of windows, each with its draw, laid end to end and read ``steps`` windows at a time.
+    """Ranges of windows laid end to end and read T windows at a time.
 
     State is fresh at the begin of each range. The last window is repeated, not counted, until the
     last sample is full.
+
+    Args:
+        tape: the ranges, each with its draw.
+        steps: T.
     """
     samples: list[Sample] = []
     pieces: list[WindowRange] = []

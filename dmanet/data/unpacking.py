@@ -21,8 +21,15 @@ _UINT32 = 0xFFFFFFFF
 
 
 def decode_batch(batch: PackedBatch) -> tuple[Pillars, Pillars]:
-    """The positive and the negative pillars of all frames of a batch, on the batch's device."""
-    settings = batch.settings[0].settings
+    """The network's input from a batch, on the batch's device.
+
+    Args:
+        batch: T windows of each of B slots, as :func:`dmanet.data.batches.collate` joins them.
+
+    Returns:
+        The positive and the negative pillars of all ``T * B`` frames, float32.
+    """
+    settings = batch.encodings[0].settings
     columns, rows = settings.grid
     device = batch.pillars.device
     packed = batch.pillars.long() & _UINT32  # [P]
@@ -63,7 +70,7 @@ def _points_of_release(batch: PackedBatch, coords: Tensor) -> Tensor:
 
 def _points_of_paper(batch: PackedBatch, coords: Tensor) -> Tensor:
     """``[Q, 3]``: the sensor pixel in grid units, and the time. ``coords``: ``[Q, 4]``."""
-    tables = _tables(batch.settings, str(batch.points.device))
+    tables = _tables(batch.encodings, str(batch.points.device))
     frame = coords[:, 0]
     sensor = batch.sensor[frame]  # [Q]
     bits_x, bits_y = tables.sub_bits[sensor].unbind(1)
@@ -74,9 +81,9 @@ def _points_of_paper(batch: PackedBatch, coords: Tensor) -> Tensor:
     x = tables.x[sensor, tables.first_x[sensor, coords[:, 3]] + sub_x]
     y = tables.y[sensor, tables.first_y[sensor, coords[:, 2]] + sub_y]
     # Exact in float64 and rounded once: the numbers that voxelizing in floats gives.
-    factor, addend, divisor = batch.settings[0].time_scale(span=0)
+    factor, addend, divisor = batch.encodings[0].time_scale(span=0)
     per_window = (
-        divisor if batch.settings[0].settings.time_steps else batch.spans[frame].clamp(min=1)
+        divisor if batch.encodings[0].settings.time_steps else batch.spans[frame].clamp(min=1)
     )
     t = ((factor * dt.double() + addend) / per_window).float()
     return torch.stack([x, y, t], dim=1)
@@ -84,9 +91,14 @@ def _points_of_paper(batch: PackedBatch, coords: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Tables:
-    """Pixels of S sensors: ``sub_bits`` ``[S, 2]``; ``first_x`` and ``first_y``, the first sensor
-    column or row of each cell, ``[S, columns]`` and ``[S, rows]``; ``x`` and ``y``, the grid
-    coordinate of each sensor column and row, ``[S, widest]`` and ``[S, highest]``.
+    """Pixels of S sensors.
+
+    Attributes:
+        sub_bits: ``[S, 2]`` int64, bits of a pixel's place in its cell along x and y.
+        first_x: ``[S, columns]`` int64, first sensor column of each column of cells.
+        first_y: ``[S, rows]`` int64, first sensor row of each row of cells.
+        x: ``[S, widest]`` float32, grid coordinate of each sensor column.
+        y: ``[S, highest]`` float32, grid coordinate of each sensor row.
     """
 
     sub_bits: Tensor

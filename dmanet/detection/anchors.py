@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmanet.settings import AnchorSettings
+from dmanet.detection.anchor_settings import AnchorSettings
 
 
 def anchors_for(
@@ -15,21 +15,31 @@ def anchors_for(
     settings: AnchorSettings,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """All anchors of a frame: float32 ``[A, 4]``, ``x1, y1, x2, y2`` in grid units.
+    """All anchors of a frame.
 
-    ``grid_size`` is (height, width) in cells. A level of stride ``s`` has ``ceil(size / s)`` rows
-    and columns of cells with centres at ``(i + 0.5) * s``. Order: level, row, column, then the
-    shapes of :func:`anchor_shapes`; a head's outputs are flattened the same way. Anchors reach over
-    the frame's border, as the release's do. The result is cached and shared: do not write into it.
+    A level of stride ``s`` has ``ceil(size / s)`` rows and columns of cells with centres at
+    ``(i + 0.5) * s``. Order: level, row, column, then the shapes of :func:`anchor_shapes`; a head's
+    outputs are flattened the same way. Anchors reach over the frame's border, as the release's do.
+
+    Args:
+        grid_size: height and width in cells.
+        settings: of the anchors.
+        device: where they are to be; None for the CPU.
+
+    Returns:
+        float32 ``[A, 4]``, x1, y1, x2, y2 in grid units. Cached and shared: do not write into it.
     """
     return _anchors(tuple(grid_size), settings, str(device) if device is not None else "cpu")
 
 
 def anchor_shapes(settings: AnchorSettings, level: int) -> np.ndarray:
-    """Widths and heights of the anchors at one cell: float64 ``[R * S, 2]``.
+    """Widths and heights of the anchors at one cell of a level.
 
-    Ratio-major and scale-minor. All anchors of one scale have the same area,
-    ``(base_scale * stride * scale) ** 2``; a ratio is height over width.
+    All anchors of one scale have the same area, ``(base_scale * stride * scale) ** 2``; a ratio is
+    height over width.
+
+    Returns:
+        float64 ``[R * S, 2]`` in grid units, ratio-major and scale-minor.
     """
     base = settings.base_scale * 2**level
     sides = [

@@ -60,7 +60,7 @@ def decode_boxes(deltas: Tensor, anchors: Tensor) -> Tensor:
 
 
 def clip_boxes(boxes: Tensor, grid_size: tuple[int, int]) -> Tensor:
-    """Boxes ``[..., 4]`` cut to the frame on all four sides; ``grid_size`` is (height, width).
+    """Boxes ``[..., 4]`` cut to the frame, height and width in cells, on all four sides.
 
     A box outside the frame becomes an empty one on its border (the release cuts each corner on one
     side only and leaves such boxes with ``x2 < x1``).

@@ -48,9 +48,12 @@ class LossSettings(Settings):
 class Targets:
     """The boxes of all frames of a batch, as one ragged list.
 
-    ``boxes``: float32 ``[N, 4]``, ``x1, y1, x2, y2`` in grid units. ``classes``: int64 ``[N]``.
-    ``frame``: int64 ``[N]``, the frame each box belongs to, in any order. Frames without boxes and
-    ``N = 0`` are fine, and there is no limit on the boxes of a frame.
+    Frames without boxes and ``N = 0`` are fine, and there is no limit on the boxes of a frame.
+
+    Attributes:
+        boxes: float32 ``[N, 4]``, x1, y1, x2, y2 in grid units.
+        classes: int64 ``[N]``.
+        frame: int64 ``[N]``, the frame each box belongs to, in any order.
     """
 
     boxes: Tensor
@@ -67,21 +70,29 @@ def detection_loss(
     counted: Tensor | None = None,
     frames_total: Tensor | float | None = None,
 ) -> dict[str, Tensor]:
-    """Mean loss of a frame: ``{"classification": [], "regression": []}``, float32 scalars.
-
-    ``logits`` ``[F, A, C]`` (before the sigmoid) and ``deltas`` ``[F, A, 4]`` in any float dtype;
-    ``anchors`` ``[A, 4]``.
+    """Mean loss of a frame.
 
     *Classification*: sigmoid focal loss summed over classes and all anchors that are not ignored,
     divided by the number of positive anchors of the frame (at least 1). *Regression*: smooth L1
     between the deltas and the encoded boxes, mean over the frame's positive anchors and the four
-    coordinates, 0 without positives. Both are then averaged over the ``F`` frames, or over those
-    that ``counted`` (bool ``[F]``) names: the others have no loss and no gradient. Where none is
-    counted the loss is 0. ``frames_total`` is divided by instead of the number of counted frames:
-    with several processes, whose gradients are added up, that of all of them.
+    coordinates, 0 without positives. Both are then averaged over the counted frames.
 
     The release averages over the images of one time step and sums over the steps. With
     ``F = T * B`` frames that sum is ``T`` times what is returned here.
+
+    Args:
+        logits: ``[F, A, C]`` in any float dtype, before the sigmoid.
+        deltas: ``[F, A, 4]`` in any float dtype.
+        anchors: ``[A, 4]`` float32.
+        targets: the boxes of the F frames.
+        settings: of matching and loss; None for the release's.
+        counted: bool ``[F]``, the frames to average over: the others have no loss and no gradient,
+            and where none is counted the loss is 0. None for all.
+        frames_total: what is divided by instead of the number of counted frames: with several
+            processes, whose gradients are added up, that of all of them.
+
+    Returns:
+        ``classification`` and ``regression``, float32 scalars.
     """
     settings = settings or LossSettings()
     match = match_anchors(

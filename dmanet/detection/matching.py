@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchor_shapes, cells_of_level
 from dmanet.detection.boxes import box_iou
-from dmanet.settings import AnchorSettings
 
 BACKGROUND = -1
 IGNORED = -2
@@ -25,12 +25,7 @@ def match_anchors(
     negative_iou: float = 0.4,
     match_low_quality: bool = False,
 ) -> Tensor:
-    """Match each anchor ``[A, 4]`` in each of F frames with at most one box of the frame.
-
-    ``boxes`` ``[N, 4]`` are those of all frames, in any order; ``frame`` int64 ``[N]`` says whose.
-    Returns int64 ``[F, A]``: the index of the box that the anchor overlaps most where that overlap
-    is at least ``positive_iou`` (the first such box in a tie), ``BACKGROUND`` where it is below
-    ``negative_iou``, ``IGNORED`` in between.
+    """Match each anchor in each of F frames with at most one box of the frame.
 
     With ``match_low_quality`` the anchors that overlap a box more than all other anchors do are
     positive too, however small that overlap is, so a thin box that no anchor covers is still
@@ -39,6 +34,20 @@ def match_anchors(
 
     All frames go together, a box of each at a time: that many overlaps are formed and no more
     (those of all boxes with all anchors would be gigabytes), and the host waits for the device once.
+
+    Args:
+        anchors: ``[A, 4]`` float32, x1, y1, x2, y2 in grid units.
+        boxes: ``[N, 4]`` float32, those of all frames, in any order.
+        frame: int64 ``[N]``, whose each box is.
+        frames: F.
+        positive_iou: least overlap of a positive anchor.
+        negative_iou: anchors that overlap less are background.
+        match_low_quality: whether each box also takes the anchors that overlap it most.
+
+    Returns:
+        int64 ``[F, A]``: the index of the box that the anchor overlaps most where that overlap is at
+        least ``positive_iou`` (the first such box in a tie), ``BACKGROUND`` where it is below
+        ``negative_iou``, ``IGNORED`` in between.
     """
     order, rounds = _rounds(frame, frames)
     sides = [boxes[rows] for rows in rounds]  # [f, 4] each
@@ -92,8 +101,13 @@ def _largest_overlap(boxes: Tensor, tiles: Sequence[Tensor]) -> Tensor:
 class AnchorFit:
     """How well the anchors cover the boxes of one class and size.
 
-    ``size`` is the half-open interval of box sizes, √(width · height) in grid units. ``unmatched``
-    boxes have no anchor at the positive threshold: the release trains them as background.
+    Attributes:
+        class_index: the class.
+        size: half-open interval of box sizes, √(width · height) in grid units.
+        boxes: how many there are.
+        unmatched: how many have no anchor at the positive threshold: the release trains them as
+            background.
+        mean_best_iou: mean over the boxes of the largest overlap with any anchor.
     """
 
     class_index: int
@@ -116,10 +130,18 @@ def unmatched_share(
     positive_iou: float = 0.5,
     size_edges: tuple[float, ...] = (0, 16, 32, 64, 128, math.inf),
 ) -> list[AnchorFit]:
-    """Boxes without a positive anchor, per class and size: one row for each pair that occurs.
+    """Boxes without a positive anchor, per class and size.
 
-    ``boxes``: ``[N, 4]`` in grid units; ``classes``: integers ``[N]``; ``grid_size`` is (height,
-    width). Rows come by class, then size.
+    Args:
+        boxes: ``[N, 4]``, x1, y1, x2, y2 in grid units.
+        classes: integers ``[N]``.
+        grid_size: height and width in cells.
+        settings: of the anchors.
+        positive_iou: least overlap of a positive anchor.
+        size_edges: ascending, between which sizes are counted together.
+
+    Returns:
+        One row for each pair of class and size that occurs, by class, then size.
     """
     best = best_anchor_iou(boxes, grid_size, settings)  # [N]
     size = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))  # [N]
@@ -143,10 +165,18 @@ def unmatched_share(
 def best_anchor_iou(
     boxes: np.ndarray, grid_size: tuple[int, int], settings: AnchorSettings
 ) -> np.ndarray:
-    """Largest overlap of each box ``[N, 4]`` with any anchor of the frame: float64 ``[N]``.
+    """Largest overlap of each box with any anchor of the frame.
 
     Overlap along an axis only shrinks with the distance of the centres, so of all anchors of one
     shape and level the one nearest to the box overlaps it most: 75 candidates, not 81 840.
+
+    Args:
+        boxes: ``[N, 4]``, x1, y1, x2, y2 in grid units.
+        grid_size: height and width in cells.
+        settings: of the anchors.
+
+    Returns:
+        float64 ``[N]``.
     """
     boxes = np.asarray(boxes, np.float64)
     size = boxes[:, 2:] - boxes[:, :2]  # [N, 2]: width, height

@@ -11,16 +11,23 @@ def grouped_nms(
     iou_threshold: float,
     max_per_group: int | None = None,
 ) -> np.ndarray:
-    """Indices of the boxes that survive: int64 ``[K]``, by group, then by descending score.
+    """Which boxes survive when of those that overlap much the best is kept.
 
-    ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2), ``scores`` float32 ``[N]``, ``groups`` integers
-    ``[N]``. Boxes suppress each other only inside a group (one class of one image). In a group the
-    best box is kept and removes every box that overlaps it by MORE than ``iou_threshold``, and so
+    Boxes suppress each other only inside a group (one class of one image). In a group the
+    best box is kept and removes every box that overlaps it by more than ``iou_threshold``, and so
     on; equal scores go by index. Areas are width times height as they stand, in float32, so a box
     without area suppresses nothing: torchvision's semantics.
 
-    With ``max_per_group`` a group ends with its first so many survivors, which is exact and keeps
-    the work bounded where nearly every anchor passes the score threshold.
+    Args:
+        boxes: float32 ``[N, 4]``, x1, y1, x2, y2.
+        scores: float32 ``[N]``.
+        groups: integers ``[N]``.
+        iou_threshold: overlap above which a box is removed.
+        max_per_group: a group ends with its first so many survivors, which is exact and keeps the
+            work bounded where nearly every anchor passes the score threshold; None for all.
+
+    Returns:
+        int64 ``[K]``, rows of the survivors, by group, then by descending score.
     """
     order = np.lexsort((-scores, groups))  # stable
     ends = np.append(np.flatnonzero(np.diff(groups[order])) + 1, len(order))

@@ -17,7 +17,12 @@ _CANDIDATES_PER_DETECTION = 16
 
 @dataclass(frozen=True)
 class Labels:
-    """Ground truth of one window: ``boxes`` ``[M, 4]``, ``classes`` int64 ``[M]``."""
+    """Ground truth of one window.
+
+    Attributes:
+        boxes: float32 ``[M, 4]``, x1, y1, x2, y2 in grid units.
+        classes: int64 ``[M]``.
+    """
 
     boxes: np.ndarray
     classes: np.ndarray
@@ -27,8 +32,10 @@ class Labels:
 class Detections:
     """What the network found in one window, class by class and by descending score.
 
-    ``boxes`` float32 ``[n, 4]`` (x1, y1, x2, y2, grid units), ``scores`` float32 ``[n]`` in 0…1,
-    ``classes`` int64 ``[n]``.
+    Attributes:
+        boxes: float32 ``[n, 4]``, x1, y1, x2, y2 in grid units.
+        scores: float32 ``[n]``, 0…1.
+        classes: int64 ``[n]``, the network's outputs.
     """
 
     boxes: np.ndarray
@@ -44,6 +51,21 @@ class Detections:
         return Detections(self.boxes[rows], self.scores[rows], self.classes[rows])
 
 
+def in_sensor_pixels(
+    boxes: np.ndarray, grid_size: tuple[int, int], sensor_size: tuple[int, int]
+) -> np.ndarray:
+    """Boxes ``[n, 4]`` (x1, y1, x2, y2) from grid units to sensor pixels, float64.
+
+    Args:
+        boxes: in grid units.
+        grid_size: height and width in cells.
+        sensor_size: width and height in pixels.
+    """
+    grid_height, grid_width = grid_size
+    scale = np.array([sensor_size[0] / grid_width, sensor_size[1] / grid_height] * 2)
+    return boxes.astype(np.float64) * scale
+
+
 def decode_detections(
     logits: Tensor,
     deltas: Tensor,
@@ -53,10 +75,16 @@ def decode_detections(
     nms_iou: float = 0.5,
     max_detections: int | None = None,
 ) -> list[Detections]:
-    """Detections of each of ``F`` frames, on the CPU.
+    """Detections of each of F frames, on the CPU.
 
-    ``logits`` ``[F, A, C]``, ``deltas`` ``[F, A, 4]``, ``anchors`` ``[A, 4]``; ``grid_size`` is
-    (height, width). ``max_detections`` bounds each class of each frame.
+    Args:
+        logits: ``[F, A, C]`` in any float dtype, before the sigmoid.
+        deltas: ``[F, A, 4]`` in any float dtype.
+        anchors: ``[A, 4]`` float32.
+        grid_size: height and width in cells.
+        score_threshold: what a score must exceed, 0…1.
+        nms_iou: overlap above which the weaker of two boxes of a class is dropped.
+        max_detections: at most so many of each class in a frame; None for all.
 
     Raises:
         DataError: an output is not a number.

@@ -17,8 +17,11 @@ _STATS = (
 
 @dataclass(frozen=True)
 class CocoPrecision:
-    """COCO's numbers: ``stats`` ``[12]`` in its usual order (−1: nothing to score) and ``ap``
-    ``[K, 10]`` per class and IoU threshold 0.50…0.95 (NaN: a class without labels).
+    """COCO's numbers.
+
+    Attributes:
+        stats: float64 ``[12]`` in COCO's usual order; −1: nothing to score.
+        ap: float64 ``[K, 10]`` per class and IoU threshold 0.50…0.95; NaN: a class without labels.
     """
 
     stats: np.ndarray
@@ -31,11 +34,18 @@ def coco_result(
     class_names: Sequence[str],
     protocol: Protocol,
 ) -> ProtocolResult:
-    """Score windows; ``detections[i]`` and ``labels[i]`` are the boxes of one window.
+    """Score windows by COCO's average precision.
 
-    Both are records with the fields of :data:`dmanet.evaluation.prophesee.BOX_DTYPE` in sensor pixels.
-    The protocol's filters and classes are applied here, to both; windows without labels after that are
-    not scored. Network outputs pair by their window; separate files through :func:`pair_by_time`.
+    The protocol's filters and classes are applied here, to detections and labels; windows without
+    labels after that are not scored. Network outputs pair by their window; separate files through
+    :func:`pair_by_time`.
+
+    Args:
+        detections: for each window records with the fields of
+            :data:`dmanet.evaluation.prophesee.BOX_DTYPE`, in sensor pixels.
+        labels: the same windows' ground truth.
+        class_names: of the records' ``class_id``.
+        protocol: decides the filters and classes.
 
     Raises:
         DataError: a detection has a value that is not a finite number, or the sequences differ in
@@ -81,6 +91,14 @@ def pair_by_time(
     or after it, both ends included (Prophesee's evaluation). Labels closer than the tolerance
     therefore share detections, which then count as false in all but one window: label times must
     be more than ``tolerance_us`` apart for a fair score.
+
+    Args:
+        detections: ``BOX_DTYPE [n]``, in any order.
+        labels: ``BOX_DTYPE [m]``, in any order.
+        tolerance_us: µs.
+
+    Returns:
+        Detections and labels of each window.
     """
     detections = detections[np.argsort(detections["t"], kind="stable")]
     labels = labels[np.argsort(labels["t"], kind="stable")]
@@ -100,8 +118,13 @@ def coco_average_precision(
 ) -> CocoPrecision:
     """COCO's bounding-box evaluation, at most 100 detections of a class in a window.
 
-    ``detections[i]`` and ``labels[i]`` are records of window ``i`` as in :func:`coco_result`; boxes
-    of other classes than ``class_ids`` are left out. ``ap`` has a row for each of ``class_ids``.
+    Args:
+        detections: records of each window as in :func:`coco_result`.
+        labels: the same windows' ground truth.
+        class_ids: the classes to score; boxes of others are left out. ``ap`` has a row for each.
+
+    Raises:
+        DataError: a detection has a value that is not a finite number.
     """
     _require_numbers(detections)
     truth, found = _annotations(labels, class_ids), _annotations(detections, class_ids)

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dmanet.data.batches import check_fit, recordings_of
+from dmanet.data.fitting import check_fit, recordings_of
 from dmanet.data.samplers import WindowRange
 from dmanet.detection.postprocessing import Detections, Labels
 from dmanet.evaluation.coco import coco_result
 from dmanet.evaluation.prophesee import BOX_DTYPE, box_records
-from dmanet.evaluation.protocols import PROTOCOLS, ProtocolResult, release_result
+from dmanet.evaluation.protocols import PROTOCOLS, ProtocolResult
+from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import STATE_POLICY, StreamSettings, stream_detections
 from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.records import Weights
@@ -29,10 +30,19 @@ def evaluate(
     on_windows: Callable[[int], None] = lambda count: None,
     ranks: Ranks = ALONE,
 ) -> ProtocolResult:
-    """Score every window of ``split``; ``on_windows`` is called with the number just finished.
+    """Score every window of a split.
 
-    Only the network's classes are scored, whatever other boxes the cache holds. With several
-    ``ranks`` each runs its own recordings, the first scores all, and all get the result.
+    Only the network's classes are scored, whatever other boxes the cache holds.
+
+    Args:
+        weights: of the network.
+        cache: where windows are read.
+        protocol_name: one of :data:`dmanet.evaluation.protocols.PROTOCOLS`.
+        split: ``train``, ``val`` or ``test``.
+        stream: how recordings are run.
+        on_windows: called with the number of windows just finished.
+        ranks: of several processes each runs its own recordings, the first scores all, and all get
+            the result.
 
     Raises:
         UsageError: the protocol is unknown, or the cache has no such split.
@@ -97,7 +107,7 @@ def evaluate(
 
 
 def own_recordings(recordings: Sequence[CachedRecording], ranks: Ranks) -> list[CachedRecording]:
-    """Those that this process runs, in their order.
+    """The recordings that this process runs, in their order.
 
     They are dealt out from the longest on, each to the rank that has the fewest windows so far.
     """
@@ -124,10 +134,14 @@ def classes_of(weights: Weights, cache: PillarCache) -> tuple[int, ...]:
 
 
 def sensor_labels(recording: CachedRecording, classes: tuple[int, ...]) -> list[np.ndarray]:
-    """Ground truth of each window of a recording, ``BOX_DTYPE`` in sensor pixels.
+    """Ground truth of each window of a recording: cropped to the sensor, of whatever size.
 
-    All boxes of ``classes`` (numbers of the release), cropped to the sensor, whatever their size;
-    ``class_id`` is the place of the class among them.
+    Args:
+        recording: whose labels are read.
+        classes: the release's numbers of the classes to take.
+
+    Returns:
+        For each window ``BOX_DTYPE [m]`` in sensor pixels; ``class_id`` is the place in ``classes``.
     """
     raw = recording.table("labels_raw")
     records = np.zeros(len(raw), LABEL_DTYPE)

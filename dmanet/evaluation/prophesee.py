@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.detection.postprocessing import Detections
+from dmanet.detection.postprocessing import Detections, in_sensor_pixels
 from pipeline.errors import RecordingError
 from pipeline.files import written_whole
 from pipeline.release.shards import as_labels
@@ -28,14 +28,18 @@ BOX_DTYPE = np.dtype(
 def box_records(
     detections: Detections, t_us: int, grid_size: tuple[int, int], sensor_size: tuple[int, int]
 ) -> np.ndarray:
-    """One window's detections as ``BOX_DTYPE [n]``, scaled from grid units to sensor pixels.
+    """One window's detections as records, scaled from grid units to sensor pixels.
 
-    ``grid_size`` is (height, width) in cells, ``sensor_size`` (width, height) in pixels; ``t_us`` is
-    the time all of them get. ``track_id`` is 0: the detector does not track.
+    Args:
+        detections: what was found.
+        t_us: the time that all of them get, µs.
+        grid_size: height and width in cells.
+        sensor_size: width and height in pixels.
+
+    Returns:
+        ``BOX_DTYPE [n]``. ``track_id`` is 0: the detector does not track.
     """
-    grid_height, grid_width = grid_size
-    scale = np.array([sensor_size[0] / grid_width, sensor_size[1] / grid_height] * 2)
-    corners = detections.boxes.astype(np.float64) * scale  # [n, 4]
+    corners = in_sensor_pixels(detections.boxes, grid_size, sensor_size)
     records = np.zeros(len(detections), BOX_DTYPE)
     records["t"] = t_us
     records["x"], records["y"] = corners[:, 0], corners[:, 1]
@@ -48,9 +52,13 @@ def box_records(
 def as_box_records(array: np.ndarray, source: str) -> np.ndarray:
     """Any structured array of boxes as ``BOX_DTYPE [n]``, read by field name.
 
-    Accepts ``ts`` for ``t`` and ``confidence`` for ``class_confidence``, and any field order.
-    ``source`` names where they come from. Raises :class:`~pipeline.errors.ShardError` when a field
-    is missing.
+    Args:
+        array: its fields in any order, ``ts`` for ``t`` and ``confidence`` for ``class_confidence``
+            among them.
+        source: names where they come from, for the message.
+
+    Raises:
+        ShardError: a field is missing.
     """
     labels = as_labels(array, source)
     records = np.zeros(len(labels), BOX_DTYPE)
@@ -78,9 +86,11 @@ def read_boxes(path: Path) -> np.ndarray:
 
 
 def write_boxes(path: Path, windows: Sequence[np.ndarray]) -> None:
-    """Write the boxes of a recording's windows, ``BOX_DTYPE [n]`` each, as one file in time order.
+    """Write the boxes of a recording as one file in time order, whole or not at all.
 
-    The file appears complete or not at all.
+    Args:
+        path: of the file; folders it lacks are made.
+        windows: ``BOX_DTYPE [n]`` of each window.
     """
     records = np.concatenate([*windows, np.empty(0, BOX_DTYPE)])
     records = records[np.argsort(records["t"], kind="stable")]

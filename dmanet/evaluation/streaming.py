@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
-from dmanet.data.batches import BatchLoader, PackedBatch
+from dmanet.data.batches import PackedBatch
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import Sample, WindowRange, read_tape
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.postprocessing import Detections, Labels, decode_detections
 from dmanet.device import autocast, place
-from dmanet.models.detector import DMANet, LevelState, State
+from dmanet.models.detector import DMANet, HeadOutput, LevelState, State
 from dmanet.models.pillar_net import Pillars
 from pipeline.cache.reader import PillarCache
 
@@ -25,10 +26,16 @@ STATE_POLICY = "carried over contiguous windows, reset at recording starts and g
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How recordings are run: ``batch`` of them side by side, ``steps`` windows of each at a time, in
-    ``precision`` (``fp32``, ``bf16`` or ``fp16``), read ahead by ``workers`` processes.
+    """How recordings are run.
 
     No result depends on ``steps`` or ``batch`` beyond rounding; memory grows with their product.
+
+    Attributes:
+        device: where the network runs.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        steps: windows of a recording at a time.
+        workers: processes that read ahead; 0 reads in this one.
+        batch: recordings side by side.
     """
 
     device: torch.device
@@ -42,8 +49,13 @@ class StreamSettings:
 class DetectedWindows:
     """Consecutive windows of one recording, and for each what was found and what is true.
 
-    ``positive`` and ``negative`` are the pillars of all windows that ran together; ``frames`` says
-    which of their frames each of these windows is.
+    Attributes:
+        windows: which they are.
+        frames: which frame of the pillars each of them is.
+        positive: pillars of all windows that ran together.
+        negative: the same of the other polarity.
+        detections: of each window, boxes in grid units.
+        labels: of each window, boxes in grid units.
     """
 
     windows: WindowRange
@@ -68,13 +80,28 @@ def stream_detections(
     """Detect in each span of windows from its first to its last, in order.
 
     A span starts with fresh state. One span's windows come in order; with a batch of one the spans
-    do too, with a larger one they take turns. Labels are those of ``classes``, the release's numbers
-    in the order of the network's outputs (None: the cache's). The model is put into evaluation mode
-    and on the stream's device.
+    do too, with a larger one they take turns. The model is put into evaluation mode and on the
+    stream's device.
+
+    Args:
+        model: the network.
+        cache: where windows are read.
+        spans: the windows to detect in.
+        stream: how they are run.
+        classes: the release's numbers of the network's outputs, whose labels come along; None for
+            all of the cache.
+        score_threshold: what a score must exceed, 0…1.
+        nms_iou: overlap above which the weaker of two boxes of a class is dropped.
+        max_detections: at most so many of each class in a window; None for all.
+
+    Yields:
+        Windows that ran together and follow each other in one recording.
+
+    Raises:
+        CacheError: what is stored cannot be read.
+        DataError: an output of the network is not a number.
     """
     place(model, stream.device).eval()
-    grid_size = model.settings.grid_size
-    anchors = anchors_for(grid_size, model.settings.anchors, stream.device)
     loader = BatchLoader(
         cache,
         _batches(spans, stream.steps, stream.batch),
@@ -84,24 +111,19 @@ def stream_detections(
     )
     state: State | None = None
     for packed in loader:
-        with torch.inference_mode():
-            if state is not None:
-                state = tuple(_first_slots(level, packed.sequences) for level in state)
-            batch = packed.to(stream.device)
-            positive, negative = decode_batch(batch)
-            with autocast(stream.device, stream.precision):
-                output, state = model(
-                    positive, negative, batch.steps, batch.sequences, state, batch.reset
-                )
-            detections = decode_detections(
-                output.logits,
-                output.deltas,
-                anchors,
-                grid_size,
-                score_threshold,
-                nms_iou,
-                max_detections,
-            )
+        if state is not None:
+            state = tuple(_first_slots(level, packed.sequences) for level in state)
+        batch = packed.to(stream.device)
+        positive, negative, output, state = run_batch(model, batch, state, stream.precision)
+        detections = decode_detections(
+            output.logits,
+            output.deltas,
+            anchors_for(model.settings.grid_size, model.settings.anchors, stream.device),
+            model.settings.grid_size,
+            score_threshold,
+            nms_iou,
+            max_detections,
+        )
         labels = _labels(packed)
         for windows, frames in _counted_pieces(packed):
             yield DetectedWindows(
@@ -112,6 +134,27 @@ def stream_detections(
                 [detections[frame] for frame in frames],
                 [labels[frame] for frame in frames],
             )
+
+
+@torch.inference_mode()
+def run_batch(
+    model: DMANet, batch: PackedBatch, state: State | None, precision: str
+) -> tuple[Pillars, Pillars, HeadOutput, State]:
+    """A batch through the network, without gradients.
+
+    Args:
+        model: the network, in evaluation mode.
+        batch: on the network's device.
+        state: what the batch before left; None where all its sequences begin.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+
+    Returns:
+        The batch's positive and negative pillars, what the heads say, and the state after it.
+    """
+    positive, negative = decode_batch(batch)
+    with autocast(batch.pillars.device, precision):
+        output, state = model(positive, negative, batch.steps, batch.sequences, state, batch.reset)
+    return positive, negative, output, state
 
 
 def _batches(spans: Sequence[WindowRange], steps: int, batch: int) -> list[list[Sample]]:

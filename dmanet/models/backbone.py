@@ -95,7 +95,15 @@ class Backbone(nn.Module):
         return x
 
     def features(self, x: Tensor, recompute: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """What the stem gives to ``x2, x3, x4``; ``recompute`` keeps nothing within a block."""
+        """The outputs of the last three stages.
+
+        Args:
+            x: ``[N, width, H/4, W/4]``, what the stem gives.
+            recompute: whether what lies within a block is computed again in the backward pass.
+
+        Returns:
+            ``x2, x3, x4`` at strides 8, 16, 32.
+        """
         outputs = []
         for stage in self.stages:
             assert isinstance(stage, nn.Sequential)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.backbone import Backbone
+from dmanet.models.canvas import scatter_to_canvas
 from dmanet.models.fpn import FeaturePyramid, TemporalBranch
 from dmanet.models.heads import Head
 from dmanet.models.initialization import initialize_convolutions, initialize_heads
 from dmanet.models.non_local import NonLocalAggregation
-from dmanet.models.pillar_net import PillarNet, Pillars, scatter_to_canvas
+from dmanet.models.pillar_net import PillarNet, Pillars
 from dmanet.models.recomputation import recomputed
 from dmanet.regions import region
 from dmanet.settings import ModelSettings

@@ -68,7 +68,14 @@ class TemporalBranch(nn.Module):
         self.norms = nn.ModuleList(BatchNorm(size) for _ in self.convs)
 
     def forward(self, hidden: Sequence[Tensor]) -> list[Tensor]:
-        """Hidden states at strides 8, 16, 32 to one ``[N, size, h, w]`` for each level."""
+        """The branch's features.
+
+        Args:
+            hidden: hidden states at strides 8, 16, 32, each ``[N, C, h, w]``.
+
+        Returns:
+            One ``[N, size, h, w]`` for each level, finest first.
+        """
         outputs: list[Tensor] = []
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             feature = hidden[i] if i < len(hidden) else outputs[-1]

@@ -20,9 +20,13 @@ class Head(nn.Module):
         self.output = nn.Conv2d(channels, anchors * values, 3, padding=1)
 
     def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """``[N, C, h, w]`` of each level to ``[N, A, values]``.
+        """What the head says about every anchor.
 
-        A runs over levels, finest first, then y, x and anchor, the order of the anchors.
+        Args:
+            pyramid: ``[N, C, h, w]`` of each level, finest first.
+
+        Returns:
+            ``[N, A, values]``; A runs over levels, then y, x and anchor, the order of the anchors.
         """
         return torch.cat([self._level(feature) for feature in pyramid], dim=1)
 

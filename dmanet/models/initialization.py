@@ -13,6 +13,9 @@ def initialize_convolutions(module: nn.Module) -> None:
     """Every convolution weight from ``N(0, sqrt(2 / (k*k*C_out)))``; biases stay as they are.
 
     Batch normalisation already starts at weight 1, bias 0.
+
+    Args:
+        module: all that lies below it.
     """
     for part in module.modules():
         if isinstance(part, nn.Conv2d):

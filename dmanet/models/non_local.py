@@ -46,7 +46,15 @@ class NonLocalAggregation(nn.Module):
         return out if reset is None else torch.where(reset.view(-1, 1, 1, 1), frames, out)
 
     def aggregate(self, current: Tensor, previous: Tensor) -> Tensor:
-        """``current`` with what it attends to in ``previous``; all ``[N, C, h, w]``."""
+        """A feature with what it attends to in the previous one.
+
+        Args:
+            current: ``[N, C, h, w]``.
+            previous: ``[N, C, h, w]``, of the same sequences a step before.
+
+        Returns:
+            ``[N, C, h, w]``.
+        """
         query = _rows(self.theta(current))  # [N, 1, h*w, C/2]
         key = _rows(self.pool(self.phi(previous)))  # [N, 1, h*w/4, C/2]
         value = _rows(self.pool(self.g(previous)))

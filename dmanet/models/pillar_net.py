@@ -1,13 +1,11 @@
-"""Pillars to canvas: the learned representation of one polarity's events."""
+"""Pillars to features: the learned representation of events."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dmanet.models.normalization import BatchNorm, autocast_dtype
+from dmanet.models.normalization import BatchNorm
 from dmanet.ranks import Ranks
 
 POINT_FEATURES = 6
@@ -53,7 +51,12 @@ class UsedSlots:
 
 
 def used_slots(points: Tensor, num_points: Tensor) -> UsedSlots:
-    """The used slots of ``points`` ``[P, max_points, 3]``, of which each pillar has at least one."""
+    """The used slots of P pillars, of which each has at least one.
+
+    Args:
+        points: ``[P, max_points, 3]`` float32, unused slots 0.
+        num_points: ``[P]`` int64.
+    """
     slots = torch.arange(1, points.shape[1], device=points.device)
     slot, pillar = (slots[:, None] < num_points).nonzero(as_tuple=True)  # few, often none
     counts = (slot == slots[:, None] - 1).sum(dim=1).tolist() if len(slot) else [0] * len(slots)
@@ -88,10 +91,17 @@ class PillarNet(nn.Module):
         self.slot_conv = nn.Conv2d(channels, channels, (1, self.slots_read))
 
     def forward(self, positive: Pillars, negative: Pillars) -> tuple[Tensor, Tensor]:
-        """Features of both polarities' pillars, ``[P+, C]`` and ``[P-, C]``; P may be 0.
+        """Features of both polarities' pillars.
 
         In training, one set of statistics covers both polarities and all frames, or, with
         ``batch_norm="sample"``, each frame and polarity has its own, as in the release.
+
+        Args:
+            positive: P+ pillars, perhaps none.
+            negative: P- pillars, perhaps none.
+
+        Returns:
+            ``[P+, C]`` and ``[P-, C]``.
         """
         # Coordinates up to the grid's width do not fit a 16-bit float.
         with torch.autocast(positive.points.device.type, enabled=False):
@@ -137,9 +147,16 @@ class PillarNet(nn.Module):
         group: Tensor | None,
         frames: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """``scale`` and ``shift`` ``[G, C]`` float32 with which ``scale * W x + shift`` is the
-        normalised ``W x + b``; one row for each group of pillars, of the frame that ``frames`` says,
-        or one for all.
+        """The normalisation as a part of the map: ``scale * W x + shift`` is the normalised ``W x + b``.
+
+        Args:
+            used: the used slots of P pillars.
+            num_points: ``[P]`` int64.
+            group: ``[P]`` int64, whose statistics a pillar shares; None: all share one set.
+            frames: ``[G]`` int64, the frame of each group; None without groups.
+
+        Returns:
+            ``scale`` and ``shift``, ``[G, C]`` float32 each, one row for each group or one for all.
         """
         norm, bias = self.norm, self.point_conv.bias
         assert bias is not None
@@ -163,10 +180,17 @@ class PillarNet(nn.Module):
 
 
 def _samples(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    """Number of the frame and polarity of each pillar, of those that occur, in that order ``[P]``, and
-    the frame of each of these ``[G]``.
+    """Pillars grouped by frame and polarity.
 
     The order matters: running statistics depend on that of the updates.
+
+    Args:
+        positive: ``[P+]`` int64, frame of each positive pillar.
+        negative: ``[P-]`` int64, frame of each negative pillar.
+
+    Returns:
+        ``[P]`` int64, the group of each pillar, counted over those that occur by frame and polarity;
+        and ``[G]`` int64, the frame of each group.
     """
     sample = torch.cat([2 * positive, 2 * negative + 1])
     samples, group = sample.unique(return_inverse=True)
@@ -194,11 +218,14 @@ def _of_all_ranks(
 def _moments(
     used: UsedSlots, num_points: Tensor, group: Tensor | None, max_points: int, ranks: Ranks
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean ``[G, 6]`` and covariance ``[G, 6, 6]`` of the inputs of all slots, and their number
-    ``[G]``, used or not; in float64, where squares of coordinates cancel without loss.
+    """Moments of the inputs of all slots, used or not, in float64.
 
-    Without groups they are those of all ``ranks``. The inputs are data and have no gradient, so that
-    each rank's gradients are its own part of the whole.
+    Squares of coordinates cancel without loss there. Without groups they are those of all ``ranks``.
+    The inputs are data and have no gradient, so that each rank's gradients are its own part of the
+    whole.
+
+    Returns:
+        Mean ``[G, 6]``, covariance ``[G, 6, 6]`` and number of slots ``[G]``.
     """
     x = used.features.double()
     if group is None:
@@ -223,60 +250,3 @@ def _moments(
     mean = total / values.clamp(min=1)[:, None]
     second = products / values.clamp(min=1)[:, None, None]
     return mean, second - mean[:, :, None] * mean[:, None, :], values
-
-
-def scatter_to_canvas(
-    features: Sequence[Tensor], coords: Sequence[Tensor], frames: int, grid_size: tuple[int, int]
-) -> Tensor:
-    """Pillar features at their cells of an otherwise zero canvas, polarity beside polarity.
-
-    Of pillars that share a polarity, frame, y and x (they differ in z), the last in pillar order is
-    kept, on every device and in every run.
-
-    Args:
-        features: for each polarity ``[P, C]``.
-        coords: for each polarity ``[P, 4]`` int64, frame, z, y, x, all within ``frames`` and
-            ``grid_size``.
-        frames: number of frames N.
-        grid_size: height H and width W in cells.
-
-    Returns:
-        ``[N, polarities * C, H, W]`` in channels-last memory; under autocast in its dtype.
-    """
-    height, width = grid_size
-    polarities, channels = len(features), features[0].shape[1]
-    places = torch.cat(
-        [
-            ((of[:, 0] * height + of[:, 2]) * width + of[:, 3]) * polarities + polarity
-            for polarity, of in enumerate(coords)
-        ]
-    )  # [P of all]
-    joined = torch.cat(list(features))
-    rows: Tensor = _Scatter.apply(
-        joined.to(autocast_dtype(joined)), places, frames * height * width * polarities
-    )
-    return rows.view(frames, height, width, polarities * channels).permute(0, 3, 1, 2)
-
-
-class _Scatter(torch.autograd.Function):
-    """Rows to places of a zero tensor; of rows with the same place the last counts.
-
-    By hand because a mask of the rows that count has a length that a GPU would have to tell the
-    host before anything could go on. Instead every row writes what the last one at its place holds.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, places: Tensor, size: int) -> Tensor:
-        order = torch.arange(len(rows), device=rows.device)
-        last = order.new_full((size,), -1).scatter_reduce_(0, places, order, "amax")
-        winner = last[places]  # [P]
-        ctx.save_for_backward(places, winner == order)
-        out = rows.new_zeros((size, rows.shape[1]))
-        out[places] = rows[winner]
-        return out
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        places, counts = ctx.saved_tensors
-        return torch.where(counts[:, None], gradient[places], 0.0), None, None

@@ -19,8 +19,12 @@ from pipeline.release.labels import CLASS_NAMES
 
 @dataclass(frozen=True)
 class PredictionSettings:
-    """What is written. ``score_threshold`` in 0…1; ``pictures``: at most so many of each span of
-    windows, evenly spread over it.
+    """What is written.
+
+    Attributes:
+        score_threshold: what a score must exceed, 0…1.
+        nms_iou: overlap above which the weaker of two boxes of a class is dropped.
+        pictures: at most so many of each span of windows, evenly spread over it.
     """
 
     score_threshold: float = 0.3
@@ -30,7 +34,15 @@ class PredictionSettings:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was written for one recording. ``pictures`` in the order of the windows."""
+    """What was written for one recording.
+
+    Attributes:
+        recording: its id.
+        windows: that were detected in.
+        boxes: that were found.
+        box_file: the `_bbox.npy` file.
+        pictures: in the order of the windows.
+    """
 
     recording: str
     windows: int
@@ -48,12 +60,23 @@ def predict(
     settings: PredictionSettings = PredictionSettings(),
     on_windows: Callable[[int], None] = lambda count: None,
 ) -> list[Prediction]:
-    """Detect in ``spans``, at most one of each recording, and write ``out``, whole or not at all.
+    """Detect in spans of windows and write boxes and pictures, whole or not at all.
 
     A recording ``split/filelist/name`` gets ``split/filelist/name_bbox.npy``: boxes in sensor pixels,
     classes by the release's numbers, each with the time its window begins (the release's labels are
     the first of each track in a window). Pictures are ``split/filelist/name/window_00012.png``.
-    ``on_windows`` is called with the number of windows just finished.
+
+    Args:
+        weights: of the network.
+        cache: where windows are read.
+        spans: the windows to detect in, at most one span of each recording.
+        out: the folder to make.
+        stream: how recordings are run.
+        settings: what is written.
+        on_windows: called with the number of windows just finished.
+
+    Returns:
+        What was written, in the order of ``spans``.
 
     Raises:
         UsageError: ``out`` exists and is not an empty folder.

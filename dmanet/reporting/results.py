@@ -92,9 +92,14 @@ class RunResult:
 
 
 def read_runs(folders: Sequence[Path], evaluations: Iterable[Path] = ()) -> list[RunResult]:
-    """The runs in ``folders``, in this order.
+    """The runs in some folders.
 
-    ``evaluations``: further files of results, each of a checkpoint of one of the runs.
+    Args:
+        folders: of the runs.
+        evaluations: further files of results, each of a checkpoint of one of the runs.
+
+    Returns:
+        The runs, in the order of ``folders``.
 
     Raises:
         UsageError: a folder holds no run, or a result is of none of the runs.

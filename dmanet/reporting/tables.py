@@ -15,7 +15,9 @@ NO_EVALUATION = "no evaluation"
 def results_table(runs: Sequence[RunResult], presets: Mapping[str, str]) -> str:
     """A line for each evaluation of each run, and one for a run without any; Markdown.
 
-    ``presets``: what to call a cache, by its fingerprint; others go by eight digits of it.
+    Args:
+        runs: in the order of their lines.
+        presets: what to call a cache, by its fingerprint; others go by eight digits of it.
     """
     differing = differing_settings(runs)
     names = _run_names(runs)

@@ -38,22 +38,27 @@ Colour = tuple[int, int, int]
 
 
 class LabelledBoxes(Protocol):
-    """Ground truth of one window: ``boxes`` ``[M, 4]`` in grid units, ``classes`` int64 ``[M]``."""
+    """Ground truth of one window."""
 
     @property
-    def boxes(self) -> np.ndarray: ...
+    def boxes(self) -> np.ndarray:
+        """``[M, 4]``, x1, y1, x2, y2 in grid units."""
 
     @property
-    def classes(self) -> np.ndarray: ...
+    def classes(self) -> np.ndarray:
+        """int64 ``[M]``."""
 
 
 @dataclass(frozen=True)
 class WindowCells:
     """The cells that have events in one window.
 
-    ``positive`` and ``negative``: integers ``[P, 2]``, x and y of the cells with events of that
-    polarity; repeats do not matter. ``grid_size``: (height, width) in cells. ``sensor_size``:
-    (width, height) in pixels, which gives the picture its aspect.
+    Attributes:
+        positive: integers ``[P, 2]``, x and y of the cells with positive events; repeats do not
+            matter.
+        negative: the same of negative events.
+        grid_size: height and width in cells.
+        sensor_size: width and height in pixels, which give the picture its aspect.
     """
 
     positive: np.ndarray
@@ -70,10 +75,18 @@ def draw_window(
     caption: str = "",
     width: int = 960,
 ) -> Image.Image:
-    """One window as an RGB picture ``width`` pixels wide, a strip with caption and key below it.
+    """One window as an RGB picture, a strip with caption and key below it.
 
-    Boxes are in grid units. Detections have their class's colour, its name and their score; labels
-    are dashed and white, with their class under them.
+    Detections have their class's colour, its name and their score; labels are dashed and white, with
+    their class under them.
+
+    Args:
+        cells: the window's events.
+        class_names: of the boxes' classes.
+        detections: what was found, in grid units.
+        labels: what is true, in grid units.
+        caption: of the strip, cut where it is too long.
+        width: of the picture in pixels.
     """
     sensor_width, sensor_height = cells.sensor_size
     frame_size = (width, round(width * sensor_height / sensor_width))

@@ -10,9 +10,17 @@ from pipeline.release.labels import CLASS_NAMES
 def draw_cached_window(
     cache: PillarCache, recording_id: str, window: int, width: int = 960
 ) -> Image.Image:
-    """The window as an RGB picture, ``width`` pixels wide and in the sensor's aspect.
+    """The window as an RGB picture in the sensor's aspect.
 
-    Raises :class:`~pipeline.errors.UsageError` when the cache lacks the recording or the window.
+    Args:
+        cache: where it is read.
+        recording_id: the recording.
+        window: its number in the recording.
+        width: of the picture in pixels.
+
+    Raises:
+        UsageError: the cache lacks the recording or the window.
+        CacheError: what is stored cannot be read.
     """
     recording = cache.recording(recording_id)
     sample = recording.read(window, window + 1)

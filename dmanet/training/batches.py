@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import torch
 
-from dmanet.data.batches import BatchLoader, PackedBatch, check_fit, recordings_of
+from dmanet.data.batches import PackedBatch
+from dmanet.data.fitting import check_fit, recordings_of
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.ranks import ALONE, Ranks
 from dmanet.recipes import RunSettings

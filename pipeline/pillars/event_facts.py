@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipeline.defects import EventFacts
-from pipeline.pillars.packing_kernels import window_facts
 from pipeline.pillars.packing import PackedWindow
+from pipeline.pillars.packing_kernels import window_facts
 
 
 def event_facts(events: np.ndarray, sensor: tuple[int, int]) -> EventFacts:

@@ -13,10 +13,11 @@ from benchmarks.released_formulation import (
     released_unit_embedding,
     suspect,
 )
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.losses import LossSettings, Targets
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
-from dmanet.settings import AnchorSettings, ModelSettings
+from dmanet.settings import ModelSettings
 
 EPS = ModelSettings().similarity_eps
 RELEASED = MemorySuspects(similarity=True, state=True)

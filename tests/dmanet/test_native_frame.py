@@ -8,11 +8,12 @@ import torch
 from dmanet.data.batches import collate
 from dmanet.data.samplers import WindowRange
 from dmanet.data.unpacking import decode_batch
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.losses import detection_loss
 from dmanet.evaluation.streaming import StreamSettings, stream_detections
 from dmanet.models.detector import DMANet
-from dmanet.settings import AnchorSettings, ModelSettings
+from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.npz import NpzFile

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from dmanet.settings import MODEL_PRESETS, AnchorSettings, ModelSettings, load_model_settings
+from dmanet.detection.anchor_settings import AnchorSettings
+from dmanet.settings import MODEL_PRESETS, ModelSettings, load_model_settings
 from pipeline.errors import SettingsError
 
 

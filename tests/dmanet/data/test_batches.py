@@ -1,37 +1,17 @@
-import shutil
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dmanet.data.batches import (
-    BatchLoader,
-    check_fit,
-    class_outputs,
-    collate,
-    recordings_of,
-    select_classes,
-)
+from dmanet.data.batches import collate
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import Sample, WindowRange, make_sampler, read_tape
 from dmanet.data.unpacking import decode_batch
-from dmanet.detection.losses import Targets
-from dmanet.settings import ModelSettings
-from pipeline.cache.reader import PillarCache
-from pipeline.errors import CacheError, UsageError
-from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL
+from pipeline.errors import CacheError
+from tests.dmanet.caches import LONG, SMALL
 
 
 def lengths(cache):
     return {recording.id: len(recording) for recording in cache.recordings("train")}
-
-
-def contents(batch):
-    """Everything in a batch as comparable values."""
-    tensors = {k: v.tolist() for k, v in vars(batch).items() if isinstance(v, torch.Tensor)}
-    targets = {k: v.tolist() for k, v in vars(batch.targets).items()}
-    return batch.samples, batch.positive, tensors, targets
 
 
 def test_boxes_get_the_frame_of_their_step_and_sequence(cache):
@@ -80,7 +60,7 @@ def test_pieces_of_several_recordings_and_sensors_are_joined_window_by_window(ei
     boxes = 0
     for frame, (recording, k) in enumerate(frames_of(batch)):
         window = either_cache.recording(recording).read(k, k + 1)
-        assert batch.settings[batch.sensor[frame]] == window.encoding
+        assert batch.encodings[batch.sensor[frame]] == window.encoding
         assert batch.spans[frame] == window.spans[0]
         for polarity, found in enumerate(reversed(pillars)):
             rows = found.coords[:, 0] == frame
@@ -126,96 +106,15 @@ def test_memory_resets_exactly_where_a_slots_windows_do_not_follow_in_time(cache
     assert seen >= {(True, True), (True, False), (False, False)}
 
 
-def test_boxes_of_other_classes_are_left_out_and_the_others_renumbered(cache):
-    samples = [Sample((WindowRange(LONG, 0, 10),), (0,), False, 10)]
-    (whole,) = BatchLoader(cache, [samples])
-    (chosen,) = BatchLoader(cache, [samples], classes=(5, 0))
-    number = np.array(CLASSES)
-    release = number[whole.targets.classes]
-    kept = (release == 5) | (release == 0)
-    assert 0 < kept.sum() < len(kept)
-    assert np.array_equal(np.array((5, 0))[chosen.targets.classes], release[kept])
-    assert np.array_equal(chosen.targets.boxes, whole.targets.boxes[torch.from_numpy(kept)])
-    assert np.array_equal(chosen.targets.frame, whole.targets.frame[torch.from_numpy(kept)])
-
-
-@given(st.permutations(range(7)), st.permutations(range(7)), st.integers(1, 7), st.integers(1, 7))
-def test_a_class_goes_to_the_output_that_bears_its_number(first, second, cached, wanted):
-    cached, wanted = tuple(first[:cached]), tuple(second[:wanted])
-    targets = Targets(
-        boxes=torch.arange(4.0 * len(cached)).view(-1, 4),
-        classes=torch.arange(len(cached)),
-        frame=torch.arange(len(cached)),
-    )
-    chosen = select_classes(targets, class_outputs(cached, wanted))
-    assert [wanted[c] for c in chosen.classes] == [c for c in cached if c in wanted]
-    assert [cached[frame] for frame in chosen.frame] == [c for c in cached if c in wanted]
-
-
 def test_sensors_are_kept_apart_in_one_batch(cache):
     batch = collate([cache.recording(SMALL).read(0, 2), cache.recording(LONG).read(0, 2)])
-    sensors = [batch.settings[i].sensor for i in batch.sensor.tolist()]
+    sensors = [batch.encodings[i].sensor for i in batch.sensor.tolist()]
     assert sensors == [(640, 480), (1280, 720)] * 2
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_give_the_same_batches_in_the_same_order(cache, workers):
-    sampler = make_sampler("mixed", lengths(cache), steps=4, batch_size=2, seed=5)
-    alone, ahead = (BatchLoader(cache, sampler, classes=(2, 5), workers=n) for n in (0, workers))
-    for epoch in (0, 1):  # the sampler may change between two iterations of one loader
-        sampler.epoch = epoch
-        expected = [contents(batch) for batch in alone]
-        assert [contents(batch) for batch in ahead] == expected
-        assert [list(samples) for samples, *_ in expected] == list(sampler)
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_cache_is_one_sentence_also_from_a_worker(cache, tmp_path, workers):
-    broken = tmp_path / "cache"
-    shutil.copytree(cache.location, broken)
-    for chunk in (broken / LONG / "pillars" / "c").rglob("*"):
-        if chunk.is_file():
-            chunk.write_bytes(chunk.read_bytes()[:40])
-    opened = PillarCache(broken)
-    loader = BatchLoader(opened, make_sampler("random", lengths(opened), 4, 2, 0), workers=workers)
-    with pytest.raises(CacheError, match="'pillars' cannot be read") as raised:
-        list(loader)
-    assert "Traceback" not in str(raised.value)
 
 
 def test_batches_of_two_caches_cannot_be_mixed(cache, paper_cache):
     with pytest.raises(CacheError, match="different settings"):
         collate([source.recording(LONG).read(0, 2) for source in (cache, paper_cache)])
-
-
-def test_a_split_without_windows_names_those_there_are(cache):
-    assert [recording.id for recording in recordings_of(cache, "train")] == [LONG, SMALL]
-    with pytest.raises(UsageError, match="'val'; it holds test, train"):
-        recordings_of(cache, "val")
-
-
-def test_a_network_that_does_not_fit_the_cache_is_named_by_its_key(cache):
-    width, height = GRID
-    fitting = ModelSettings(grid_size=(height, width), max_points=3, num_classes=3)
-    check_fit(cache, fitting, "the test's")
-    for change in (
-        {"grid_size": (width, height)},
-        {"max_points": 5},
-        {"num_classes": 7},
-    ):
-        (key,) = change
-        with pytest.raises(CacheError, match=key):
-            check_fit(cache, fitting.model_copy(update=change), "the test's")
-
-
-def test_a_network_for_some_of_the_caches_classes_fits(cache):
-    width, height = GRID
-    one = ModelSettings(grid_size=(height, width), max_points=3, num_classes=1)
-    check_fit(cache, one, "the test's", (2,))
-    with pytest.raises(CacheError, match="num_classes = 2, the test's has 1"):
-        check_fit(cache, one, "the test's", (2, 5))
-    with pytest.raises(CacheError, match=r"among \(0, 2, 5\), the test's has \(2, 3\)"):
-        check_fit(cache, one, "the test's", (2, 3))
 
 
 def test_a_window_that_fills_up_a_batch_is_joined_to_whole_samples(cache):

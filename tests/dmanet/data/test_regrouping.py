@@ -71,7 +71,7 @@ def as_map(positive, negative):
 
 def augmented(batch, augmentation):
     """The batch's pillars, augmented, as a map."""
-    grid_size = batch.settings[0].settings.grid[::-1]
+    grid_size = batch.encodings[0].settings.grid[::-1]
     pillars = augment(*decode_batch(batch), batch.targets, batch, augmentation, grid_size)
     return as_map(*pillars[:2])
 
@@ -231,10 +231,10 @@ def test_release_pillars_equal_encoding_the_transformed_events(data):
 
 def slow_regroup(batch, augmentation, before):
     """All frames point by point with dictionaries, whatever is full and whichever times are equal."""
-    first = batch.settings[0].settings
+    first = batch.encodings[0].settings
     at_pixel = defaultdict(list)
     for (polarity, frame, z, _, _), points in before.items():
-        encoding = batch.settings[batch.sensor[frame]]
+        encoding = batch.encodings[batch.sensor[frame]]
         size = encoding.sensor if first.preset == "paper" else encoding.settings.grid
         for x, y, t in points:
             pixel = [round(v * n / g) for v, n, g in zip((x, y), size, first.grid, strict=True)]
@@ -245,7 +245,7 @@ def slow_regroup(batch, augmentation, before):
                 at_pixel[frame, *target].append((t, pixel[1], pixel[0], p, z))
     cells = defaultdict(list)
     for (frame, x, y), points in at_pixel.items():
-        encoding = batch.settings[batch.sensor[frame]]
+        encoding = batch.encodings[batch.sensor[frame]]
         size = encoding.sensor if first.preset == "paper" else encoding.settings.grid
         if first.preset == "release" or first.dedup == "pixel":
             points = [point for point in points if point[:3] == min(points)[:3]]

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchor_shapes, anchors_for
-from dmanet.settings import AnchorSettings
 
 ATOL = 1e-3  # grid units: the reference asks for no more
 

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.boxes import MAX_GROWTH, box_iou, clip_boxes, decode_boxes, encode_boxes
-from dmanet.settings import AnchorSettings
 
 coordinate = st.floats(-50, 600, width=32)
 side = st.floats(1, 300, width=32)

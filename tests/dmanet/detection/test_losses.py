@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.boxes import box_iou
 from dmanet.detection.losses import LossSettings, Targets, detection_loss
-from dmanet.settings import AnchorSettings
 from tests.dmanet.matching_by_frame import match_one_frame
 
 CLAMP = 1e-4  # the release keeps probabilities this far from 0 and 1

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.boxes import box_iou
 from dmanet.detection.matching import (
@@ -15,7 +16,6 @@ from dmanet.detection.matching import (
     match_anchors,
     unmatched_share,
 )
-from dmanet.settings import AnchorSettings
 from tests.dmanet.matching_by_frame import match_one_frame
 
 # Whole-cell boxes, so that ties and overlaps of exactly 0.5 occur.

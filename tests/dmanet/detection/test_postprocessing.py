@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.nms import grouped_nms
 from dmanet.detection.postprocessing import decode_detections, select_detections
-from dmanet.settings import AnchorSettings
 from pipeline.errors import DataError
 
 GRID = (512, 512)

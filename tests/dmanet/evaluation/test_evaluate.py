@@ -10,7 +10,7 @@ from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.postprocessing import Labels, decode_detections
 from dmanet.evaluation.evaluate import evaluate, sensor_labels
-from dmanet.evaluation.protocols import release_result
+from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.runs.records import Weights
 from pipeline.errors import CacheError, UsageError

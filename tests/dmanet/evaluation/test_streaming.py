@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmanet.data.batches import BatchLoader, collate
+from dmanet.data.batches import collate
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import WindowRange, make_sampler
 from dmanet.data.unpacking import decode_batch
 from dmanet.evaluation.streaming import StreamSettings, _batches, _counted_pieces, stream_detections

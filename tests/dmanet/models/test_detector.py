@@ -7,9 +7,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dmanet.detection.anchor_settings import AnchorSettings
 from dmanet.detection.anchors import anchors_for
 from dmanet.models.detector import DMANet
-from dmanet.settings import MODEL_PRESETS, AnchorSettings, ModelSettings
+from dmanet.settings import MODEL_PRESETS, ModelSettings
 
 SMALL = MODEL_PRESETS["tiny"].model_copy(
     update={"grid_size": (64, 96), "stem_width": 8, "feature_size": 32}

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmanet.models.pillar_net import PillarNet, Pillars, scatter_to_canvas, used_slots
+from dmanet.models.canvas import scatter_to_canvas
+from dmanet.models.pillar_net import PillarNet, Pillars, used_slots
 from dmanet.settings import ModelSettings
 
 SMALL = ModelSettings(grid_size=(32, 40))

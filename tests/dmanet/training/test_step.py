@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dmanet.data.batches import BatchLoader, collate
+from dmanet.data.batches import collate
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import make_sampler
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.data.batches import BatchLoader
+from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import make_sampler
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings

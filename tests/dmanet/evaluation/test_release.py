@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmanet.detection.postprocessing import Detections, Labels
-from dmanet.evaluation.protocols import (
+from dmanet.evaluation.protocols import PROTOCOLS
+from dmanet.evaluation.release import (
     IOU_THRESHOLDS,
-    PROTOCOLS,
     average_precision,
     match_window,
     release_result,
