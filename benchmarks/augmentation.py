@@ -19,9 +19,11 @@ from benchmarks.timing import in_turn, median
 from dmanet.data.augmentation import AugmentationSettings, augment
 from dmanet.data.batches import PackedBatch, collate
 from dmanet.data.unpacking import decode_batch
-from pipeline.cache.reader import PackedWindows
-from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
-from pipeline.release.shards import EVENT_DTYPE, WINDOW_US
+from pipeline.cache.packed_windows import PackedWindows
+from pipeline.pillars.encoding import PillarEncoding
+from pipeline.pillars.packing import Workspace, pack_window
+from pipeline.pillars.settings import PillarSettings
+from pipeline.release.shards import EVENT_DTYPE, SENSOR_SIZE, WINDOW_US
 
 EVENTS = 90_000
 LIT_ROWS = (200, 480)  # events crowd on a part of the sensor, as they do on edges
@@ -46,8 +48,8 @@ def random_window(rng: np.random.Generator) -> np.ndarray:
 def random_batch(preset: str, steps: int) -> PackedBatch:
     """Two slots of ``steps`` windows without boxes, each slot with a draw of its own."""
     rng = np.random.default_rng(0)
-    settings = PillarSettings(preset)
-    workspace = Workspace(settings)
+    encoding = PillarEncoding(PillarSettings(preset=preset), SENSOR_SIZE)
+    workspace = Workspace(encoding)
     slots = []
     for slot in range(2):
         packed = [pack_window(random_window(rng), workspace) for _ in range(steps)]
@@ -58,7 +60,7 @@ def random_batch(preset: str, steps: int) -> PackedBatch:
             PackedWindows(
                 recording=f"random {slot}",
                 first=0,
-                settings=settings,
+                encoding=encoding,
                 pillars=np.concatenate(pillars),
                 points=np.concatenate(points),
                 offsets=np.cumsum([(0, 0), *counts], axis=0),
@@ -95,7 +97,7 @@ def milliseconds(
 
     parts: dict[str, Callable[[], object]] = {"decode": timed(partial(decode_batch, batch))}
     for name, settings in AUGMENTATIONS.items():
-        grid_size = batch.settings[0].grid[::-1]
+        grid_size = batch.settings[0].settings.grid[::-1]
         parts[name] = timed(
             partial(augment, positive, negative, batch.targets, batch, settings, grid_size)
         )

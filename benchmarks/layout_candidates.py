@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import layout_kernels as kernels
-from pipeline.pillars.packing import PackedWindow, PillarSettings, decode_points
+from pipeline.pillars.encoding import PillarEncoding
+from pipeline.pillars.packing import PackedWindow
+from pipeline.pillars.unpacking import decode_points
 
 COLUMNS = ROWS = 512
 CELLS = COLUMNS * ROWS
@@ -24,8 +26,9 @@ class Pillars:
     """Pillars of n windows, segment by segment and sorted by cell: what every candidate gives back.
 
     ``cells`` uint32 ``[P]``, ``counts`` uint8 ``[P]`` (points of a pillar), ``points`` ``[Q]`` as in
-    :mod:`pipeline.pillars.packing`, ``offsets`` int64 ``[2n+1, 2]`` first pillar and point of each
-    segment, ``tensors`` float32 ``[P, 5, 3]`` and ``coords`` int64 ``[P, 3]`` the same as the network takes them.
+    :mod:`pipeline.pillars.bit_layout`, ``offsets`` int64 ``[2n+1, 2]`` first pillar and point of each
+    segment, ``tensors`` float32 ``[P, 5, 3]`` and ``coords`` int64 ``[P, 3]`` the same as the network
+    takes them.
     """
 
     cells: np.ndarray
@@ -62,13 +65,13 @@ class Pillars:
         )
 
 
-def pillars_of(windows: list[PackedWindow], settings: PillarSettings) -> Pillars:
+def pillars_of(windows: list[PackedWindow], encoding: PillarEncoding) -> Pillars:
     """Packed windows as :class:`Pillars`, by the pipeline's own decoding."""
     tensors, sizes, points = [], [(0, 0)], []
     for window in windows:
         for polarity in (0, 1):
             packed, own = window.pillars[polarity], window.points[polarity]
-            tensors.append(decode_points(packed, own, window.span, settings))
+            tensors.append(decode_points(packed, own, window.span, encoding))
             points.append(own)
             sizes.append((len(packed), len(own)))
     coords = np.concatenate([t.coords for t in tensors])
@@ -360,15 +363,15 @@ def _point_steps(name: str, bits: int, dtype: type) -> Layout:
     return Layout(name, holds, encode, decode)
 
 
-def _plain_form(settings: PillarSettings) -> Callable[[Pillars], Forms]:
+def _plain_form(encoding: PillarEncoding) -> Callable[[Pillars], Forms]:
     def form(p: Pillars) -> Forms:
         cells = np.repeat(p.cells, p.counts)
         x, y = (cells % COLUMNS).astype(np.uint16), (cells // COLUMNS).astype(np.uint16)
         if p.points.dtype == np.uint8:
             return p.cells, p.counts, x, y, p.points
-        bits_x, bits_y = settings.sub_bits
-        x = settings.first_pixel_of_column[x] + (p.points & ((1 << bits_x) - 1))
-        y = settings.first_pixel_of_row[y] + (p.points >> bits_x & ((1 << bits_y) - 1))
+        bits_x, bits_y = encoding.sub_bits
+        x = encoding.first_pixel_of_column[x] + (p.points & ((1 << bits_x) - 1))
+        y = encoding.first_pixel_of_row[y] + (p.points >> bits_x & ((1 << bits_y) - 1))
         return (
             p.cells,
             p.counts,
@@ -380,8 +383,8 @@ def _plain_form(settings: PillarSettings) -> Callable[[Pillars], Forms]:
     return form
 
 
-def _plain(settings: PillarSettings) -> Layout:
-    form = _plain_form(settings)
+def _plain(encoding: PillarEncoding) -> Layout:
+    form = _plain_form(encoding)
     names = ("cells", "counts", "x", "y", "t")
 
     def encode(p: Pillars) -> Arrays:
@@ -420,14 +423,14 @@ DENSE = Layout(
 )
 
 
-def candidates(settings: PillarSettings) -> list[Layout]:
-    """Every candidate for the preset of ``settings``; the pipeline's own is called `steps`."""
-    if settings.preset == "release":
+def candidates(encoding: PillarEncoding) -> list[Layout]:
+    """Every candidate for the preset of ``encoding``; the pipeline's own is called `steps`."""
+    if encoding.settings.preset == "release":
         return [
             _pair(PACKED, BINS),
             _pair(STEPS, BINS),
             _pair(BITMAP, BINS),
-            _plain(settings),
+            _plain(encoding),
             DENSE,
             _pair(STEPS, QUADS),
             _pair(BITMAP, QUADS),
@@ -455,12 +458,12 @@ def candidates(settings: PillarSettings) -> list[Layout]:
                 "grid", "uint8 a cell: polarities and time bin of it", _encode_grid, _decode_grid
             ),
         ]
-    bits = sum(settings.sub_bits)
+    bits = sum(encoding.sub_bits)
     return [
         _pair(PACKED, _time_first(bits)),
         _pair(STEPS, WORDS),
         _pair(BITMAP, WORDS),
-        _plain(settings),
+        _plain(encoding),
         DENSE,
         _pair(STEPS, _apart(bits)),
         _pair(STEPS, _planes(bits)),

@@ -28,7 +28,9 @@ from benchmarks.layout_candidates import Arrays, Layout, Pillars, Rows, candidat
 from benchmarks.shards import RATES, simulated_release
 from benchmarks.timing import median
 from pipeline.ingest.convert import ingest_recording
-from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
+from pipeline.pillars.encoding import PillarEncoding
+from pipeline.pillars.packing import Workspace, pack_window
+from pipeline.pillars.settings import PillarSettings
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import SENSOR_SIZE, ShardFiles, read_events, walk_release
@@ -204,9 +206,9 @@ def read_in_turn(
     return [median(times) for times in read], [median(times) for times in decode]
 
 
-def windows_of(shards: Iterable[ShardFiles], settings: PillarSettings) -> tuple[Pillars, float]:
+def windows_of(shards: Iterable[ShardFiles], encoding: PillarEncoding) -> tuple[Pillars, float]:
     """The pillars of all windows of some shards, and the source bytes of a window."""
-    workspace = Workspace(settings)
+    workspace = Workspace(encoding)
     packed, size = [], 0
     for shard in shards:
         assert shard.events is not None
@@ -214,15 +216,15 @@ def windows_of(shards: Iterable[ShardFiles], settings: PillarSettings) -> tuple[
         size += shard.events.stat().st_size + shard.labels.stat().st_size
         events = NpzFile(shard.events)
         packed += [pack_window(read_events(events, k), workspace) for k in range(10)]
-    return pillars_of(packed, settings), size / len(packed)
+    return pillars_of(packed, encoding), size / len(packed)
 
 
-def entropy_share(shards: Iterable[ShardFiles], settings: PillarSettings) -> float:
+def entropy_share(shards: Iterable[ShardFiles], encoding: PillarEncoding) -> float:
     """Entropy (order 0) of all steps and of all points, as a share of the source bytes.
 
     What no coding of these values one by one gets below; only one that knows their neighbours can.
     """
-    windows, source_bytes = windows_of(shards, settings)
+    windows, source_bytes = windows_of(shards, encoding)
     rows = kernels.steps(windows.cells, windows.counts, windows.offsets[:, 0])
     bits = sum(len(values) * entropy(values) for values in (rows, windows.points))
     return bits / 8 / (len(windows.offsets) // 2) / source_bytes
@@ -236,15 +238,15 @@ def entropy(values: np.ndarray) -> float:
 
 
 def compare(
-    shards: Iterable[ShardFiles], settings: PillarSettings, total: int, work: Path, quick: bool
+    shards: Iterable[ShardFiles], encoding: PillarEncoding, total: int, work: Path, quick: bool
 ) -> list[Figures]:
     """Every layout with every codec; then some with their smallest codec and every chunk size.
 
     Times are those of about ``total`` windows: the shards' own, repeated.
     """
-    windows, source_bytes = windows_of(shards, settings)
+    windows, source_bytes = windows_of(shards, encoding)
     copies = max(1, total // (len(windows.offsets) // 2))
-    layouts = candidates(settings)
+    layouts = candidates(encoding)
     codecs = list(CODECS)[:3] if quick else list(CODECS)
     by_codec = measure(
         windows,
@@ -342,13 +344,13 @@ def main(quick: bool, as_json: bool, real: Path | None, work: Path) -> None:
             sources |= real_releases(real, Path(ingested))
         for name, (shards, sensor) in sources.items():
             for preset in result:
-                settings = PillarSettings(preset=preset, sensor=sensor)
-                figures = compare(shards, settings, totals.get(name, 120), work, quick)
+                encoding = PillarEncoding(PillarSettings(preset=preset), sensor)
+                figures = compare(shards, encoding, totals.get(name, 120), work, quick)
                 result[preset][name] = [asdict(f) for f in figures]
                 click.echo(f"{preset} {name} done", err=True)
                 if not as_json:
                     click.echo(f"\n{preset}, {name}\n\n{table(figures)}\n")
-                    share = entropy_share(shards, settings)
+                    share = entropy_share(shards, encoding)
                     click.echo(f"Entropy of steps and points: {100 * share:.1f} % of the source.\n")
     if as_json:
         click.echo(json.dumps(result, indent=2))

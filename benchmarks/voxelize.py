@@ -30,9 +30,9 @@ from pipeline.voxelizing.run import voxelize
 
 Clusters = dict[int, str]  # scheduler addresses by number of workers
 PRESETS = {
-    "release": CacheSettings("release"),
-    "paper": CacheSettings("paper"),
-    "paper, 256 steps": CacheSettings("paper", time_steps=256),
+    "release": CacheSettings(preset="release"),
+    "paper": CacheSettings(preset="paper"),
+    "paper, 256 steps": CacheSettings(preset="paper", time_steps=256),
 }
 MAIN = ("release", "200k")  # what the top-level keys hold
 BASELINE_EVENTS = 2_000_000  # the baseline is slow: this takes it two seconds

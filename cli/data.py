@@ -28,6 +28,7 @@ from cli.voxelizing import Progress, exit_code, print_outcome
 
 if TYPE_CHECKING:
     from pipeline.cache.lock import Part
+    from pipeline.pillars.settings import Dedup, Overflow, Preset
 
 _PATH = click.Path(path_type=Path)
 _SPLIT = click.Choice(["train", "val", "test"])
@@ -337,13 +338,13 @@ def voxelize(
     source: Path,
     cache: Path,
     root: Path | None,
-    preset: str,
+    preset: "Preset",
     grid: tuple[int, int],
     time_cells: int,
     max_points: int,
     max_pillars: int,
-    dedup: str,
-    overflow: str,
+    dedup: "Dedup",
+    overflow: "Overflow",
     time_steps: int,
     classes: tuple[str, ...] | None,
     min_diagonal: float,

@@ -119,14 +119,14 @@ def augment(
     sensors = [encoding.sensor for encoding in batch.settings]
     sensor = torch.tensor(sensors, device=batch.draws.device)[batch.sensor]  # [N, 2]
     encoding = batch.settings[0]
-    if encoding.preset == "release":
-        pixels = Pixels(sensor.new_tensor(encoding.grid).expand_as(sensor), grid_size)
+    if encoding.settings.preset == "release":
+        pixels = Pixels(sensor.new_tensor(encoding.settings.grid).expand_as(sensor), grid_size)
         whole_pixels = True
     else:
         pixels = Pixels(sensor, grid_size)
         whole_pixels = all(width % grid_size[1] == 0 for width, _ in sensors)
     if settings.moves or (settings.flip and not whole_pixels):
-        deduplicated = encoding.preset == "release" or encoding.dedup == "pixel"
+        deduplicated = encoding.settings.preset == "release" or encoding.settings.dedup == "pixel"
         positive, negative = regroup(
             positive,
             negative,

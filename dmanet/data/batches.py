@@ -16,9 +16,9 @@ from torch import Tensor
 
 from dmanet.data.samplers import Sample, WindowRange
 from dmanet.detection.losses import Targets
-from pipeline.cache.reader import PackedWindows
+from pipeline.cache.packed_windows import PackedWindows
 from pipeline.errors import CacheError
-from pipeline.pillars.packing import PillarSettings
+from pipeline.pillars.encoding import PillarEncoding
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PackedBatch:
     """
 
     samples: tuple[Sample, ...]
-    settings: tuple[PillarSettings, ...]
+    settings: tuple[PillarEncoding, ...]
     pillars: Tensor
     points: Tensor
     offsets: Tensor
@@ -105,8 +105,8 @@ def collate(
     """
     if samples is None:
         samples = [_whole(piece) for piece in windows]
-    settings = tuple(dict.fromkeys(piece.settings for piece in windows))
-    if len({(s.preset, s.grid, s.num_bins, s.max_points, s.time_steps) for s in settings}) > 1:
+    settings = tuple(dict.fromkeys(piece.encoding for piece in windows))
+    if len({encoding.settings for encoding in settings}) > 1:
         raise CacheError("A batch mixes windows of caches with different settings; use one cache.")
     lengths = np.array([len(piece) for piece in windows])
     first = lengths.cumsum() - lengths  # of each piece, among all windows
@@ -131,7 +131,7 @@ def collate(
     reset[::steps] = starts[::steps] | ~continues
     counted = np.arange(steps)[:, None] < np.array([sample.counted for sample in samples])
     draws = np.array([draw for sample in samples for draw in sample.draws], np.int64)
-    sensor = np.array([settings.index(piece.settings) for piece in windows])
+    sensor = np.array([settings.index(piece.encoding) for piece in windows])
     window = np.concatenate([piece.box_window for piece in windows]) + np.repeat(
         first, [len(piece.boxes) for piece in windows]
     )  # of each box, among all windows

@@ -24,7 +24,7 @@ def read_points(recording: CachedRecording, start: int, stop: int) -> np.ndarray
         CacheError: what is stored cannot be read.
     """
     windows = recording.read(start, stop)
-    settings = windows.settings
+    encoding, settings = windows.encoding, windows.encoding.settings
     first = recording.window_column("t_first")[start:stop]
     bins = settings.num_bins - 1
     pieces = [np.empty(0, POINT_DTYPE)]
@@ -38,12 +38,12 @@ def read_points(recording: CachedRecording, start: int, stop: int) -> np.ndarray
             points["window"], points["p"] = start + window, polarity
             dt = t * (int(windows.spans[window]) / bins)
             if settings.preset == "release":
-                points["x"] = settings.first_pixel_of_column[x.astype(np.int64)]
-                points["y"] = settings.first_pixel_of_row[y.astype(np.int64)]
+                points["x"] = encoding.first_pixel_of_column[x.astype(np.int64)]
+                points["y"] = encoding.first_pixel_of_row[y.astype(np.int64)]
                 dt = np.ceil(dt)
             else:  # float32 is much closer to a pixel's and a µs' own number than to the next
-                points["x"] = np.rint(x * (settings.sensor[0] / settings.grid[0]))
-                points["y"] = np.rint(y * (settings.sensor[1] / settings.grid[1]))
+                points["x"] = np.rint(x * (encoding.sensor[0] / settings.grid[0]))
+                points["y"] = np.rint(y * (encoding.sensor[1] / settings.grid[1]))
             points["t"] = first[window] + np.rint(dt).astype(np.int64)
             both.append(points)
         points = np.concatenate(both)

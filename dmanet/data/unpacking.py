@@ -1,7 +1,7 @@
 """Packed batches to pillars, on whatever device the batch is.
 
-The counterpart of :func:`pipeline.pillars.packing.decode_points` for many windows at once: same numbers,
-to the bit.
+The counterpart of :func:`pipeline.pillars.unpacking.decode_points` for many windows at once: same
+numbers, to the bit.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dmanet.data.batches import PackedBatch
 from dmanet.models.pillar_net import Pillars
-from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
+from pipeline.pillars.bit_layout import COUNT_BITS, COUNT_MASK
+from pipeline.pillars.encoding import PillarEncoding
 
 _UINT16 = 0xFFFF
 _UINT32 = 0xFFFFFFFF
@@ -28,11 +29,11 @@ def decode_batch(batch: PackedBatch) -> tuple[Pillars, Pillars]:
     Returns:
         The positive and the negative pillars of all ``T * B`` frames, float32.
     """
-    settings = batch.settings[0]
+    settings = batch.settings[0].settings
     columns, rows = settings.grid
     device = batch.pillars.device
     packed = batch.pillars.long() & _UINT32  # [P]
-    num_points = packed & MAX_POINTS_LIMIT  # [P]
+    num_points = packed & COUNT_MASK  # [P]
     first_pillar = batch.offsets[:, 0]  # [2 * T * B + 1]
     segment = torch.repeat_interleave(
         torch.arange(len(first_pillar) - 1, device=device),
@@ -81,7 +82,9 @@ def _points_of_paper(batch: PackedBatch, coords: Tensor) -> Tensor:
     y = tables.y[sensor, tables.first_y[sensor, coords[:, 2]] + sub_y]
     # Exact in float64 and rounded once: the numbers that voxelizing in floats gives.
     factor, addend, divisor = batch.settings[0].time_scale(span=0)
-    per_window = divisor if batch.settings[0].time_steps else batch.spans[frame].clamp(min=1)
+    per_window = (
+        divisor if batch.settings[0].settings.time_steps else batch.spans[frame].clamp(min=1)
+    )
     t = ((factor * dt.double() + addend) / per_window).float()
     return torch.stack([x, y, t], dim=1)
 
@@ -106,7 +109,7 @@ class _Tables:
 
 
 @lru_cache(maxsize=16)
-def _tables(settings: tuple[PillarSettings, ...], device: str) -> _Tables:
+def _tables(settings: tuple[PillarEncoding, ...], device: str) -> _Tables:
     def padded(rows: list[np.ndarray]) -> Tensor:
         length = max(len(row) for row in rows)
         return torch.from_numpy(np.stack([np.pad(r, (0, length - len(r))) for r in rows])).to(

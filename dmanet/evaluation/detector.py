@@ -14,7 +14,8 @@ from dmanet.evaluation.protocols import ProtocolResult
 from dmanet.evaluation.streaming import StreamSettings, detect_in_batch
 from dmanet.models.detector import State
 from dmanet.runs.checkpoint import Weights, load_weights
-from pipeline.cache.reader import PackedWindows, PillarCache
+from pipeline.cache.packed_windows import PackedWindows
+from pipeline.cache.reader import PillarCache
 from pipeline.errors import CacheError
 from pipeline.release.labels import CLASS_NAMES
 
@@ -101,8 +102,8 @@ class Detector:
             CacheError: the windows are of a cache with other settings.
             DataError: an output of the network is not a number.
         """
-        sensor = windows.settings.sensor
-        if windows.settings != self.cache.settings.pillar_settings(sensor):
+        sensor = windows.encoding.sensor
+        if windows.encoding != self.cache.settings.encoding(sensor):
             raise CacheError(
                 f"{windows.recording}: its windows are of a cache with other settings than "
                 f"{self.cache.location}; make a detector for that cache."

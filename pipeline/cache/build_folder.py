@@ -24,7 +24,14 @@ class AbandonedError(CacheError):
 
 
 class BuildFolder:
-    """A new empty folder below ``scratch``; raises :class:`AbandonedError` when that is gone."""
+    """A new empty folder below ``scratch``.
+
+    Attributes:
+        path: the folder.
+
+    Raises:
+        AbandonedError: ``scratch`` is gone.
+    """
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
@@ -49,12 +56,23 @@ class BuildFolder:
             return False
 
     def check(self) -> None:
-        """Raise :class:`AbandonedError` unless the folder made here is still at its place."""
+        """Check that the folder made here is still at its place.
+
+        Raises:
+            AbandonedError: it is not.
+        """
         if not self._stands():
             raise self._abandoned()
 
     def publish(self, target: Path) -> bool:
-        """Rename the folder to ``target``; False when another one is there already."""
+        """Rename the folder to ``target``.
+
+        Returns:
+            False when another folder is there already.
+
+        Raises:
+            AbandonedError: the folder is no longer at its place.
+        """
         self.check()
         try:
             os.rename(self.path, target)

@@ -56,8 +56,14 @@ def read_rows(
 ) -> np.ndarray:
     """Rows ``start`` to ``stop`` (exclusive) of an array with plain chunks; fewer where it ends.
 
-    ``fetch`` gives the bytes of chunk files by their names relative to the array's folder. Raises
-    :class:`ValueError` for a damaged chunk, and what ``fetch`` raises.
+    Args:
+        array: one for which :func:`has_plain_chunks` holds.
+        fetch: gives the bytes of chunk files by their names relative to the array's folder.
+        start: the first row.
+        stop: the row after the last.
+
+    Raises:
+        ValueError: a chunk is damaged. What ``fetch`` raises passes through.
     """
     (size,) = array.chunks
     stop = min(stop, array.shape[0])

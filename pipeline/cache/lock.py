@@ -35,14 +35,23 @@ class BusyError(CacheError):
 
 @dataclass(frozen=True)
 class Part:
-    """Part ``number`` (from 1) of ``count`` processes that write one cache together."""
+    """One of several processes that write one cache together.
+
+    Attributes:
+        number: of this part, from 1.
+        count: parts in all.
+    """
 
     number: int
     count: int
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """``3/8`` as a part; raises :class:`UsageError` for anything else."""
+        """``3/8`` as a part.
+
+        Raises:
+            UsageError: the text is anything else.
+        """
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise UsageError(f"'{text}' is no part; write for example 3/8, from 1/8 to 8/8.")
@@ -62,9 +71,17 @@ def open_for_writing(
 ) -> Iterator[Path]:
     """Hold a writer's place in the cache at ``root``, making the cache if there is none.
 
-    Gives the folder to build recordings in, removed at the end. Raises :class:`CacheError` when the
-    cache was made with other settings or another process writes it, and :class:`UsageError` when
-    ``root`` is something else than a cache.
+    Args:
+        root: folder of the cache.
+        settings: that the cache has or gets.
+        part: other processes may write as other parts; None writes alone.
+
+    Yields:
+        The folder to build recordings in, removed at the end.
+
+    Raises:
+        CacheError: the cache was made with other settings, or another process writes it.
+        UsageError: ``root`` is something else than a cache.
     """
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root}: is a file; give a folder for the cache.")

@@ -7,62 +7,33 @@ at once both open it, and one of the two is kept.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import zarr
 
 from pipeline.cache import records as layout
 from pipeline.cache.chunks import has_plain_chunks, read_rows
+from pipeline.cache.packed_windows import PackedWindows
 from pipeline.cache.store import CacheStore, MissingChunkError, first_line, out_of_reach
-from pipeline.cache.writer import attributes_digest
 from pipeline.errors import CacheError, PipelineError, UsageError
-from pipeline.pillars.packing import PillarSettings, PillarTensors, decode_points
-
-
-@dataclass(frozen=True)
-class PackedWindows:
-    """A range of n consecutive windows of one recording, as stored.
-
-    ``pillars`` uint32 ``[P]`` and ``points`` ``[Q]`` are window-major, negative before positive;
-    ``offsets`` int64 ``[2n+1, 2]`` gives the first pillar and point of segment ``2·window + polarity``,
-    counted from this range's begin. ``spans`` int64 ``[n]`` µs; ``t_start`` int64 ``[n]`` µs;
-    ``starts`` bool ``[n]``: the window does not follow the one before it. ``boxes`` float32 ``[K, 4]``
-    (x1, y1, x2, y2, grid units), ``classes`` int64 ``[K]``, ``box_window`` int64 ``[K]`` 0…n−1,
-    ``tracks`` int64 ``[K]``.
-    """
-
-    recording: str
-    first: int
-    settings: PillarSettings
-    pillars: np.ndarray
-    points: np.ndarray
-    offsets: np.ndarray
-    spans: np.ndarray
-    t_start: np.ndarray
-    starts: np.ndarray
-    boxes: np.ndarray
-    classes: np.ndarray
-    box_window: np.ndarray
-    tracks: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.spans)
-
-    def tensors(self, window: int, polarity: int) -> PillarTensors:
-        """Decode one window (0…n−1) and polarity (0 negative, 1 positive)."""
-        (p0, q0), (p1, q1) = self.offsets[2 * window + polarity : 2 * window + polarity + 2]
-        return decode_points(
-            self.pillars[p0:p1], self.points[q0:q1], int(self.spans[window]), self.settings
-        )
 
 
 class CachedRecording:
     """One published recording of a cache. Its tables are read on first use, its pillars on demand.
 
-    Raises :class:`UsageError` when the cache lacks it, :class:`CacheError` when it is damaged.
+    Its length is its number of windows.
+
+    Attributes:
+        id: ``<split>/<filelist>/<recording>``.
+        attributes: what it was made from, and the digests.
+        sensor: (width, height) in pixels.
+        encoding: how its windows were packed.
+
+    Raises:
+        UsageError: the cache lacks it.
+        CacheError: it is damaged.
     """
 
     def __init__(self, cache: "PillarCache", recording_id: str) -> None:
@@ -72,24 +43,25 @@ class CachedRecording:
         self._group = cache.group(recording_id)
         self._arrays: dict[str, zarr.Array] = {}
         self._tables: dict[str, np.ndarray] = {}
-        self.attributes: dict[str, Any] = dict(self._group.attrs)
+        self.attributes = cast(layout.RecordingAttributes, dict(self._group.attrs))
         if (
-            attributes_digest(self.attributes) != self.attributes["digest"]
+            layout.attributes_digest(self.attributes) != self.attributes["digest"]
             or self.attributes["recording"] != recording_id
         ):
             raise self._damaged("its attributes do not match their digest or its name")
         width, height = self.attributes["sensor"]
         self.sensor: tuple[int, int] = (width, height)
-        self.pillar_settings = cache.settings.pillar_settings(self.sensor)
+        self.encoding = cache.settings.encoding(self.sensor)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._cache, self.id)
 
     def __len__(self) -> int:
-        return int(self.attributes["windows"])
+        return self.attributes["windows"]
 
     @property
     def split(self) -> str:
+        """``train``, ``val`` or ``test``."""
         return self.id.split("/")[0]
 
     def _damaged(self, what: str) -> CacheError:
@@ -157,8 +129,9 @@ class CachedRecording:
     def read(self, start: int, stop: int) -> PackedWindows:
         """Windows ``start`` to ``stop`` (exclusive).
 
-        Raises :class:`UsageError` out of range, :class:`CacheError` when what is stored cannot be
-        read.
+        Raises:
+            UsageError: they are out of range.
+            CacheError: what is stored cannot be read.
         """
         if not 0 <= start < stop <= len(self):
             raise UsageError(
@@ -171,7 +144,7 @@ class CachedRecording:
         return PackedWindows(
             recording=self.id,
             first=start,
-            settings=self.pillar_settings,
+            encoding=self.encoding,
             pillars=self._read("pillars", p0, p1),
             points=self._read("points", q0, q1),
             offsets=offsets - offsets[0],
@@ -188,9 +161,17 @@ class CachedRecording:
 class PillarCache:
     """A pillar cache opened for reading, from a local path or an fsspec URL. Nothing is written.
 
-    ``settings``: pass those a program relies on to have the cache refused when it has others.
-    Raises :class:`UsageError` when there is nothing, :class:`CacheError` when it is not a cache this
-    release reads or has other settings.
+    Args:
+        location: a path or an address with ``://``.
+        settings: those a program relies on; a cache that has others is refused.
+
+    Attributes:
+        location: as given, a string.
+        settings: that the cache was made with.
+
+    Raises:
+        UsageError: there is nothing at ``location``.
+        CacheError: it is not a cache this release reads, or has other settings.
     """
 
     def __init__(self, location: str | Path, settings: layout.CacheSettings | None = None) -> None:
@@ -227,7 +208,9 @@ class PillarCache:
     def group(self, recording_id: str) -> zarr.Group:
         """The zarr group of one recording, opened anew.
 
-        Raises :class:`UsageError` when the cache lacks it, :class:`CacheError` when it is damaged.
+        Raises:
+            UsageError: the cache lacks it.
+            CacheError: it is damaged.
         """
         where = f"{self.location}/{recording_id}"
         try:
@@ -272,7 +255,12 @@ class PillarCache:
         ]
 
     def recording(self, recording_id: str) -> CachedRecording:
-        """One recording by its id; raises :class:`UsageError` when the cache lacks it."""
+        """One recording by its id.
+
+        Raises:
+            UsageError: the cache lacks it.
+            CacheError: it is damaged.
+        """
         if recording_id not in self._recordings:
             self._recordings.setdefault(recording_id, CachedRecording(self, recording_id))
         return self._recordings[recording_id]

@@ -25,7 +25,10 @@ from pipeline.release.shards import read_events, read_labels, shard_path
 class DeepReport:
     """What a comparison with the sources gave.
 
-    ``windows`` were compared; ``without_sources`` are the recordings none of whose files are there.
+    Attributes:
+        findings: what is not as the sources give it.
+        windows: that were compared.
+        without_sources: recordings none of whose files are there.
     """
 
     findings: list[Finding]
@@ -43,8 +46,16 @@ def verify_against_sources(
 ) -> DeepReport:
     """Voxelize a sample of ``windows`` again from the release at ``root`` and compare.
 
-    The sample is drawn evenly, by ``seed``, from all windows whose source files are there; fewer are
-    compared where there are fewer. Raises :class:`UsageError` when there are none.
+    Args:
+        cache: to be checked.
+        root: folder of the release.
+        windows: size of the sample, drawn evenly from all windows whose source files are there;
+            fewer are compared where there are fewer.
+        seed: the same seed draws the same sample.
+        on_window: called before each window.
+
+    Raises:
+        UsageError: ``root`` holds none of the source files.
     """
     candidates = [
         _comparable(CachedRecording(cache, recording_id), root)
@@ -139,7 +150,7 @@ def _compare(
     recording = CachedRecording(cache, recording_id)
     rules = cache.settings.label_rules(recording.sensor)
     sources = _Sources(recording, root)
-    workspace = Workspace(recording.pillar_settings)
+    workspace = Workspace(recording.encoding)
     for row, shard, member, event_shard, event_member in sample.tolist():
         on_window()
         event_file, label_file = sources.file("ev", event_shard), sources.file("lb", shard)

@@ -1,4 +1,4 @@
-"""The pillar cache on disk: its arrays, their columns, its settings and their fingerprint.
+"""The pillar cache on disk: its arrays, their columns, its settings, its attributes and digests.
 
 One zarr (format 3) group. Its attributes hold the settings; below it stands one group for each
 recording, at ``<split>/<filelist>/<recording>``, with the arrays of :data:`ARRAYS`. A recording's
@@ -8,13 +8,24 @@ shows how to read a window with zarr alone.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, TypedDict
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from pipeline.errors import CacheError, SettingsError
-from pipeline.pillars.packing import KERNEL_VERSION, PillarSettings
+from pipeline.pillars.bit_layout import KERNEL_VERSION
+from pipeline.pillars.encoding import PillarEncoding
+from pipeline.pillars.settings import PillarSettings, as_tuple
 from pipeline.release.labels import CLASS_NAMES, LabelRules
 from pipeline.release.shards import SENSOR_SIZE
+from pipeline.settings import load_settings
 
 FORMAT = "dmanet-pillar-cache"
 FORMAT_VERSION = 2
@@ -87,76 +98,125 @@ FILTERS: dict[str, Filter] = {
 USUAL_FILTER: Filter = "bitshuffle"
 
 
-@dataclass(frozen=True)
-class CacheSettings:
+def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Keep a whole number whole: 60 and 60.0 are different bytes in a cache's attributes."""
+    check(value)
+    return value
+
+
+_Length = Annotated[float, Field(ge=0), WrapValidator(_as_written)]
+_ClassNumber = Annotated[int, Field(ge=0, lt=len(CLASS_NAMES))]
+
+
+class CacheSettings(PillarSettings):
     """Everything that decides what a cache holds, apart from its sources.
 
-    Sizes are (width, height). The sensor is no setting: each recording carries its own. ``classes``
-    are the release's class numbers that are kept, in output order; label sizes are sensor pixels.
+    The sensor is no setting: each recording carries its own.
+
+    Raises:
+        SettingsError: a value is wrong or contradicts another.
     """
 
-    preset: str = "release"
-    grid: tuple[int, int] = (512, 512)
-    num_bins: int = 5
-    time_cells: int = 1
-    max_points: int = 5
-    max_pillars: int = 100_000
-    dedup: str = "pixel"
-    overflow: str = "skip"
-    time_steps: int = 0
-    min_diagonal: float = 60.0
-    min_side: float = 20.0
-    classes: tuple[int, ...] = field(default=(0, 1, 2, 3, 4, 5, 6))
+    min_diagonal: _Length = Field(default=60.0, description="smallest kept box, sensor pixels")
+    min_side: _Length = Field(default=20.0, description="shortest kept side, sensor pixels")
+    classes: Annotated[tuple[_ClassNumber, ...], BeforeValidator(as_tuple)] = Field(
+        default=(0, 1, 2, 3, 4, 5, 6),
+        min_length=1,
+        description="class numbers of the release, in output order",
+    )
 
-    def __post_init__(self) -> None:
-        self.pillar_settings(SENSOR_SIZE)  # refuses what no sensor could satisfy
-        if not self.classes or not set(self.classes) <= set(range(len(CLASS_NAMES))):
-            raise SettingsError(
-                f"classes are numbers from 0 to {len(CLASS_NAMES) - 1}, at least one."
-            )
-        if min(self.min_diagonal, self.min_side) < 0:
-            raise SettingsError("box sizes to keep are from 0 up.")
+    @model_validator(mode="after")
+    def _check_cache(self) -> "CacheSettings":
+        self.encoding(SENSOR_SIZE)  # refuses what the release's own sensor could not satisfy
+        return self
 
-    def pillar_settings(self, sensor: tuple[int, int]) -> PillarSettings:
-        """Settings of the pillar encoder for one sensor size (width, height)."""
-        return PillarSettings(
-            self.preset,
-            sensor,
-            self.grid,
-            self.num_bins,
-            self.time_cells,
-            self.max_points,
-            self.max_pillars,
-            self.dedup,
-            self.overflow,
-            self.time_steps,
-        )
+    def encoding(self, sensor: tuple[int, int]) -> PillarEncoding:
+        """How windows of one sensor size (width, height) become pillars."""
+        pillars = {name: getattr(self, name) for name in PillarSettings.model_fields}
+        return PillarEncoding(PillarSettings(**pillars), sensor)
 
     def label_rules(self, sensor: tuple[int, int]) -> LabelRules:
         """Label rules for one sensor size (width, height)."""
         return LabelRules(sensor, self.grid, self.min_diagonal, self.min_side, self.classes)
 
 
+class RecordingAttributes(TypedDict):
+    """Attributes of a recording's group.
+
+    Attributes:
+        recording: its id, ``<split>/<filelist>/<recording>``.
+        sensor: width and height in pixels.
+        windows: their number.
+        source: the files read, with their bytes and digests.
+        defects: what was found wrong in them, and the windows left out for it.
+        digests: of every array, see :func:`array_digest`.
+        digest: of all that stands above, see :func:`attributes_digest`.
+    """
+
+    recording: str
+    sensor: list[int]
+    windows: int
+    source: dict[str, Any]
+    defects: dict[str, Any]
+    digests: dict[str, str]
+    digest: str
+
+
+def array_digest(names: Iterable[str], read: Callable[[str], bytes]) -> str:
+    """sha256 over a stored array: its zarr.json and chunk files, names and bytes.
+
+    Args:
+        names: every file below the array's folder, relative to it, with ``/`` between folders.
+        read: gives the bytes of a file by its name.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(names, key=lambda name: name.split("/")):
+        data = read(name)
+        digest.update(f"{name}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def attributes_digest(attributes: Mapping[str, Any]) -> str:
+    """sha256 of a recording's attributes without their own ``digest``."""
+    plain = {key: value for key, value in attributes.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
 def describe(settings: CacheSettings) -> dict[str, Any]:
-    """Root attributes of a cache with these settings, fingerprint included (plain JSON values)."""
+    """Root attributes of a cache with these settings (plain JSON values).
+
+    Returns:
+        ``format``, ``version``, ``kernel_version``, ``settings`` with every field of
+        :class:`CacheSettings`, and ``fingerprint``, the sha256 of the others.
+    """
     identity = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "kernel_version": KERNEL_VERSION,
-        "settings": json.loads(json.dumps(asdict(settings))),
+        "settings": json.loads(json.dumps(dict(settings))),
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return {**identity, "fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
 
 
-def group_document(attributes: dict[str, Any]) -> bytes:
+def group_document(attributes: Mapping[str, Any]) -> bytes:
     """The zarr.json of a group with these attributes, to the byte."""
     document = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
     return json.dumps(document, indent=2).encode()
 
 
 def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -> None:
-    """Raise :class:`CacheError` naming the first key in which a cache differs from ``settings``."""
+    """Check that a cache was made with ``settings``.
+
+    Args:
+        found: root attributes of the cache.
+        settings: that are asked for.
+        where: the cache, for the message.
+
+    Raises:
+        CacheError: it was not; the message names the first key in which they differ.
+    """
     expected = describe(settings)
     flat_found = {**found, **found.get("settings", {})}
     flat_expected = {**expected, **expected["settings"]}
@@ -172,10 +232,15 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
 
 
 def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
-    """The settings a cache's root attributes describe.
+    """The settings a cache's root attributes describe, read whole and strictly.
 
-    Raises :class:`CacheError` when they are not those of a pillar cache this version reads, or do
-    not match their own fingerprint.
+    Args:
+        attributes: of the root group, as stored.
+        where: the cache, for the message.
+
+    Raises:
+        CacheError: they are not those of a pillar cache this version reads, a setting is missing,
+            unknown or wrong, or they do not match their own fingerprint.
     """
     if attributes.get("format") != FORMAT:
         raise CacheError(
@@ -188,16 +253,16 @@ def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
                 f"{where}: the cache has {key} {attributes.get(key)}, this release reads {ours}; "
                 "build the cache again, or use the release that wrote it."
             )
+    stored = attributes.get("settings")
     try:
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in attributes["settings"].items()
-        }
-        settings = CacheSettings(**values)
-    except (KeyError, TypeError, AttributeError, SettingsError) as error:
-        raise CacheError(
-            f"{where}: the cache's settings cannot be read ({error}); build it again."
-        ) from None
+        settings = load_settings(
+            CacheSettings,
+            stored if isinstance(stored, dict) else {},
+            f"{where}: the cache's settings",
+            complete=True,
+        )
+    except SettingsError as error:
+        raise CacheError(f"{str(error).rstrip('.')}; build it again.") from None
     if describe(settings)["fingerprint"] != attributes.get("fingerprint"):
         raise CacheError(
             f"{where}: the cache's settings do not match their fingerprint; they were edited "

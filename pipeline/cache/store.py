@@ -4,7 +4,6 @@ zarr reads a chunk that is not there as zeros. The writer stores every chunk, al
 zeros, so a chunk that is not there was lost, and here that is an error.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
+from pipeline.cache.records import array_digest
 from pipeline.errors import CacheError, UsageError
 
 
@@ -36,10 +36,15 @@ class _ChunkStore(WrapperStore[Store]):
 
 
 class CacheStore:
-    """The open store of one cache. ``root`` is its zarr group.
+    """The open store of one cache.
 
-    Raises :class:`UsageError` when nothing can be reached at ``location``, :class:`CacheError` when
-    what is there is no zarr group.
+    Attributes:
+        location: a path or an fsspec URL.
+        root: its zarr group.
+
+    Raises:
+        UsageError: nothing can be reached at ``location``.
+        CacheError: what is there is no zarr group.
     """
 
     def __init__(self, location: str) -> None:
@@ -98,7 +103,8 @@ class CacheStore:
     def chunks(self, paths: Sequence[str]) -> list[bytes]:
         """The bytes of several files, fetched side by side where the filesystem can.
 
-        Raises :class:`MissingChunkError` for one that is not there.
+        Raises:
+            MissingChunkError: one of them is not there.
         """
         places = [self._at(path) for path in paths]
         with self._reaching():
@@ -115,12 +121,7 @@ class CacheStore:
 
     def array_digest(self, array: str) -> str:
         """The digest of the files of the array at this path, as the writer computes it."""
-        digest = hashlib.sha256()
-        for name in sorted(self.sizes(array), key=lambda name: name.split("/")):
-            data = self.read(f"{array}/{name}")
-            digest.update(f"{name}\0{len(data)}\0".encode())
-            digest.update(data)
-        return digest.hexdigest()
+        return array_digest(self.sizes(array), lambda name: self.read(f"{array}/{name}"))
 
     def _at(self, path: str) -> str:
         return f"{self._path}/{path}".rstrip("/")

@@ -15,7 +15,12 @@ from pipeline.errors import CacheError, UsageError
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with a cache: where (a recording, or a folder above it), and what."""
+    """One thing wrong with a cache.
+
+    Attributes:
+        recording: where, a recording or a folder above it.
+        message: what.
+    """
 
     recording: str
     message: str
@@ -24,10 +29,18 @@ class Finding:
 def verify_cache(
     location: str | Path, on_checked: Callable[[str], None] = lambda recording: None
 ) -> list[Finding]:
-    """Recompute every digest of the cache at ``location``; an empty list means that it is sound.
+    """Recompute every digest of a cache; sources are not needed.
 
-    Sources are not needed. Raises :class:`UsageError` or :class:`CacheError` when there is no cache
-    at all.
+    Args:
+        location: a path or an address with ``://``.
+        on_checked: called with the id of each recording that was checked.
+
+    Returns:
+        What is wrong; an empty list means that the cache is sound.
+
+    Raises:
+        UsageError: there is nothing at ``location``.
+        CacheError: it is not a cache that this release reads.
     """
     cache = PillarCache(location)
     folders = {folder for key in cache.recording_ids for folder in _folders_above(key)}

@@ -4,10 +4,10 @@ Killed at any moment, a writer leaves at most a folder under ``.building``, whic
 removes; readers never look there.
 """
 
-import hashlib
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +18,13 @@ import zarr
 
 from pipeline.cache import records as layout
 from pipeline.cache.build_folder import BuildFolder
-from pipeline.cache.chunks import codecs_of, encode_chunk
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.columns import Column
+from pipeline.cache.records import (
+    CacheSettings,
+    RecordingAttributes,
+    array_digest,
+    attributes_digest,
+)
 from pipeline.errors import CacheError
 from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules
@@ -28,86 +33,35 @@ LABEL_WINDOWS = 256  # windows whose labels are collected before they are writte
 
 
 def root_attributes(root: Path) -> dict[str, Any]:
-    """Attributes of the zarr group at ``root``; raises :class:`CacheError` when unreadable."""
+    """Attributes of the zarr group in the folder ``root``.
+
+    Raises:
+        CacheError: its zarr.json cannot be read.
+    """
     try:
         return json.loads((root / "zarr.json").read_text())["attributes"]
     except (OSError, ValueError, KeyError):
         raise CacheError(f"{root}: its zarr.json cannot be read; build the cache again.") from None
 
 
-def write_group_file(folder: Path, attributes: dict[str, Any], scratch: Path) -> None:
+def write_group_file(folder: Path, attributes: Mapping[str, Any], scratch: Path) -> None:
     """Write a group's zarr.json whole or not at all; ``scratch`` is on the same disk."""
     beside = scratch / f"group-{secrets.token_hex(8)}.json"
     beside.write_bytes(layout.group_document(attributes))
     os.replace(beside, folder / "zarr.json")
 
 
-class _Column:
-    """One growing array: rows are collected and written in whole chunks."""
-
-    def __init__(
-        self, group: zarr.Group, folder: Path, name: str, dtype: Any, width: int = 0
-    ) -> None:
-        self._group = group
-        self._name = name
-        self._dtype = np.dtype(dtype)
-        self._tail = (width,) if width else ()
-        self._size = layout.TABLE_CHUNK_ROWS if width else layout.CHUNK_ROWS
-        self._filter = layout.FILTERS.get(name, layout.USUAL_FILTER)
-        self._folder = folder / name / "c"
-        self._rows: list[np.ndarray] = []
-        self._waiting = 0
-        self._written = 0
-
-    def append(self, rows: np.ndarray) -> None:
-        self._rows.append(rows)
-        self._waiting += len(rows)
-        if self._waiting >= self._size:
-            self._write_chunks(self._waiting // self._size)
-
-    def close(self) -> None:
-        """Write what is left, and the array's metadata.
-
-        An array of less than one chunk gets a smaller one: a short recording's many small arrays would
-        else be mostly the zeros that fill a chunk up.
-        """
-        if not self._written:
-            self._size = 1 << max(0, self._waiting - 1).bit_length()
-        if self._waiting:
-            self._write_chunks(1)
-        columns = layout.TABLE_COLUMNS.get(self._name, ())
-        self._group.create_array(
-            self._name,
-            shape=(self._written, *self._tail),
-            chunks=(self._size, *self._tail),
-            dtype=self._dtype,
-            compressors=codecs_of(self._filter),
-            attributes={
-                "holds": layout.ARRAYS[self._name],
-                **({"columns": list(columns)} if columns else {}),
-            },
-        )
-
-    def _write_chunks(self, count: int) -> None:
-        """Also those that are all zeros, so that a chunk that is not there was lost."""
-        rows = np.concatenate(self._rows).astype(self._dtype, copy=False)
-        for _ in range(count):
-            chunk, rows = rows[: self._size], rows[self._size :]
-            number = str(self._written // self._size)
-            path = self._folder.joinpath(number, *("0" for _ in self._tail))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode_chunk(chunk, self._size, self._filter))
-            self._written += len(chunk)
-        self._rows = [rows]
-        self._waiting = len(rows)
-
-
 class RecordingWriter:
     """Appends the windows of one recording and publishes them; a context manager.
 
     Built under ``scratch``, a folder of the run's own on the cache's disk. Leaving the context
-    without :meth:`publish` removes what was built. Raises :class:`AbandonedError`, also while it
-    appends, when the run's folder is gone.
+    without :meth:`publish` removes what was built.
+
+    Attributes:
+        windows: appended so far.
+
+    Raises:
+        AbandonedError: the run's folder is gone; also while it appends.
     """
 
     def __init__(
@@ -125,7 +79,7 @@ class RecordingWriter:
         self._scratch = scratch
         self._folder = BuildFolder(scratch)
         try:
-            self._create_arrays(settings.pillar_settings(sensor).point_dtype)
+            self._create_arrays(settings.encoding(sensor).point_dtype)
         except BaseException:
             self._folder.remove()
             raise
@@ -138,14 +92,14 @@ class RecordingWriter:
     def _create_arrays(self, point_dtype: np.dtype) -> None:
         folder = self._folder.path
         group = zarr.create_group(folder, zarr_format=3)
-        self._pillars = _Column(group, folder, "pillars", np.uint32)
-        self._points = _Column(group, folder, "points", point_dtype)
-        self._batch_id = _Column(group, folder, "batch_id", np.uint32)
-        self._offsets = _Column(group, folder, "offsets", np.int64, 2)
-        self._windows = _Column(group, folder, "windows", np.int64, len(layout.WINDOW_COLUMNS))
-        self._raw = _Column(group, folder, "labels_raw", np.float64, len(layout.RAW_LABEL_COLUMNS))
-        self._kept = _Column(group, folder, "labels", np.float64, len(layout.LABEL_COLUMNS))
-        self._label_offsets = _Column(group, folder, "label_offsets", np.int64, 2)
+        self._pillars = Column(group, folder, "pillars", np.uint32)
+        self._points = Column(group, folder, "points", point_dtype)
+        self._batch_id = Column(group, folder, "batch_id", np.uint32)
+        self._offsets = Column(group, folder, "offsets", np.int64, 2)
+        self._windows = Column(group, folder, "windows", np.int64, len(layout.WINDOW_COLUMNS))
+        self._raw = Column(group, folder, "labels_raw", np.float64, len(layout.RAW_LABEL_COLUMNS))
+        self._kept = Column(group, folder, "labels", np.float64, len(layout.LABEL_COLUMNS))
+        self._label_offsets = Column(group, folder, "label_offsets", np.int64, 2)
 
     def __enter__(self) -> Self:
         return self
@@ -169,7 +123,17 @@ class RecordingWriter:
         starts: bool,
         repeated: bool = False,
     ) -> None:
-        """Add one window. ``labels``: ``LABEL_DTYPE [M]`` as the release holds them."""
+        """Add one window.
+
+        Args:
+            window: its packed pillars.
+            labels: ``LABEL_DTYPE [M]`` as the release holds them.
+            shard: number of the source shard.
+            member: number of the window in the shard, 0…9.
+            t_start: µs, the window's begin on the recording's clock.
+            starts: the window does not follow the one before it.
+            repeated: the pillars are those of the window before it.
+        """
         self._folder.check()
         number = self.windows
         for polarity in (0, 1):
@@ -219,8 +183,12 @@ class RecordingWriter:
     def publish(self, source: dict[str, Any], defects: dict[str, Any]) -> None:
         """Close the arrays, write the attributes with every digest, sync, and rename into place.
 
-        ``source`` identifies the files read; ``defects`` tells what was found wrong in them. Raises
-        :class:`CacheError` when the recording stands there already with another content.
+        Args:
+            source: identifies the files read.
+            defects: tells what was found wrong in them.
+
+        Raises:
+            CacheError: the recording stands there already with another content.
         """
         folder = self._folder.path
         self._write_labels()
@@ -229,17 +197,18 @@ class RecordingWriter:
             *(self._windows, self._raw, self._kept, self._label_offsets),
         ):
             column.close()
-        attributes = {
+        attributes: RecordingAttributes = {
             "recording": self._id,
             "sensor": list(self._sensor),
             "windows": self.windows,
             "source": source,
             "defects": defects,
-            "digests": {name: array_digest(folder / name) for name in layout.ARRAYS},
+            "digests": {name: folder_digest(folder / name) for name in layout.ARRAYS},
+            "digest": "",
         }
-        digest = attributes_digest(attributes)
+        attributes["digest"] = digest = attributes_digest(attributes)
         self._folder.check()
-        write_group_file(folder, {**attributes, "digest": digest}, self._scratch)
+        write_group_file(folder, attributes, self._scratch)
         _sync_tree(folder)
         target = self._root / self._id
         parent = self._root
@@ -258,20 +227,11 @@ class RecordingWriter:
         _sync(target.parent)
 
 
-def array_digest(folder: Path) -> str:
-    """sha256 over a stored array: its zarr.json and chunk files, names and bytes, sorted by name."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        data = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(data)}\0".encode())
-        digest.update(data)
-    return digest.hexdigest()
-
-
-def attributes_digest(attributes: dict[str, Any]) -> str:
-    """sha256 of a recording's attributes without their own ``digest``."""
-    plain = {key: value for key, value in attributes.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+def folder_digest(folder: Path) -> str:
+    """The digest of the array in a folder of this machine."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return array_digest(names, lambda name: (folder / name).read_bytes())
 
 
 def _sync_tree(folder: Path) -> None:

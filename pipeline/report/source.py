@@ -1,5 +1,9 @@
 """Sections of the report on defects, bytes, recordings, and what the numbers describe."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.cache.records import CacheSettings
 from pipeline.defects import FATAL, Defect
 from pipeline.report.elements import Section, Table, median
 from pipeline.statistics.schema import Statistics
@@ -51,6 +55,7 @@ def _unit(defect: Defect, kind: str) -> tuple[str, ...]:
 
 
 def defects_section(statistics: Statistics) -> Section | None:
+    """The known defects that were found, and how often; None without recordings."""
     if not statistics.recordings:
         return None
     kind = statistics.source.kind
@@ -87,6 +92,7 @@ def defects_section(statistics: Statistics) -> Section | None:
 
 
 def storage_section(statistics: Statistics) -> Section | None:
+    """Bytes on disk, of the release and of a cache's arrays; None without recordings."""
     if not statistics.recordings:
         return None
     storage = statistics.storage
@@ -140,6 +146,7 @@ def storage_section(statistics: Statistics) -> Section | None:
 
 
 def recordings_section(statistics: Statistics) -> Section | None:
+    """A row for every recording; None without recordings."""
     if not statistics.recordings:
         return None
     is_cache = statistics.source.kind == "cache"
@@ -178,22 +185,8 @@ def recordings_section(statistics: Statistics) -> Section | None:
     )
 
 
-_SETTING_MEANING = {
-    "preset": "how a window becomes pillars",
-    "grid": "columns and rows",
-    "num_bins": "time is scaled to 0 … this − 1",
-    "time_cells": "cells along time",
-    "max_points": "points a pillar holds at most",
-    "max_pillars": "pillars of a polarity in a window at most",
-    "dedup": "preset paper: earliest event of each pixel, or all",
-    "overflow": "preset paper: what happens beyond max_pillars",
-    "min_diagonal": "smallest kept box, sensor pixels",
-    "min_side": "shortest kept side, sensor pixels",
-    "classes": "class numbers of the release, in output order",
-}
-
-
 def method_section(statistics: Statistics) -> Section:
+    """What the numbers describe: the source, and a cache's settings."""
     source = statistics.source
     text = []
     if source.kind == "cache":
@@ -232,12 +225,19 @@ def method_section(statistics: Statistics) -> Section:
     rows.append(("digest", source.digest, "of the content: equal digests, equal data"))
     if source.fingerprint is not None:
         rows.append(("fingerprint", source.fingerprint, "of the settings below"))
-    for key, value in (source.settings or {}).items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        rows.append((key, shown, _SETTING_MEANING.get(key, "")))
+    if source.settings is not None:
+        rows += _setting_rows(source.settings)
     return Section(
         "method",
         "What this describes",
         text=text,
         tables=[Table("Source and settings.", ("name", "value", "meaning"), rows, text=3)],
     )
+
+
+def _setting_rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Name, value and meaning of every setting of a cache."""
+    for name, field in CacheSettings.model_fields.items():
+        value = settings[name]
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        yield name, shown, field.description or ""

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError
-from pipeline.pillars.kernels import window_facts
+from pipeline.pillars.packing_kernels import window_facts
 from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules, label_defects
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors

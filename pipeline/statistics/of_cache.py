@@ -6,7 +6,6 @@ Memory holds one recording's tables and a few numbers for each window and box, n
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -48,7 +47,7 @@ def collect_from_cache(
         name=PurePosixPath(cache.location).name,
         digest=digest.hexdigest(),
         fingerprint=cache.attributes["fingerprint"],
-        settings=asdict(cache.settings),
+        settings=dict(cache.settings),
     )
     return collectors.statistics(source)
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from pipeline.cache.reader import CachedRecording
 from pipeline.cache.records import CacheSettings
-from pipeline.pillars.packing import COUNT_BITS, MAX_POINTS_LIMIT, PillarSettings
+from pipeline.pillars.bit_layout import COUNT_BITS, COUNT_MASK, MAX_POINTS_LIMIT
+from pipeline.pillars.settings import PillarSettings
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.boxes import MAP_COLUMNS, MAP_ROWS
 from pipeline.statistics.schema import PillarStatistics
@@ -61,10 +62,10 @@ class PillarCollector:
 
     def sample(self, recording: CachedRecording, windows: Sequence[int]) -> None:
         """Read the pillars of a few windows (numbers in the recording)."""
-        grid = recording.pillar_settings
+        grid = recording.encoding.settings
         for number in windows:
             window = recording.read(number, number + 1)
-            counts = np.bincount(window.pillars & MAX_POINTS_LIMIT)
+            counts = np.bincount(window.pillars & COUNT_MASK)
             self._points_per_pillar[: len(counts)] += counts
             for start, stop in zip(window.offsets[:2, 0], window.offsets[1:, 0], strict=True):
                 self._count_cells(window.pillars[start:stop], grid)

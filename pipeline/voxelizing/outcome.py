@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class VoxelizeReport:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def left_out_windows(recording_id: str, attributes: dict[str, Any]) -> list[LeftOut]:
+def left_out_windows(recording_id: str, attributes: Mapping[str, Any]) -> list[LeftOut]:
     """The windows that a published recording's attributes list as left out or repeated."""
     return [
         LeftOut(recording_id, w["shard"], w["member"], Defect(w["defect"]), w["repeated"])

@@ -105,7 +105,7 @@ def voxelize_recording(
     be read or the cache cannot be written.
     """
     report = RecordingReport(files.id)
-    workspace = Workspace(settings.pillar_settings(sensor))
+    workspace = Workspace(settings.encoding(sensor))
     source = _Source()
     with (
         RecordingWriter(cache, files.id, sensor, settings, scratch) as writer,

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from benchmarks.layout_candidates import CELLS, Arrays, Pillars, Rows, candidates, pillars_of
 from benchmarks.layouts import CODECS, MAIN_CHUNK, SAMPLE, Figures, Stored, Variant, check, table
-from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
+from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE
+from tests.pipeline.windows import encoding_of
 
 PRESETS = ("release", "paper")
 SENSORS = ((1280, 720), (640, 480))
@@ -16,7 +17,7 @@ LAYOUTS = [
     (preset, sensor, layout.name)
     for preset in PRESETS
     for sensor in SENSORS
-    for layout in candidates(PillarSettings(preset=preset, sensor=sensor))
+    for layout in candidates(encoding_of(preset, sensor))
 ]
 
 
@@ -34,16 +35,16 @@ def events_of(rng: np.random.Generator, sensor: tuple[int, int], count: int) -> 
 
 
 def windows_of(preset: str, sensor: tuple[int, int], counts: list[int], seed: int) -> Pillars:
-    settings = PillarSettings(preset=preset, sensor=sensor)
-    workspace = Workspace(settings)
+    encoding = encoding_of(preset, sensor)
+    workspace = Workspace(encoding)
     rng = np.random.default_rng(seed)
     packed = [pack_window(events_of(rng, sensor, count), workspace) for count in counts]
-    return pillars_of(packed, settings)
+    return pillars_of(packed, encoding)
 
 
 def layout_named(preset: str, sensor: tuple[int, int], name: str):
-    settings = PillarSettings(preset=preset, sensor=sensor)
-    return next(layout for layout in candidates(settings) if layout.name == name)
+    encoding = encoding_of(preset, sensor)
+    return next(layout for layout in candidates(encoding) if layout.name == name)
 
 
 @pytest.mark.parametrize(("preset", "sensor", "name"), LAYOUTS)
@@ -83,7 +84,7 @@ def test_a_part_of_the_rows_decodes_alone(preset, sensor, name):
     st.sampled_from(PRESETS),
 )
 def test_steps_of_every_length_come_back(cells, preset):
-    settings = PillarSettings(preset=preset)
+    encoding = encoding_of(preset)
     count = len(cells)
     ordered = np.sort(np.array(cells, np.uint32))
     held = np.ones(count, np.uint8) if preset == "release" else (np.arange(count) % 5 + 1)
@@ -91,12 +92,12 @@ def test_steps_of_every_length_come_back(cells, preset):
     windows = Pillars(
         cells=ordered,
         counts=held.astype(np.uint8),
-        points=points.astype(settings.point_dtype),
+        points=points.astype(encoding.point_dtype),
         offsets=np.array([[0, 0], [count, held.sum()], [count, held.sum()]], np.int64),
         tensors=np.zeros((count, 5, 3), np.float32),
         coords=np.zeros((count, 3), np.int64),
     )
-    for layout in candidates(settings):
+    for layout in candidates(encoding):
         if layout.name != "plain":  # its x and y need points on the sensor
             found = layout.decode(layout.encode(windows), windows.offsets)
             for ours, theirs in zip(found, layout.form(windows), strict=True):

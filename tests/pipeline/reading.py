@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from fsspec.asyn import AsyncFileSystem
 
-from pipeline.cache.reader import CachedRecording, PackedWindows
+from pipeline.cache.packed_windows import PackedWindows
+from pipeline.cache.reader import CachedRecording
 
 Range = tuple[int, int]
 

@@ -5,11 +5,19 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from pipeline.pillars.packing import PillarSettings
-from pipeline.release.shards import EVENT_DTYPE
+from pipeline.pillars.encoding import PillarEncoding
+from pipeline.pillars.settings import PillarSettings
+from pipeline.release.shards import EVENT_DTYPE, SENSOR_SIZE
 
 Points = list[tuple[float, float, float]]
 CellMap = dict[tuple[int, int, int], Points]
+
+
+def encoding_of(
+    preset: str = "release", sensor: tuple[int, int] = SENSOR_SIZE, **others
+) -> PillarEncoding:
+    """The encoding of a sensor by a preset and other pillar settings."""
+    return PillarEncoding(PillarSettings(preset=preset, **others), sensor)
 
 
 def events(rows: list[tuple[int, int, int, int]]) -> np.ndarray:
@@ -33,10 +41,11 @@ def random_windows(draw, sensor: tuple[int, int], max_events: int = 60) -> np.nd
     return events(sorted((t + base, x, y, p) for t, x, y, p in rows))
 
 
-def slow_release(window: np.ndarray, s: PillarSettings) -> tuple[CellMap, CellMap]:
+def slow_release(window: np.ndarray, encoding: PillarEncoding) -> tuple[CellMap, CellMap]:
     """Preset ``release`` event by event with dictionaries: the oracle of the compiled kernel."""
-    inside = [(int(t), int(x), int(y), int(p)) for t, x, y, p in window if x < s.sensor[0]]
-    inside = [e for e in inside if e[2] < s.sensor[1]]
+    s, sensor = encoding.settings, encoding.sensor
+    inside = [(int(t), int(x), int(y), int(p)) for t, x, y, p in window if x < sensor[0]]
+    inside = [e for e in inside if e[2] < sensor[1]]
     maps: tuple[CellMap, CellMap] = ({}, {})
     if not inside:
         return maps
@@ -44,7 +53,7 @@ def slow_release(window: np.ndarray, s: PillarSettings) -> tuple[CellMap, CellMa
     claimed: dict[tuple[int, int], tuple[int, int]] = {}  # (gx, gy) -> (polarity, gt)
     for t, x, y, p in inside:
         gt = (s.num_bins - 1) * (t - t_first) // (t_last - t_first) if t_last > t_first else 0
-        claimed.setdefault((x * s.grid[0] // s.sensor[0], y * s.grid[1] // s.sensor[1]), (p, gt))
+        claimed.setdefault((x * s.grid[0] // sensor[0], y * s.grid[1] // sensor[1]), (p, gt))
     polarities = {p for p, _ in claimed.values()}
     for target in (0, 1):
         source = target if target in polarities else 1 - target
@@ -56,10 +65,11 @@ def slow_release(window: np.ndarray, s: PillarSettings) -> tuple[CellMap, CellMa
     return maps
 
 
-def slow_paper(window: np.ndarray, s: PillarSettings) -> tuple[CellMap, CellMap]:
+def slow_paper(window: np.ndarray, encoding: PillarEncoding) -> tuple[CellMap, CellMap]:
     """Preset ``paper`` event by event with dictionaries: the oracle of the compiled kernel."""
-    inside = [(int(t), int(x), int(y), int(p)) for t, x, y, p in window if x < s.sensor[0]]
-    inside = [e for e in inside if e[2] < s.sensor[1]]
+    s, sensor = encoding.settings, encoding.sensor
+    inside = [(int(t), int(x), int(y), int(p)) for t, x, y, p in window if x < sensor[0]]
+    inside = [e for e in inside if e[2] < sensor[1]]
     maps: tuple[CellMap, CellMap] = ({}, {})
     if not inside:
         return maps
@@ -72,12 +82,12 @@ def slow_paper(window: np.ndarray, s: PillarSettings) -> tuple[CellMap, CellMap]
         seen.add((x, y))
         scale = s.num_bins - 1
         point = (
-            np.float32(x / s.sensor[0] * s.grid[0]),
-            np.float32(y / s.sensor[1] * s.grid[1]),
+            np.float32(x / sensor[0] * s.grid[0]),
+            np.float32(y / sensor[1] * s.grid[1]),
             np.float32(scale * (t - t_first) / (t_last - t_first) if t_last > t_first else 0.0),
         )
         z = math.floor(point[2] * np.float32(s.time_cells / scale))
-        cell = (z, y * s.grid[1] // s.sensor[1], x * s.grid[0] // s.sensor[0])
+        cell = (z, y * s.grid[1] // sensor[1], x * s.grid[0] // sensor[0])
         if point[2] >= scale or stopped[p]:
             continue
         if cell not in maps[p]:

@@ -60,7 +60,7 @@ def test_pieces_of_several_recordings_and_sensors_are_joined_window_by_window(ei
     boxes = 0
     for frame, (recording, k) in enumerate(frames_of(batch)):
         window = either_cache.recording(recording).read(k, k + 1)
-        assert batch.settings[batch.sensor[frame]] == window.settings
+        assert batch.settings[batch.sensor[frame]] == window.encoding
         assert batch.spans[frame] == window.spans[0]
         for polarity, found in enumerate(reversed(pillars)):
             rows = found.coords[:, 0] == frame

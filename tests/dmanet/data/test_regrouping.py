@@ -16,11 +16,11 @@ from dmanet.data.augmentation import AugmentationSettings, augment
 from dmanet.data.batches import collate
 from dmanet.data.frame_transforms import ONE, draw_transforms
 from dmanet.data.unpacking import decode_batch
-from pipeline.cache.reader import PackedWindows
-from pipeline.pillars.packing import PillarSettings, Workspace, pack_window
+from pipeline.cache.packed_windows import PackedWindows
+from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.release.shards import EVENT_DTYPE
 from tests.dmanet.caches import LONG, SMALL
-from tests.pipeline.windows import events, random_windows
+from tests.pipeline.windows import encoding_of, events, random_windows
 
 DRAWS = st.integers(0, 2**63 - 1)
 EVERYTHING = AugmentationSettings(flip=0.5, swap_polarity=0.5, zoom=(0.4, 2.0), shift=0.2)
@@ -39,7 +39,7 @@ def packed(window, s):
     return PackedWindows(
         recording="one",
         first=0,
-        settings=s,
+        encoding=s,
         pillars=np.concatenate(pack.pillars),
         points=np.concatenate(pack.points),
         offsets=np.cumsum([(0, 0), *counts], axis=0),
@@ -71,7 +71,7 @@ def as_map(positive, negative):
 
 def augmented(batch, augmentation):
     """The batch's pillars, augmented, as a map."""
-    grid_size = batch.settings[0].grid[::-1]
+    grid_size = batch.settings[0].settings.grid[::-1]
     pillars = augment(*decode_batch(batch), batch.targets, batch, augmentation, grid_size)
     return as_map(*pillars[:2])
 
@@ -132,7 +132,16 @@ def test_flip_and_swap_equal_encoding_the_transformed_events_always(
     preset, augmentation, window, time_cells, max_points, max_pillars, dedup, overflow, draw
 ):
     """Whatever overflows, whatever times are equal: on a grid of whole pixels a cell."""
-    s = PillarSettings(preset, WHOLE, GRID, 5, time_cells, max_points, max_pillars, dedup, overflow)
+    s = encoding_of(
+        preset,
+        WHOLE,
+        grid=GRID,
+        time_cells=time_cells,
+        max_points=max_points,
+        max_pillars=max_pillars,
+        dedup=dedup,
+        overflow=overflow,
+    )
     window = inside(window, WHOLE)
     mirrored = batch_of([transformed(window, draw, augmentation, WHOLE)], s, [draw])
     found = augmented(batch_of([window], s, [draw]), augmentation)
@@ -179,15 +188,14 @@ def test_paper_pillars_equal_encoding_the_transformed_events(data):
     )
     sensor = data.draw(st.sampled_from([WHOLE, ODD, (5, 4)]))
     seed, window = data.draw(windows_in_sight(augmentation, sensor, 49_999, 1))
-    s = PillarSettings(
-        "paper",
-        sensor,
-        GRID,
-        time_cells=data.draw(st.sampled_from([1, 4])),
-        max_points=data.draw(st.integers(1, 4)),
-        dedup=data.draw(st.sampled_from(["pixel", "none"])),
-    )
-    roomy = replace(s, max_points=7)
+    chosen = {
+        "grid": GRID,
+        "time_cells": data.draw(st.sampled_from([1, 4])),
+        "max_points": data.draw(st.integers(1, 4)),
+        "dedup": data.draw(st.sampled_from(["pixel", "none"])),
+    }
+    s = encoding_of("paper", sensor, **chosen)
+    roomy = encoding_of("paper", sensor, **{**chosen, "max_points": 7})
     before = [as_map(*decode_batch(batch_of([window], each, [seed]))) for each in (s, roomy)]
     assume(before[0] == before[1])
     expected = batch_of([transformed(window, seed, augmentation, sensor)], s, [seed])
@@ -214,18 +222,20 @@ def test_release_pillars_equal_encoding_the_transformed_events(data):
     moved = transformed(window, seed, augmentation, ODD)
     changed = {1 - p for p in polarities(window)} if len(polarities(window)) == 1 else {0, 1}
     assume(len(polarities(moved)) == len(changed))  # else one of both would be a copy, or not
-    s = PillarSettings("release", ODD, ODD, 255, data.draw(st.sampled_from([1, 2])))
+    s = encoding_of(
+        "release", ODD, grid=ODD, num_bins=255, time_cells=data.draw(st.sampled_from([1, 2]))
+    )
     found = augmented(batch_of([window], s, [seed]), augmentation)
     assert found == as_map(*decode_batch(batch_of([moved], s, [seed])))
 
 
 def slow_regroup(batch, augmentation, before):
     """All frames point by point with dictionaries, whatever is full and whichever times are equal."""
-    first = batch.settings[0]
+    first = batch.settings[0].settings
     at_pixel = defaultdict(list)
     for (polarity, frame, z, _, _), points in before.items():
         encoding = batch.settings[batch.sensor[frame]]
-        size = encoding.sensor if first.preset == "paper" else encoding.grid
+        size = encoding.sensor if first.preset == "paper" else encoding.settings.grid
         for x, y, t in points:
             pixel = [round(v * n / g) for v, n, g in zip((x, y), size, first.grid, strict=True)]
             event = events([(0, *pixel, polarity)])
@@ -236,7 +246,7 @@ def slow_regroup(batch, augmentation, before):
     cells = defaultdict(list)
     for (frame, x, y), points in at_pixel.items():
         encoding = batch.settings[batch.sensor[frame]]
-        size = encoding.sensor if first.preset == "paper" else encoding.grid
+        size = encoding.sensor if first.preset == "paper" else encoding.settings.grid
         if first.preset == "release" or first.dedup == "pixel":
             points = [point for point in points if point[:3] == min(points)[:3]]
         cell = y * first.grid[1] // size[1], x * first.grid[0] // size[0]
@@ -271,7 +281,7 @@ def test_batches_of_two_sensors_equal_plain_loops(cache, paper_cache, preset, au
     max_points=st.integers(1, 3),
 )
 def test_any_windows_equal_plain_loops(preset, frames, max_points):
-    s = PillarSettings(preset, ODD, GRID, max_points=max_points)
+    s = encoding_of(preset, ODD, grid=GRID, max_points=max_points)
     windows, draws = zip(*frames, strict=True)
     batch = batch_of(windows, s, draws)
     expected = slow_regroup(batch, EVERYTHING, as_map(*decode_batch(batch)))

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from dmanet.data.batches import collate
 from dmanet.data.unpacking import decode_batch
-from pipeline.cache.reader import PackedWindows
-from pipeline.pillars.packing import COUNT_BITS, PillarSettings
+from pipeline.cache.packed_windows import PackedWindows
+from pipeline.pillars.bit_layout import COUNT_BITS
 from tests.dmanet.caches import LONG, SMALL
+from tests.pipeline.windows import encoding_of
 
 
 def assert_decodes_as_each_window(samples):
@@ -50,34 +51,32 @@ def packed_windows(draw, preset, time_steps=0):
     """Windows as integers that no kernel had to make: also the largest the format can hold."""
     sensor = draw(st.sampled_from([(1280, 720), (640, 480), (304, 240), (16384, 16384)]))
     grid = sensor if sensor[0] > 1280 else (128, 64)
-    settings = PillarSettings(
-        preset, sensor, grid, time_cells=1, max_points=4, time_steps=time_steps
-    )
+    encoding = encoding_of(preset, sensor, grid=grid, max_points=4, time_steps=time_steps)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    bits_x, bits_y = settings.sub_bits
+    bits_x, bits_y = encoding.sub_bits
     longest = (1 << (32 - bits_x - bits_y)) - 1
     span = draw(st.sampled_from([0, 1, 49_999, longest]))
     pillars, points, offsets = [], [], [(0, 0)]
     for _ in range(2):
         count = draw(st.integers(0, 20))
-        cells = np.sort(rng.choice(settings.cells, count, replace=False))
+        cells = np.sort(rng.choice(encoding.settings.cells, count, replace=False))
         used = rng.integers(1, 5, count)
         pillars.append((np.diff(cells, prepend=0) << COUNT_BITS | used).astype(np.uint32))
         if preset == "release":
             values = rng.integers(0, 4, used.sum())
         else:
             columns, rows = np.unique(cells % grid[0]), np.unique(cells // grid[0])
-            sub_x = rng.integers(0, np.bincount(settings.column_of_pixel)[columns].min(initial=9))
-            sub_y = rng.integers(0, np.bincount(settings.row_of_pixel)[rows].min(initial=9))
+            sub_x = rng.integers(0, np.bincount(encoding.column_of_pixel)[columns].min(initial=9))
+            sub_y = rng.integers(0, np.bincount(encoding.row_of_pixel)[rows].min(initial=9))
             dt = rng.integers(0, time_steps or span + 1, used.sum())
             values = dt << (bits_x + bits_y) | sub_y << bits_x | sub_x
-        points.append(values.astype(settings.point_dtype))
+        points.append(values.astype(encoding.point_dtype))
         offsets.append((offsets[-1][0] + count, offsets[-1][1] + int(used.sum())))
     nothing = np.zeros(0, np.int64)
     return PackedWindows(
         recording="made up",
         first=0,
-        settings=settings,
+        encoding=encoding,
         pillars=np.concatenate(pillars),
         points=np.concatenate(points),
         offsets=np.array(offsets),

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import write_recording
 
 RECORDING = "train/trainfilelist00/rec_a"
-SETTINGS = CacheSettings("paper", grid=(64, 48), classes=(0, 1, 2))
+SETTINGS = CacheSettings(preset="paper", grid=(64, 48), classes=(0, 1, 2))
 OTHERS = {
     "preset": "release",
     "grid": (64, 64),
@@ -33,6 +32,10 @@ OTHERS = {
     "min_side": 10.0,
     "classes": (2, 1, 0),
 }
+
+
+def changed(**others: object) -> CacheSettings:
+    return CacheSettings(**{**dict(SETTINGS), **others})
 
 
 @pytest.fixture(scope="module")
@@ -55,18 +58,18 @@ def edit(folder: Path, **attributes: object) -> None:
 
 
 def test_every_setting_is_in_the_fingerprint():
-    assert set(OTHERS) == {field.name for field in fields(CacheSettings)}
-    prints = {describe(replace(SETTINGS, **{k: v}))["fingerprint"] for k, v in OTHERS.items()}
+    assert set(OTHERS) == set(CacheSettings.model_fields)
+    prints = {describe(changed(**{k: v}))["fingerprint"] for k, v in OTHERS.items()}
     assert len(prints | {describe(SETTINGS)["fingerprint"]}) == len(OTHERS) + 1
 
 
 @pytest.mark.parametrize("key", OTHERS)
 def test_another_setting_is_named_with_both_values(release, folder, key):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    theirs = json.dumps(asdict(SETTINGS)[key])
+    theirs = json.dumps(dict(SETTINGS)[key])
     ours = json.dumps(OTHERS[key])
     saying = f"made with {key} = {theirs}, this run asks for {ours}; use the same setting or"
-    wanted = replace(SETTINGS, **{key: OTHERS[key]})
+    wanted = changed(**{key: OTHERS[key]})
     with pytest.raises(CacheError) as raised:
         make_cache(release, folder, wanted)
     assert saying in str(raised.value)
@@ -97,12 +100,12 @@ def test_a_cache_of_another_kernel_is_refused_by_a_release_that_raised_the_versi
 
 
 def test_edited_settings_do_not_pass_for_the_cache(release, folder):
-    settings = {**json.loads(json.dumps(asdict(SETTINGS))), "max_points": 3}
+    settings = {**json.loads(json.dumps(dict(SETTINGS))), "max_points": 3}
     edit(folder, settings=settings)
     with pytest.raises(CacheError, match="do not match their fingerprint"):
         PillarCache(folder)
     with pytest.raises(CacheError, match="fingerprint"):
-        make_cache(release, folder, replace(SETTINGS, max_points=3))
+        make_cache(release, folder, changed(max_points=3))
 
 
 def test_other_sources_are_refused_by_their_digests(release, folder, tmp_path):

@@ -12,7 +12,8 @@ from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.cache.writer import RecordingWriter
 from pipeline.errors import CacheError, UsageError
-from pipeline.pillars.packing import Workspace, decode_points, pack_window
+from pipeline.pillars.packing import Workspace, pack_window
+from pipeline.pillars.unpacking import decode_points
 from pipeline.release.labels import apply_label_rules
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import read_events, read_labels, shard_path, walk_release
@@ -70,7 +71,7 @@ def test_golden_shard_gives_the_golden_sample(golden, tmp_path):
 
 def test_every_window_is_what_its_shard_holds(cache, release):
     recording = cache.recording(RECORDING)
-    workspace = Workspace(recording.pillar_settings)
+    workspace = Workspace(recording.encoding)
     rules = cache.settings.label_rules(SENSOR)
     assert len(recording) == 30
     for k in range(len(recording)):
@@ -83,7 +84,7 @@ def test_every_window_is_what_its_shard_holds(cache, release):
         sample = recording.read(k, k + 1)
         for polarity in (0, 1):
             expected = decode_points(
-                packed.pillars[polarity], packed.points[polarity], packed.span, workspace.settings
+                packed.pillars[polarity], packed.points[polarity], packed.span, workspace.encoding
             )
             np.testing.assert_array_equal(sample.tensors(0, polarity).points, expected.points)
         np.testing.assert_array_equal(sample.boxes, kept.boxes)
@@ -202,14 +203,14 @@ def test_the_documented_lines_decode_a_window_with_zarr_alone(cache):
     np.testing.assert_array_equal(cells, expected.coords)
     np.testing.assert_array_equal(names["num_points"], expected.num_points)
     used = np.arange(expected.points.shape[1]) < expected.num_points[:, None]
-    points, settings = names["points"].astype(np.int64), cache.recording(RECORDING).pillar_settings
-    if settings.preset == "release":
+    points, encoding = names["points"].astype(np.int64), cache.recording(RECORDING).encoding
+    if encoding.settings.preset == "release":
         place = names["x"][names["pillar"]], names["y"][names["pillar"]], points
         np.testing.assert_array_equal(np.stack(place, 1), expected.points[used])
     else:
         span = int(cache.recording(RECORDING).read(17, 18).spans[0])
-        factor, addend, divisor = settings.time_scale(span)
-        times = (factor * (points >> sum(settings.sub_bits)) + addend) / divisor
+        factor, addend, divisor = encoding.time_scale(span)
+        times = (factor * (points >> sum(encoding.sub_bits)) + addend) / divisor
         np.testing.assert_array_equal(times.astype(np.float32), expected.points[used][:, 2])
 
 

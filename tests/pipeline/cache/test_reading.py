@@ -328,3 +328,25 @@ except PermissionError:
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
     )
     assert result.stdout == "nothing was written\n"
+
+
+def test_opening_a_cache_imports_neither_the_writer_nor_a_compiler(folder):
+    code = """
+import sys
+
+from pipeline.cache import PillarCache
+
+cache = PillarCache(sys.argv[1])
+windows = cache.recordings()[0].read(0, 10)
+heavy = ("numba", "dask", "distributed", "torch", "h5py", "pandas", "matplotlib")
+loaded = {name.split(".")[0] for name in sys.modules}
+assert not loaded.intersection(heavy), loaded.intersection(heavy)
+assert "pipeline.cache.writer" not in sys.modules
+assert len(windows.tensors(0, 1).points)
+assert "numba" in sys.modules  # decoding compiles
+print("alone")
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "alone\n"

@@ -15,7 +15,6 @@ from pipeline.cache.reader import PillarCache
 from pipeline.cache.recheck import verify_against_sources
 from pipeline.cache.records import CacheSettings
 from pipeline.cache.verify import Finding, verify_cache
-from pipeline.cache.writer import array_digest, attributes_digest
 from pipeline.errors import UsageError
 from pipeline.release.shards import LABEL_DTYPE, WINDOW_US, shard_path, write_shard
 from tests.pipeline.caches import make_cache
@@ -157,8 +156,11 @@ def republish(recording: Path) -> None:
     """Give an altered recording digests that match, as a faulty writer would."""
     path = recording / "zarr.json"
     attributes = json.loads(path.read_text())["attributes"]
-    attributes["digests"] = {name: array_digest(recording / name) for name in layout.ARRAYS}
-    attributes["digest"] = attributes_digest(attributes)
+    store = PillarCache(recording.parents[2]).store
+    attributes["digests"] = {
+        name: store.array_digest(f"{attributes['recording']}/{name}") for name in layout.ARRAYS
+    }
+    attributes["digest"] = layout.attributes_digest(attributes)
     path.write_bytes(layout.group_document(attributes))
 
 

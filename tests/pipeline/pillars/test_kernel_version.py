@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.cache.records import CacheSettings
-from pipeline.pillars.packing import KERNEL_VERSION, Workspace, pack_window
+from pipeline.pillars.bit_layout import KERNEL_VERSION
+from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.release.labels import apply_label_rules
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import SENSOR_SIZE, read_events, read_labels, walk_release
@@ -28,21 +29,26 @@ OUTPUT = {
     }
 }
 SETTINGS = {
-    "release": CacheSettings("release"),
+    "release": CacheSettings(preset="release"),
     "release, coarse": CacheSettings(
-        "release", (96, 64), time_cells=2, max_pillars=500, classes=(2, 0), min_side=40.0
+        preset="release",
+        grid=(96, 64),
+        time_cells=2,
+        max_pillars=500,
+        classes=(2, 0),
+        min_side=40.0,
     ),
-    "paper": CacheSettings("paper"),
+    "paper": CacheSettings(preset="paper"),
     "paper, coarse": CacheSettings(
-        "paper",
-        (96, 64),
+        preset="paper",
+        grid=(96, 64),
         time_cells=4,
         max_points=3,
         max_pillars=500,
         dedup="none",
         overflow="stop",
     ),
-    "paper, 256 steps": CacheSettings("paper", time_steps=256),
+    "paper, 256 steps": CacheSettings(preset="paper", time_steps=256),
 }
 
 
@@ -77,7 +83,7 @@ def output_digest(settings: CacheSettings) -> str:
             digest.update(f"{array.dtype.str} {array.shape} ".encode())
             digest.update(array.tobytes())
 
-    workspace = Workspace(settings.pillar_settings(SENSOR_SIZE))
+    workspace = Workspace(settings.encoding(SENSOR_SIZE))
     for events in golden_windows():
         window = pack_window(events, workspace)
         add(*window.pillars, *window.points)

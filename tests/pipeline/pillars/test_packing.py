@@ -6,20 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, SettingsError
-from pipeline.pillars.packing import (
-    PackedWindow,
-    PillarSettings,
-    PillarTensors,
-    Workspace,
-    decode_points,
-    pack_window,
+from pipeline.pillars.encoding import PillarEncoding
+from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
+from pipeline.pillars.unpacking import PillarTensors, decode_points
+from tests.pipeline.windows import (
+    CellMap,
+    encoding_of,
+    events,
+    random_windows,
+    slow_paper,
+    slow_release,
 )
-from tests.pipeline.windows import CellMap, events, random_windows, slow_paper, slow_release
 
 SMALL = {"sensor": (20, 13), "grid": (8, 6)}
 
 
-def decoded(window: PackedWindow, polarity: int, s: PillarSettings) -> PillarTensors:
+def decoded(window: PackedWindow, polarity: int, s: PillarEncoding) -> PillarTensors:
     return decode_points(window.pillars[polarity], window.points[polarity], window.span, s)
 
 
@@ -45,7 +47,7 @@ def polarities_after_deduplication(window: np.ndarray) -> set[int]:
 def test_golden_voxels_are_reproduced(golden, mode, preset):
     # Exact. Inside a pillar the reference's order is only defined up to equal times: compare sorted.
     # Where equal times decide which points a full pillar keeps, the reference names the cell.
-    s = PillarSettings(preset=preset, overflow="stop")
+    s = encoding_of(preset=preset, overflow="stop")
     workspace = Workspace(s)
     with np.load(golden / "voxels.npz") as arrays:
         groups = {name.split("/")[0] for name in arrays.files}
@@ -76,7 +78,7 @@ def test_golden_voxels_are_reproduced(golden, mode, preset):
 @settings(max_examples=60)
 @given(window=random_windows(SMALL["sensor"]), num_bins=st.sampled_from([2, 5, 32, 33, 255]))
 def test_release_kernel_equals_the_slow_formulation(time_cells, max_pillars, window, num_bins):
-    s = PillarSettings(
+    s = encoding_of(
         "release", **SMALL, num_bins=num_bins, time_cells=time_cells, max_pillars=max_pillars
     )
     packed = pack_window(window, Workspace(s))
@@ -96,7 +98,7 @@ def test_release_kernel_equals_the_slow_formulation(time_cells, max_pillars, win
 def test_paper_kernel_equals_the_slow_formulation(
     dedup, overflow, window, time_cells, max_points, max_pillars
 ):
-    s = PillarSettings(
+    s = encoding_of(
         "paper",
         **SMALL,
         time_cells=time_cells,
@@ -113,10 +115,10 @@ def test_paper_kernel_equals_the_slow_formulation(
 @pytest.mark.parametrize("preset", ["release", "paper"])
 @given(window=random_windows(SMALL["sensor"]))
 def test_workspace_is_clean_after_a_window(preset, window):
-    workspace = Workspace(PillarSettings(preset, **SMALL))
+    workspace = Workspace(encoding_of(preset, **SMALL))
     pack_window(window, workspace)
     again = pack_window(window, workspace)
-    fresh = pack_window(window, Workspace(workspace.settings))
+    fresh = pack_window(window, Workspace(workspace.encoding))
     for polarity in (0, 1):
         np.testing.assert_array_equal(again.pillars[polarity], fresh.pillars[polarity])
         np.testing.assert_array_equal(again.points[polarity], fresh.points[polarity])
@@ -125,7 +127,7 @@ def test_workspace_is_clean_after_a_window(preset, window):
 @pytest.mark.parametrize("preset", ["release", "paper"])
 def test_workspace_is_clean_after_hundreds_of_windows(preset):
     rng = np.random.default_rng(8)
-    s = PillarSettings(preset, **SMALL)
+    s = encoding_of(preset, **SMALL)
     workspace = Workspace(s)
     for number in range(600):  # more than a byte can count
         t = np.sort(rng.integers(0, 1000, 12))
@@ -143,8 +145,8 @@ def test_workspace_is_clean_after_hundreds_of_windows(preset):
 def test_time_in_steps_differs_from_exact_time_by_half_a_step_at_most(
     time_steps, window, time_cells
 ):
-    exact = PillarSettings("paper", **SMALL, time_cells=time_cells)
-    stepped = PillarSettings("paper", **SMALL, time_cells=time_cells, time_steps=time_steps)
+    exact = encoding_of("paper", **SMALL, time_cells=time_cells)
+    stepped = encoding_of("paper", **SMALL, time_cells=time_cells, time_steps=time_steps)
     packed, reference = (
         pack_window(window, Workspace(stepped)),
         pack_window(window, Workspace(exact)),
@@ -158,10 +160,10 @@ def test_time_in_steps_differs_from_exact_time_by_half_a_step_at_most(
             step = (wanted >> sub_bits) * time_steps // max(packed.span, 1)
             assert value >> sub_bits == step < time_steps
         found, true = decoded(packed, polarity, stepped), decoded(reference, polarity, exact)
-        used = np.arange(exact.max_points) < true.num_points[:, None]
+        used = np.arange(exact.settings.max_points) < true.num_points[:, None]
         np.testing.assert_array_equal(found.points[..., :2], true.points[..., :2])
         error = np.abs(found.points[..., 2] - true.points[..., 2])[used]
-        assert (error <= (exact.num_bins - 1) / time_steps / 2 + 1e-6).all()
+        assert (error <= (exact.settings.num_bins - 1) / time_steps / 2 + 1e-6).all()
         assert not found.points[~used].any()
 
 
@@ -175,13 +177,13 @@ def test_time_in_steps_differs_from_exact_time_by_half_a_step_at_most(
     ],
 )
 def test_time_in_steps_takes_half_the_bytes_where_the_bits_allow(sensor, time_steps, dtype):
-    assert PillarSettings("paper", sensor, time_steps=time_steps).point_dtype == dtype
+    assert encoding_of("paper", sensor, time_steps=time_steps).point_dtype == dtype
 
 
 @pytest.mark.parametrize("preset", ["release", "paper"])
 @given(window=random_windows(SMALL["sensor"]))
 def test_pillars_are_sorted_by_cell_and_their_points_by_time(preset, window):
-    s = PillarSettings(preset, **SMALL, time_cells=2)
+    s = encoding_of(preset, **SMALL, time_cells=2)
     packed = pack_window(window, Workspace(s))
     for polarity in (0, 1):
         tensors = decoded(packed, polarity, s)
@@ -195,7 +197,7 @@ def test_pillars_are_sorted_by_cell_and_their_points_by_time(preset, window):
 @pytest.mark.parametrize("sensor", [(1280, 720), (640, 480), (304, 240), (512, 512)])
 @pytest.mark.parametrize("grid", [(512, 512), (128, 128), (96, 64)])
 def test_every_pixel_survives_packing_in_the_paper_preset(sensor, grid):
-    s = PillarSettings("paper", sensor, grid, max_points=1, dedup="none")
+    s = encoding_of("paper", sensor, grid=grid, max_points=1, dedup="none")
     workspace = Workspace(s)
     for x in range(0, sensor[0], 7):
         y = (x * 3) % sensor[1]
@@ -208,7 +210,7 @@ def test_every_pixel_survives_packing_in_the_paper_preset(sensor, grid):
 @pytest.mark.parametrize("preset", ["release", "paper"])
 class TestEdgeCases:
     def pack(self, preset, rows):
-        s = PillarSettings(preset)
+        s = encoding_of(preset)
         return pack_window(events(rows), Workspace(s)), s
 
     def test_no_event_in_range_gives_an_empty_window(self, preset):
@@ -244,8 +246,8 @@ class TestEdgeCases:
 
 def test_a_missing_polarity_is_copied_in_release_and_stays_empty_in_paper():
     rows = events([(0, 10, 10, 1), (5, 50, 50, 1), (9, 90, 90, 1)])
-    release = pack_window(rows, Workspace(PillarSettings("release")))
-    paper = pack_window(rows, Workspace(PillarSettings("paper")))
+    release = pack_window(rows, Workspace(encoding_of("release")))
+    paper = pack_window(rows, Workspace(encoding_of("paper")))
     np.testing.assert_array_equal(release.pillars[0], release.pillars[1])
     assert len(release.pillars[0]) == 2
     assert [len(p) for p in paper.pillars] == [0, 2]
@@ -254,7 +256,7 @@ def test_a_missing_polarity_is_copied_in_release_and_stays_empty_in_paper():
 def test_a_window_too_long_for_packed_time_is_refused():
     rows = events([(0, 10, 10, 1), (2**32 - 1, 50, 50, 1)])
     with pytest.raises(DataError, match="spans 4294967295 µs"):
-        pack_window(rows, Workspace(PillarSettings("paper")))
+        pack_window(rows, Workspace(encoding_of("paper")))
 
 
 @pytest.mark.parametrize(
@@ -276,7 +278,7 @@ def test_a_window_too_long_for_packed_time_is_refused():
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(SettingsError):
-        PillarSettings(**wrong)
+        encoding_of(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -290,6 +292,6 @@ def test_impossible_settings_are_refused(wrong):
     ],
 )
 def test_packed_integers_that_contradict_each_other_are_refused(preset, pillars, points):
-    s = PillarSettings(preset, **SMALL)
+    s = encoding_of(preset, **SMALL)
     with pytest.raises(DataError, match="do not fit"):
         decode_points(np.array(pillars, np.uint32), np.array(points, s.point_dtype), 10, s)

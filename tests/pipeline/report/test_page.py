@@ -13,7 +13,7 @@ from pipeline.defects import Defect
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import shard_path, write_shard
 from pipeline.report.page import key_figures, render_report, write_report
-from pipeline.report.source import DEFECT_MEANING
+from pipeline.report.source import DEFECT_MEANING, method_section
 from pipeline.selection.scan import scan_release
 from pipeline.statistics.collect import collect_statistics
 from pipeline.statistics.schema import Statistics
@@ -141,6 +141,16 @@ def test_unknown_things_are_left_out_not_shown_as_zero(html):
     text = Page(html["labels only"]).text
     assert "events in a mean window – not known" in text
     assert "Pillars" not in text
+
+
+def test_every_setting_of_the_cache_is_in_the_table_with_its_meaning(rough):
+    (table,) = method_section(rough["coarse grid"]).tables
+    rows = {name: (value, meaning) for name, value, meaning in table.rows}
+    assert all(field.description for field in CacheSettings.model_fields.values())
+    for name, field in CacheSettings.model_fields.items():
+        assert rows[name][1] == field.description
+    assert rows["grid"][0] == "16, 12"
+    assert rows["time_steps"][0] == "0"
 
 
 def test_every_defect_has_a_meaning():
