@@ -24,8 +24,9 @@ from benchmarks.timing import in_turn, median
 from benchmarks.voxelize import number
 from dmanet.device import choose_device
 from dmanet.recipes import RunSettings, resolve_settings
+from dmanet.training.batches import TrainingBatches
 from dmanet.training.step import Trainer
-from dmanet.training.throughput import PARTS, Throughput, TrainingBatches, measure_throughput
+from dmanet.training.throughput import PARTS, Throughput, measure_throughput
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
@@ -110,8 +111,8 @@ def formulations(case: Case, cache: Path, device: torch.device) -> dict[str, flo
     """Median seconds of our step, of the baseline's and of the floor, taken in turn."""
     settings = case.settings()
     reader = TrainingBatches(PillarCache(cache), settings, device, 0)
-    batches = list(itertools.islice(reader, BATCHES))
-    trainer = Trainer(settings, device, len(reader.sampler))
+    batches = list(itertools.islice(reader.forever(), BATCHES))
+    trainer = Trainer(settings, device, len(reader))
     recipe = settings.training
     baseline = PerStepTraining(
         trainer.model, settings.loss, recipe.learning_rate, recipe.gradient_clip, device

@@ -148,11 +148,13 @@ def train(
 
         chosen = own_device(device)
         with joined_ranks(chosen) as ranks:
-            with ranks.together():
+            with ranks.barrier():
                 opened = PillarCache(cache)
                 own = resume and preset is None and config is None and not overrides
                 settings = None if own else resolve_settings(preset or "default", config, overrides)
-            progress = TrainingProgress(request, quiet) if ranks.first else SilentProgress(request)
+            progress = (
+                TrainingProgress(request, quiet) if ranks.is_main else SilentProgress(request)
+            )
             try:
                 outcome = train(
                     opened,
@@ -169,12 +171,12 @@ def train(
                 )
             except Stopped as stopped:
                 progress.close()
-                if ranks.first:
+                if ranks.is_main:
                     click.echo(str(stopped), err=True)
                 raise click.exceptions.Exit(request.exit_code) from None
             finally:
                 progress.close()
-    if ranks.first:
+    if ranks.is_main:
         click.echo(str(outcome))
 
 
@@ -218,21 +220,21 @@ def evaluate(
     from dmanet.device import own_device
     from dmanet.evaluation.evaluate import evaluate, own_recordings
     from dmanet.ranks import joined_ranks
-    from dmanet.runs.checkpoint import load_weights
+    from dmanet.runs.weights import load_weights
     from pipeline.cache.reader import PillarCache
     from pipeline.files import written_whole
 
     chosen = own_device(device)
     with joined_ranks(chosen) as ranks:
-        with ranks.together():
+        with ranks.barrier():
             opened = PillarCache(cache)
             weights = load_weights(checkpoint)
             own = own_recordings(recordings_of(opened, split), ranks)
         stream = _stream(chosen, precision, steps, workers)
         windows = sum(len(recording) for recording in own)
-        with progress_bar(windows, "window", quiet or not ranks.first) as bar:
+        with progress_bar(windows, "window", quiet or not ranks.is_main) as bar:
             result = evaluate(weights, opened, protocol, split, stream, bar.update, ranks)
-    if not ranks.first:
+    if not ranks.is_main:
         return
     if json_output:
         with written_whole(json_output) as unfinished:
@@ -289,7 +291,7 @@ def predict(
     """
     from dmanet.device import choose_device
     from dmanet.reporting.prediction import PredictionSettings, predict
-    from dmanet.runs.checkpoint import load_weights
+    from dmanet.runs.weights import load_weights
     from pipeline.cache.reader import PillarCache
 
     opened = PillarCache(cache)
@@ -327,8 +329,10 @@ def import_weights(checkpoint: Path, out: Path, preset: str, overrides: tuple[st
     written. Python objects in the checkpoint are never loaded.
     """
     from dmanet.recipes import resolve_model_settings
-    from dmanet.runs.checkpoint import Weights, load_released, save_weights
+    from dmanet.runs.records import Weights
     from dmanet.runs.released_names import from_released
+    from dmanet.runs.released_weights import load_released
+    from dmanet.runs.weights import save_weights
 
     settings = resolve_model_settings(preset, overrides)
     tensors = from_released(load_released(checkpoint), settings, str(checkpoint))
@@ -346,7 +350,8 @@ def export_weights(checkpoint: Path, out: Path) -> None:
 
     The one matrix that the released network holds and never reads is written as zeros.
     """
-    from dmanet.runs.checkpoint import load_weights, save_released
+    from dmanet.runs.released_weights import save_released
+    from dmanet.runs.weights import load_weights
 
     save_released(out, load_weights(checkpoint))
     click.echo(f"{out}: weights under the released names.")

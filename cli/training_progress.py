@@ -7,7 +7,7 @@ import click
 from cli.options import progress_bar
 from cli.signals import StopRequest
 from dmanet.runs.log import EpochReport, StepReport
-from dmanet.training.loop import TrainingWatcher
+from dmanet.training.watcher import TrainingWatcher
 
 
 class SilentProgress(TrainingWatcher):

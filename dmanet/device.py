@@ -17,7 +17,7 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """``cpu``, ``cuda`` (also ``cuda:1``), or with ``auto`` the GPU where there is one.
+    """The device ``cpu``, ``cuda`` or ``cuda:1``; ``auto`` is the GPU where there is one.
 
     Raises:
         UsageError: the device is not there.
@@ -39,7 +39,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def own_device(name: str) -> torch.device:
-    """As :func:`choose_device`; where torchrun starts several processes, a GPU each.
+    """The device as :func:`choose_device` has it, or this process's own GPU under torchrun.
 
     Raises:
         UsageError: the device is not there.
@@ -63,7 +63,7 @@ def own_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the device has instructions for it.
+    """The precision ``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the device computes in it.
 
     Raises:
         UsageError: the precision is unknown.
@@ -89,7 +89,7 @@ def place(model: DMANet, device: torch.device) -> DMANet:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Convolutions and matrix products in ``precision`` (``fp32``, ``bf16`` or ``fp16``)."""
+    """Compute convolutions and matrix products in ``precision``, ``fp32``, ``bf16`` or ``fp16``."""
     context: AbstractContextManager[None] = torch.autocast(
         device.type, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST
     )

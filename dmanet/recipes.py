@@ -127,10 +127,10 @@ class RunSettings(Settings):
     )
 
     def with_ranks(self, ranks: int) -> "RunSettings":
-        """The same, trained by ``ranks`` processes.
+        """The same settings, trained by ``ranks`` processes.
 
         Raises:
-            SettingsError: they say another number themselves.
+            SettingsError: the settings say another number themselves.
         """
         if self.training.ranks not in (1, ranks):
             raise SettingsError(
@@ -202,8 +202,10 @@ def resolve_settings(
 ) -> RunSettings:
     """A preset, then what a YAML file changes, then what single keys change.
 
-    ``config`` holds keys as they stand in a run's ``settings.yaml``, any part of them.
-    ``overrides`` are texts such as ``training.epochs=5``; a value is read as YAML.
+    Args:
+        preset: one of :data:`RUN_PRESETS`.
+        config: file of keys as they stand in a run's ``settings.yaml``, any part of them.
+        overrides: texts such as ``training.epochs=5``; a value is read as YAML.
 
     Raises:
         SettingsError: a preset or a key is unknown, a value has the wrong type, or the file cannot
@@ -219,7 +221,15 @@ def resolve_settings(
 
 
 def resolve_model_settings(preset: str, overrides: Iterable[str] = ()) -> ModelSettings:
-    """A preset of the network alone and single keys, as :func:`resolve_settings`."""
+    """A preset of the network alone, then single keys; see :func:`resolve_settings`.
+
+    Args:
+        preset: one of :data:`~dmanet.settings.MODEL_PRESETS`.
+        overrides: texts such as ``num_classes=1``.
+
+    Raises:
+        SettingsError: a preset or a key is unknown, or a value has the wrong type.
+    """
     values = _preset(preset, MODEL_PRESETS).model_dump()
     sources = [f"preset {preset}", *_merge_overrides(values, overrides)]
     return load_settings(ModelSettings, values, ", ".join(sources))

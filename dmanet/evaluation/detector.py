@@ -13,7 +13,8 @@ from dmanet.evaluation.evaluate import classes_of, evaluate
 from dmanet.evaluation.protocols import ProtocolResult
 from dmanet.evaluation.streaming import StreamSettings, detect_in_batch
 from dmanet.models.detector import State
-from dmanet.runs.checkpoint import Weights, load_weights
+from dmanet.runs.records import Weights
+from dmanet.runs.weights import load_weights
 from pipeline.cache.packed_windows import PackedWindows
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import CacheError

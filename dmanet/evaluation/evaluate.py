@@ -13,7 +13,7 @@ from dmanet.evaluation.protocols import PROTOCOLS, ProtocolResult
 from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import STATE_POLICY, StreamSettings, stream_detections
 from dmanet.ranks import ALONE, Ranks
-from dmanet.runs.checkpoint import Weights
+from dmanet.runs.records import Weights
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import RAW_LABEL_COLUMNS
 from pipeline.errors import UsageError
@@ -59,7 +59,7 @@ def evaluate(
     own = own_recordings(recordings, ranks)
     detections: dict[str, list[Detections]] = {recording.id: [] for recording in own}
     labels: dict[str, list[Labels]] = {recording.id: [] for recording in own}
-    with ranks.together():
+    with ranks.barrier():
         for windows in stream_detections(
             weights.build(),
             cache,
@@ -74,9 +74,9 @@ def evaluate(
             labels[windows.windows.recording] += windows.labels
             on_windows(len(windows.detections))
     class_names = [CLASS_NAMES[number] for number in classes]
-    gathered = ranks.gathered_by_first((detections, labels))
+    gathered = ranks.gather((detections, labels))
     result: ProtocolResult | None = None
-    if ranks.first:
+    if ranks.is_main:
         of = {key: windows for detections, _ in gathered for key, windows in detections.items()}
         found = [window for recording in recordings for window in of[recording.id]]
         if protocol.boxes == "grid":
@@ -94,7 +94,7 @@ def evaluate(
                 class_names,
                 protocol,
             )
-    return ranks.from_first(result).with_conditions(
+    return ranks.broadcast(result).with_conditions(
         split=split,
         recordings=len(recordings),
         sequence_length="whole recordings",
@@ -111,7 +111,7 @@ def own_recordings(recordings: Sequence[CachedRecording], ranks: Ranks) -> list[
 
     They are dealt out from the longest on, each to the rank that has the fewest windows so far.
     """
-    windows = [0] * ranks.ranks
+    windows = [0] * ranks.world_size
     own = set()
     for recording in sorted(recordings, key=len, reverse=True):
         rank = windows.index(min(windows))

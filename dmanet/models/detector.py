@@ -21,6 +21,7 @@ from dmanet.models.initialization import initialize_convolutions, initialize_hea
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.models.pillar_net import PillarNet, Pillars
 from dmanet.models.recomputation import recomputed
+from dmanet.regions import region
 from dmanet.settings import ModelSettings
 
 
@@ -62,16 +63,17 @@ class HeadOutput:
 class DMANet(nn.Module):
     """The detector of ``settings``, freshly initialised.
 
-    With ``checkpoint_activations`` set, training keeps only what passes between the parts of the
-    network and computes the rest again in the backward pass: less memory, a third more work, the
-    same loss, gradients and statistics.
+    Attributes:
+        settings: its architecture.
+        checkpoint_activations: whether training keeps only what passes between the parts of the
+            network and computes the rest again in the backward pass: less memory, a third more work,
+            the same loss, gradients and statistics.
     """
 
-    checkpoint_activations = False
-
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, *, checkpoint_activations: bool = False) -> None:
         super().__init__()
         self.settings = settings
+        self.checkpoint_activations = checkpoint_activations
         size, levels = settings.feature_size, settings.anchors.levels
         self.pillar_net = PillarNet(
             settings.pillar_channels, settings.max_points, settings.pillar_batch_norm
@@ -124,21 +126,27 @@ class DMANet(nn.Module):
         """
         frames = steps * batch
         stem = self._run(self._stem, self, positive, negative, frames)
-        features = self.backbone.features(stem, self.checkpoint_activations)
-        if state is not None and reset is not None:
-            state = tuple(_forget(level, reset[0]) for level in state)
-        short = self._short_path(features, steps, state, reset)
-        if self.long_memory is None:
-            pyramid = self._run(self.pyramid, self.pyramid, short)
-            nothing = [x.new_zeros((batch, 0, *x.shape[2:])) for x in features]
-            hidden, cell = nothing, nothing
-        else:
-            long, hidden, cell = self._long_path(features, steps, state, reset)
-            pyramid = self._run(self._both_pyramids, self, short, long)
-        output = HeadOutput(
-            self._run(self.class_head, self.class_head, pyramid),
-            self._run(self.box_head, self.box_head, pyramid),
-        )
+        with region("backbone"):
+            features = self.backbone.features(stem, self.checkpoint_activations)
+        with region("memories"):
+            if state is not None and reset is not None:
+                state = tuple(_forget(level, reset[0]) for level in state)
+            short = self._short_path(features, steps, state, reset)
+            if self.long_memory is None:
+                long = None
+                nothing = [x.new_zeros((batch, 0, *x.shape[2:])) for x in features]
+                hidden, cell = nothing, nothing
+            else:
+                long, hidden, cell = self._long_path(features, steps, state, reset)
+        with region("pyramid and heads"):
+            if long is None:
+                pyramid = self._run(self.pyramid, self.pyramid, short)
+            else:
+                pyramid = self._run(self._both_pyramids, self, short, long)
+            output = HeadOutput(
+                self._run(self.class_head, self.class_head, pyramid),
+                self._run(self.box_head, self.box_head, pyramid),
+            )
         return output, tuple(
             LevelState(h, c, x[-batch:]) for h, c, x in zip(hidden, cell, features, strict=True)
         )
@@ -166,7 +174,10 @@ class DMANet(nn.Module):
         return function(*arguments)
 
     def _stem(self, positive: Pillars, negative: Pillars, frames: int) -> Tensor:
-        return self.backbone.stem(self.canvas(positive, negative, frames))
+        with region("pillar net and canvas"):
+            canvas = self.canvas(positive, negative, frames)
+        with region("backbone"):
+            return self.backbone.stem(canvas)
 
     def _both_pyramids(self, short: Sequence[Tensor], long: Sequence[Tensor]) -> list[Tensor]:
         """The feature pyramids of both paths and the temporal branch, summed."""

@@ -1,5 +1,7 @@
 """Batch normalisation that survives a single value, and covers the batches of several processes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,24 +16,38 @@ class BatchNorm(nn.BatchNorm2d):
 
     One value has no variance, and PyTorch refuses it. Such a batch (one frame whose coarsest level
     is a single cell, one pillar with one slot) is normalised with the running statistics, which it
-    leaves as they are. So does every batch while ``hold_statistics`` is set.
+    leaves as they are.
 
-    With several ``ranks`` the statistics of a training batch are those of the batches of all of them,
-    as if they were one.
+    Attributes:
+        ranks: the processes whose training batches count as one, see :func:`share_statistics`.
     """
 
-    hold_statistics = False
-    ranks = ALONE
+    def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(channels, eps, momentum)
+        self.ranks = ALONE
+        self._statistics_held = False
+
+    @contextmanager
+    def statistics_held(self) -> Iterator[None]:
+        """Leave the running statistics as they are until the block ends.
+
+        Training batches are normalised with their own statistics all the same.
+        """
+        self._statistics_held = True
+        try:
+            yield
+        finally:
+            self._statistics_held = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised ``x``, shape and dtype unchanged."""
-        if self.training and self.ranks.ranks > 1:
+        if self.training and self.ranks.world_size > 1:
             return self._forward_shared(x)
         if self.training and x.numel() == x.shape[1]:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        if self.training and self.hold_statistics:
+        if self.training and self._statistics_held:
             assert self.running_mean is not None
             assert self.running_var is not None
             # Updates copies: what autograd keeps must be the same tensors either way.
@@ -48,7 +64,7 @@ class BatchNorm(nn.BatchNorm2d):
             var: ``[G, C]``, divided by the number of values, not by one less.
             values: ``[G]``, values of each channel; batches of fewer than two do not count.
         """
-        if self.hold_statistics:
+        if self._statistics_held:
             return
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -77,8 +93,10 @@ class BatchNorm(nn.BatchNorm2d):
             raise ValueError(f"expected [N, C, ...], got {input.dim()} dimensions")
 
 
+# Not SyncBatchNorm, not even on GPUs: it refuses CPUs, where our tests run, and single values, and the
+# pillar net would need the same sums of its own beside it. Untested on GPUs.
 class _SharedBatchNorm(torch.autograd.Function):
-    """Batch normalisation with the statistics of all ranks; PyTorch's own needs a GPU.
+    """Batch normalisation with the statistics of all ranks.
 
     Each direction sends a few numbers a channel. A rank's loss depends on the values of the others,
     so its gradient with respect to ``x`` is that of the sum of all ranks' losses, while those with
@@ -97,7 +115,7 @@ class _SharedBatchNorm(torch.autograd.Function):
         mean, var = mean.double(), var.double()
         values = mean.new_full((1,), x.numel() // channels)
         sums = torch.cat([mean * values, (var + mean**2) * values, values])  # [2 C + 1]
-        mean, square, values = ranks.add_up(sums).split([channels, channels, 1])
+        mean, square, values = ranks.all_reduce(sums).split([channels, channels, 1])
         mean, square = mean / values, square / values
         var = (square - mean**2).clamp(min=0)
         y = F.batch_norm(x, mean.to(weight.dtype), var.to(weight.dtype), weight, bias, eps=eps)
@@ -118,14 +136,14 @@ class _SharedBatchNorm(torch.autograd.Function):
         )
         # What the statistics add: with the means of both over all values,
         # - weight / σ · (mean(grad_y) + x̂ · mean(grad_y · x̂)).
-        sums = ctx.ranks.add_up(torch.cat([grad_bias, grad_weight])).view(2, -1)
+        sums = ctx.ranks.all_reduce(torch.cat([grad_bias, grad_weight])).view(2, -1)
         through_mean, through_var = sums / values.to(sums.dtype) * weight / (var + ctx.eps).sqrt()
         grad_x = grad_x - F.batch_norm(x, mean, var, through_var, through_mean, eps=ctx.eps)
         return grad_x, grad_weight, grad_bias, None, None
 
 
 def share_statistics(model: nn.Module, ranks: Ranks) -> None:
-    """Let every batch normalisation of ``model`` count the batches of all ``ranks`` as one."""
+    """Let every :class:`BatchNorm` of ``model`` count the training batches of all ``ranks`` as one."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.ranks = ranks

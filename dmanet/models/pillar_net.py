@@ -204,10 +204,12 @@ def _of_all_ranks(
 
     They come frame by frame and within a frame rank by rank, so that late windows count most.
     """
-    if ranks.ranks == 1:
+    if ranks.world_size == 1:
         return own
     mean, var, values = own
-    rows = torch.cat(ranks.rows(torch.cat([frames[:, None], values[:, None], mean, var], dim=1)))
+    rows = torch.cat(
+        ranks.all_gather_rows(torch.cat([frames[:, None], values[:, None], mean, var], dim=1))
+    )
     rows = rows[rows[:, 0].argsort(stable=True)]
     mean, var = rows[:, 2:].chunk(2, dim=1)
     return mean, var, rows[:, 1]
@@ -229,9 +231,11 @@ def _moments(
     if group is None:
         values = x.new_full((1,), max_points * len(num_points))
         total, products = x.sum(dim=0)[None], (x.T @ x)[None]
-        if ranks.ranks > 1:
+        if ranks.world_size > 1:
             sums = torch.cat([values, total.flatten(), products.flatten()])
-            values, total, products = ranks.add_up(sums).split([1, total.numel(), products.numel()])
+            values, total, products = ranks.all_reduce(sums).split(
+                [1, total.numel(), products.numel()]
+            )
             total = total.view(1, POINT_FEATURES)
             products = products.view(1, POINT_FEATURES, POINT_FEATURES)
     else:

@@ -1,7 +1,7 @@
 """Activation checkpointing: activations made again in the backward pass instead of kept."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,11 +12,19 @@ from dmanet.models.normalization import BatchNorm
 
 
 def recomputed(function: Callable[..., Any], owner: nn.Module, *arguments: Any) -> Any:
-    """``function(*arguments)``, of which only arguments and results are kept for the backward pass.
+    """Run a part of the network, and keep only its arguments and results for the backward pass.
 
     What lies between is computed a second time there, with the same results: the network draws no
-    random numbers, and the batch normalisations of ``owner``, the module that ``function`` runs,
-    count a batch in their running statistics once, not twice.
+    random numbers, and batch normalisations count a batch in their running statistics once, not
+    twice.
+
+    Args:
+        function: the part: a module, or a method of one.
+        owner: the module whose batch normalisations ``function`` runs.
+        arguments: of ``function``.
+
+    Returns:
+        ``function(*arguments)``.
     """
     if not torch.is_grad_enabled():
         return function(*arguments)
@@ -31,12 +39,9 @@ def recomputed(function: Callable[..., Any], owner: nn.Module, *arguments: Any) 
 
 @contextmanager
 def _statistics_held(owner: nn.Module) -> Iterator[None]:
-    """Batch normalisations below ``owner`` leave their running statistics as they are."""
-    norms = [module for module in owner.modules() if isinstance(module, BatchNorm)]
-    for norm in norms:
-        norm.hold_statistics = True
-    try:
+    """:meth:`BatchNorm.statistics_held` for every batch normalisation in ``owner``."""
+    with ExitStack() as held:
+        for module in owner.modules():
+            if isinstance(module, BatchNorm):
+                held.enter_context(module.statistics_held())
         yield
-    finally:
-        for norm in norms:
-            norm.hold_statistics = False

@@ -11,7 +11,7 @@ from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.prophesee import box_records, write_boxes
 from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.reporting.visualization import WindowCells, draw_window
-from dmanet.runs.checkpoint import Weights
+from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files import folder_written_whole
 from pipeline.release.labels import CLASS_NAMES

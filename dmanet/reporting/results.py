@@ -16,9 +16,10 @@ from pydantic import TypeAdapter, ValidationError
 from dmanet.evaluation.protocols import ProtocolResult
 from dmanet.models.detector import DMANet
 from dmanet.recipes import RunSettings, resolve_settings
-from dmanet.runs.checkpoint import load_checkpoint, load_weights
+from dmanet.runs.checkpoint import load_checkpoint
 from dmanet.runs.folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.runs.log import EPOCHS_NAME, METRICS_NAME
+from dmanet.runs.weights import load_weights
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError

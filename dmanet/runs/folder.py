@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmanet.recipes import RunSettings, to_yaml
-from dmanet.runs.checkpoint import Checkpoint, first_difference, load_checkpoint, save_checkpoint
-from pipeline.errors import CheckpointError, PipelineError, UsageError
+from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
+from dmanet.runs.records import Checkpoint
+from pipeline.errors import PipelineError, UsageError
 from pipeline.files import written_whole
 
 LAST_NAME = "last.pt"
@@ -26,7 +27,14 @@ _UNFINISHED = tuple(
 
 
 class RunFolder:
-    """The folder ``path`` of one run."""
+    """The folder of one run.
+
+    Attributes:
+        path: the folder; it need not exist yet.
+        last: checkpoint of where the run stands.
+        previous: the one before it.
+        best: the epoch with the best score.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,7 +43,11 @@ class RunFolder:
         self.best = path / BEST_NAME
 
     def check_new(self) -> None:
-        """Raises :class:`UsageError` where the folder holds anything."""
+        """Check that the folder is absent or empty.
+
+        Raises:
+            UsageError: it holds anything.
+        """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UsageError(
                 f"{self.path}: exists and is not empty; resume its run with --resume, or give a new "
@@ -57,8 +69,11 @@ class RunFolder:
     ) -> None:
         """Write ``last.pt``; what it was becomes ``previous.pt``.
 
-        ``best`` and ``kept``: give it also the name of the best, and one with its step.
-        ``replaces_last``: it has the same weights as ``last.pt``, so that ``previous.pt`` stays.
+        Args:
+            checkpoint: where the run stands.
+            best: name it ``best.pt`` too.
+            kept: give it also a name with its step, which no later one takes.
+            replaces_last: it has the same weights as ``last.pt``, so ``previous.pt`` stays.
         """
         names = [self.best] if best else []
         if kept:
@@ -110,61 +125,8 @@ class RunFolder:
                 shutil.rmtree(left)
 
 
-def _deciding(settings: RunSettings) -> RunSettings:
-    """The settings with what changes neither weights nor order set to its default."""
-    indifferent = {"activation_checkpointing": False, "compile": False}
-    training = settings.training.model_copy(update=indifferent)
-    return settings.model_copy(update={"training": training})
-
-
-def check_same_run(
-    checkpoint: Checkpoint,
-    settings: RunSettings,
-    fingerprint: str,
-    recordings: dict[str, str],
-    location: str,
-) -> None:
-    """Check that a checkpoint's run is the one described.
-
-    Args:
-        checkpoint: of the run to go on with.
-        settings: of the run asked for.
-        fingerprint: of the cache's settings.
-        recordings: digests of the cache's recordings that a run reads, by id.
-        location: of the cache, for messages.
-
-    Raises:
-        CheckpointError: it is another run; the first difference is named.
-    """
-    if difference := first_difference(_deciding(checkpoint.settings), _deciding(settings)):
-        raise CheckpointError(
-            f"{checkpoint.source}: was trained with {difference}; resume with the settings of the "
-            "run, or train into another folder."
-        )
-    if checkpoint.cache != fingerprint:
-        raise CheckpointError(
-            f"{checkpoint.source}: was trained on a cache of other settings than {location}; resume "
-            "with the cache of the run, or train into another folder."
-        )
-    known = checkpoint.recordings
-    changes = {
-        "more": sorted(recordings.keys() - known.keys()),
-        "fewer": sorted(known.keys() - recordings.keys()),
-        "other": sorted(
-            key for key in known.keys() & recordings.keys() if known[key] != recordings[key]
-        ),
-    }
-    told = [f"{len(keys)} {kind} (such as {keys[0]})" for kind, keys in changes.items() if keys]
-    if told:
-        raise CheckpointError(
-            f"{checkpoint.source}: was trained on {len(known)} recordings, and {location} now holds "
-            f"{', '.join(told)}, which makes another run; resume with the cache as it was, or train "
-            "into another folder."
-        )
-
-
 def _name_too(file: Path, name: Path) -> None:
-    """``name`` becomes another name of ``file``, or a copy where a disk knows no second names."""
+    """Make ``name`` another name of ``file``, or a copy where a disk knows no second names."""
     with written_whole(name) as unfinished:
         try:
             os.link(file, unfinished)

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from dmanet.training.guards import BadStep, Outcome
+from dmanet.runs.outcomes import BadStep, Outcome
 from pipeline.files import written_whole
 
 METRICS_NAME = "metrics.jsonl"
@@ -93,7 +93,11 @@ class RunLog:
     """Writes the files of a run's folder that grow with it."""
 
     def __init__(self, run_dir: Path, first_step: int, first_epoch: int) -> None:
-        """``first_step``, ``first_epoch``: where a resumed run goes on; later lines are dropped."""
+        """Open the files of a run that goes on with ``first_step`` and ``first_epoch``.
+
+        Lines of these and later ones, which a run left that was killed after its last checkpoint, are
+        dropped.
+        """
         self._files = {}
         for name, key, first in (
             (METRICS_NAME, "step", first_step),

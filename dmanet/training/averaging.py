@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from pipeline.errors import CheckpointError
 
 
+# Not swa_utils.AveragedModel: its first update copies the weights where ours averages them with those
+# before it, so that runs would change; and it keeps a whole second network. Untested on GPUs.
 class WeightAverage:
     """Exponential moving average of a network's floats (weights and running statistics).
 

@@ -7,97 +7,30 @@ as well, and counted apart.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
 from dmanet.models.detector import State
+from dmanet.runs.outcomes import Outcome
 from pipeline.errors import PipelineError
 
 LEAST_LOSS_SCALE = 1.0  # at this scale an overflow is the network's own
-
-Outcome = Literal["made", "overflow", "bad loss", "bad gradient"]
 
 
 class DivergedError(PipelineError):
     """Too many bad steps in a row: training cannot go on by itself."""
 
 
-@dataclass(frozen=True)
-class BadStep:
-    """Where numbers were lost.
-
-    ``terms``: the loss terms; ``gradient_norms``: by top-level module of the network; ``windows``:
-    the ranges of windows of the batch, such as ``train/a/b 30…39``.
-    """
-
-    outcome: Outcome
-    terms: dict[str, float]
-    gradient_norms: dict[str, float]
-    windows: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """One sentence part: what is not a number, where, and on which windows."""
-        if self.outcome == "bad loss":
-            what = "the loss is not a number (" + _listed(self.terms) + ")"
-        else:
-            lost = {k: v for k, v in self.gradient_norms.items() if not math.isfinite(v)}
-            # Finite norms of all modules can still add up to more than float32 holds.
-            what = "the gradient is not a number (" + _listed(lost or self.gradient_norms) + ")"
-        return f"{what} on the windows {', '.join(self.windows)}"
-
-
-@dataclass
-class Tally:
-    """What became of the steps of a run so far.
-
-    ``made`` steps changed the weights, ``clipped`` of them with a gradient cut to the largest
-    norm; ``bad`` and ``overflows`` were skipped, the last ``bad_in_a_row`` with none made between.
-    ``epoch_loss`` is the sum of the losses of the ``epoch_made`` steps made in this epoch.
-    """
-
-    made: int = 0
-    clipped: int = 0
-    bad: int = 0
-    bad_in_a_row: int = 0
-    overflows: int = 0
-    epoch_made: int = 0
-    epoch_loss: float = 0.0
-
-    @property
-    def clip_rate(self) -> float:
-        """Share of the steps made whose gradient was clipped."""
-        return self.clipped / max(1, self.made)
-
-    @property
-    def mean_loss(self) -> float:
-        """Mean loss of the epoch's steps so far; NaN without any."""
-        return self.epoch_loss / self.epoch_made if self.epoch_made else math.nan
-
-    def count(self, outcome: Outcome, loss: float, clipped: bool) -> None:
-        """Count one step."""
-        if outcome == "made":
-            self.made += 1
-            self.clipped += clipped
-            self.epoch_made += 1
-            self.epoch_loss += loss
-            self.bad_in_a_row = 0
-        elif outcome == "overflow":
-            self.overflows += 1
-        else:
-            self.bad += 1
-            self.bad_in_a_row += 1
-
-    def begin_epoch(self) -> None:
-        """Forget the losses of the epoch before."""
-        self.epoch_made, self.epoch_loss = 0, 0.0
-
-
 def judge(loss: float, gradient_norm: float, loss_scale: float | None) -> Outcome:
-    """What a step with these values is; ``loss_scale`` is that of float16, else None."""
+    """What becomes of a step with these values.
+
+    Args:
+        loss: of all ranks.
+        gradient_norm: of their joined gradients, unscaled.
+        loss_scale: what float16's loss was multiplied by; None in other precisions.
+    """
     if not math.isfinite(loss):
         return "bad loss"
     if math.isfinite(gradient_norm):
@@ -105,6 +38,27 @@ def judge(loss: float, gradient_norm: float, loss_scale: float | None) -> Outcom
     if loss_scale is not None and loss_scale > LEAST_LOSS_SCALE:
         return "overflow"
     return "bad gradient"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a step, and the numbers of all ranks that decide it.
+
+    Attributes:
+        outcome: the same on all ranks, as the numbers are.
+        loss: the terms' sum.
+        terms: of the loss.
+        gradient_norm: before clipping.
+        clipped: whether the step is made with a gradient that is cut.
+        loss_scale: what float16's loss was multiplied by; None in other precisions.
+    """
+
+    outcome: Outcome
+    loss: float
+    terms: dict[str, float]
+    gradient_norm: float
+    clipped: bool
+    loss_scale: float | None
 
 
 class KeptStatistics:
@@ -144,7 +98,3 @@ def is_finite(state: State) -> bool:
     """Whether everything that a network carries on is a number."""
     tensors = [tensor for level in state for tensor in (level.hidden, level.cell, level.feature)]
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
-
-
-def _listed(values: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in values.items())

@@ -16,6 +16,15 @@ def learning_rate_share(
     released schedule is stepped past its end, where it rises again; this one has no end to pass.)
 
     It follows from the step alone, so a resumed run needs no more than its step.
+
+    Args:
+        step: from 0, over the whole run.
+        steps_per_epoch: of the run.
+        total_steps: of the whole run.
+        recipe: says how the rate rises and falls.
+
+    Returns:
+        A factor from 0 to 1.
     """
     warmup = recipe.warmup_epochs * steps_per_epoch
     if step < warmup:

@@ -1,26 +1,22 @@
 """How fast a machine trains a given recipe on a given cache, and where a step's time goes."""
 
-import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
 import torch
-from torch import nn
 
 from dmanet.data.batches import PackedBatch
-from dmanet.data.fitting import check_fit, recordings_of
-from dmanet.data.loading import BatchLoader
-from dmanet.data.samplers import WindowSampler, make_sampler
 from dmanet.device import peak_memory_gb
-from dmanet.models.detector import DMANet
 from dmanet.recipes import RunSettings
+from dmanet.regions import RegionTimer
+from dmanet.training.batches import TrainingBatches
 from dmanet.training.step import Trainer
 from pipeline.cache.reader import PillarCache
 
-#: What a training step consists of, in order.
+#: The regions that a training step consists of, in order.
 PARTS = (
     "to device",
     "decode and augment",
@@ -52,8 +48,7 @@ class Throughput:
         windows_per_s: training as it is, reading and steps together.
         data_wait_share: share of that time spent waiting for a batch.
         peak_gb: largest memory, 10⁹ bytes: of tensors on a GPU, else of this process.
-        seconds: of each of the :data:`PARTS` of a step; empty with ``training.compile``, whose
-            compiled parts leave nothing to hold a clock to.
+        seconds: of each of the :data:`PARTS` of a step; empty with ``training.compile``.
     """
 
     device: str
@@ -80,8 +75,13 @@ def measure_throughput(
 ) -> Throughput:
     """Train for about ``seconds`` on the split `train`, in phases; the network is thrown away.
 
-    Each phase makes at least two steps, however long they take. ``on_phase`` is told the
-    :data:`PHASES`.
+    Args:
+        cache: where the windows come from.
+        settings: of the run to measure.
+        device: where to compute.
+        workers: processes that read ahead.
+        seconds: of all phases together; each makes at least two steps, however long they take.
+        on_phase: is told each of the :data:`PHASES` as it begins.
 
     Raises:
         UsageError: the cache has no windows to train on.
@@ -89,9 +89,9 @@ def measure_throughput(
         DataError: there are too few windows for a batch.
     """
     recipe = settings.training
-    batches = TrainingBatches(cache, settings, device, workers)
-    trainer = Trainer(settings, device, len(batches.sampler))
-    forever = iter(batches)
+    batches = TrainingBatches(cache, settings, device, workers, source="this recipe's")
+    trainer = Trainer(settings, device, len(batches))
+    forever = batches.forever()
     frames = recipe.steps * recipe.batch_size
 
     on_phase("warming up")
@@ -114,7 +114,7 @@ def measure_throughput(
         waits.append(time.perf_counter() - began)
         trainer.make_step(batch, waits[-1])
 
-    together = _repeated(wait_and_step, seconds * 0.3, device)
+    both = _repeated(wait_and_step, seconds * 0.3, device)
     peak_gb = peak_memory_gb(device)
     on_phase("time by part")
     parts = {} if recipe.compile else seconds_by_part(trainer, kept, seconds * 0.2)
@@ -126,63 +126,30 @@ def measure_throughput(
         workers=workers,
         loader_windows_per_s=frames / median(loading),
         step_windows_per_s=frames / median(stepping),
-        windows_per_s=frames * len(together) / sum(together),
-        data_wait_share=sum(waits) / sum(together),
+        windows_per_s=frames * len(both) / sum(both),
+        data_wait_share=sum(waits) / sum(both),
         peak_gb=peak_gb,
         seconds=parts,
     )
 
 
-class TrainingBatches:
-    """The batches that a training run would read, one epoch after the other without end."""
-
-    def __init__(
-        self, cache: PillarCache, settings: RunSettings, device: torch.device, workers: int
-    ) -> None:
-        recipe = settings.training
-        recordings = recordings_of(cache, "train")
-        classes = recipe.class_numbers() or cache.settings.classes
-        check_fit(cache, settings.model, "this recipe's", classes)
-        self.sampler: WindowSampler = make_sampler(
-            recipe.sampling,
-            {recording.id: len(recording) for recording in recordings},
-            recipe.steps,
-            recipe.batch_size,
-            recipe.seed,
-        )
-        self._loader = BatchLoader(
-            cache,
-            self.sampler,
-            classes=classes,
-            workers=workers,
-            pin_memory=device.type == "cuda",
-        )
-
-    def __iter__(self) -> Iterator[PackedBatch]:
-        """Batches on the CPU."""
-        for epoch in itertools.count():
-            self.sampler.epoch = epoch
-            yield from self._loader
-
-
 def seconds_by_part(
     trainer: Trainer, batches: list[PackedBatch], seconds: float
 ) -> dict[str, float]:
-    """Median seconds of each of the :data:`PARTS` of training steps on ``batches`` in turn."""
+    """Median seconds of each of the :data:`PARTS` of training steps on ``batches`` in turn.
+
+    What a step does between its named regions is in none of them.
+    """
     laps: dict[str, list[float]] = {name: [] for name in PARTS}
-    clock = _Clock(trainer.model, trainer.device)
+    timer = RegionTimer(trainer.device)
     turns = itertools.cycle(batches)
 
     def one_step() -> None:
-        clock.start()
-        batch = next(turns).to(trainer.device)
-        clock.mark("to device")
-        trainer.make_step(batch, 0.0)
-        clock.mark("optimiser")
-        for name, lap in clock.stop().items():
+        trainer.make_step(next(turns), 0.0)
+        for name, lap in timer.take().items():
             laps[name].append(lap)
 
-    with clock:
+    with timer.installed():
         _repeated(one_step, seconds, trainer.device)
     return {name: median(values) for name, values in laps.items()}
 
@@ -192,85 +159,6 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
-
-
-class _Clock(contextlib.AbstractContextManager["_Clock"]):
-    """Laps of a training step, from hooks on the network; a mark names the part that it ends.
-
-    On a GPU the marks are events of its own queue, so nothing waits for them.
-    """
-
-    def __init__(self, model: DMANet, device: torch.device) -> None:
-        self._model = model
-        self._device = device
-        self._marks: list[tuple[str, float | torch.cuda.Event]] = []
-        self._forward = False
-        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
-
-    def __enter__(self) -> "_Clock":
-        model = self._model
-        blocks = model.backbone.stages[-1]
-        assert isinstance(blocks, nn.Sequential)
-        for module, part in (
-            (model.pillar_net, "decode and augment"),
-            (model.backbone.stem_conv, "pillar net and canvas"),
-            (model.pyramid, "memories"),
-        ):
-            self._hooks.append(
-                module.register_forward_pre_hook(lambda *_, part=part: self._mark_forward(part))
-            )
-        self._hooks.append(
-            blocks[-1].register_forward_hook(lambda *_: self._mark_forward("backbone"))
-        )
-        self._hooks.append(model.box_head.register_forward_hook(self._end_forward))
-        self._hooks.extend(
-            parameter.register_post_accumulate_grad_hook(lambda _: self.mark("backward"))
-            for parameter in model.parameters()
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
-
-    def start(self) -> None:
-        """A step begins."""
-        self._marks.clear()
-        self._forward = True
-        self.mark("start")
-
-    def mark(self, part: str) -> None:
-        """``part`` ends here."""
-        if self._device.type == "cuda":
-            event = torch.cuda.Event(enable_timing=True)
-            event.record()
-            self._marks.append((part, event))
-        else:
-            self._marks.append((part, time.perf_counter()))
-
-    def stop(self) -> dict[str, float]:
-        """The step is over: seconds of each part."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        seconds = dict.fromkeys(PARTS, 0.0)
-        for (_, before), (part, after) in itertools.pairwise(self._marks):
-            if isinstance(before, float) or isinstance(after, float):
-                assert isinstance(before, float)
-                assert isinstance(after, float)
-                seconds[part] += after - before
-            else:
-                seconds[part] += before.elapsed_time(after) / 1000
-        return seconds
-
-    def _mark_forward(self, part: str) -> None:
-        if self._forward:  # not where activations are computed again in the backward pass
-            self.mark(part)
-
-    def _end_forward(self, module: nn.Module, inputs: object, deltas: torch.Tensor) -> None:
-        if self._forward:
-            self._forward = False
-            self.mark("pyramid and heads")
-            deltas.register_hook(lambda gradient: self.mark("loss"))
 
 
 def _repeated(

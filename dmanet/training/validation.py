@@ -8,12 +8,79 @@ import torch
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.ranks import Ranks
-from dmanet.runs.checkpoint import Weights
+from dmanet.recipes import TrainingSettings
+from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import LABEL_COLUMNS
 
 VALIDATION_SPLIT = "val"
 _PROTOCOL = "release"
+#: What `best.pt` follows where it can.
+VALIDATION_SCORE = "mAP@0.5:0.95 on val, protocol release"
+
+
+class Validation:
+    """How the epochs of a run are scored.
+
+    Attributes:
+        score_of: what their score is, for people.
+    """
+
+    def __init__(
+        self,
+        cache: PillarCache,
+        recipe: TrainingSettings,
+        classes: Sequence[int],
+        device: torch.device,
+        precision: str,
+        workers: int,
+    ) -> None:
+        """Choose the score; ``classes`` are the release's numbers of those that are learned."""
+        self._cache, self._recipe = cache, recipe
+        self._stream = StreamSettings(
+            device, precision, steps=recipe.steps, batch=recipe.batch_size, workers=workers
+        )
+        self.score_of = VALIDATION_SCORE
+        if not recipe.validate_every:
+            self.score_of = "minus the mean training loss, as training.validate_every is 0"
+        elif not has_labels(cache, classes):
+            self.score_of = (
+                "minus the mean training loss, as the cache has no labels of these classes in val"
+            )
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether the score is the training loss, so that there is nothing to evaluate."""
+        return self.score_of != VALIDATION_SCORE
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether to evaluate at the end of this epoch (from 0): at each nth, and at the last."""
+        if self.by_loss:
+            return False
+        last = epoch + 1 == self._recipe.epochs
+        return last or (epoch + 1) % self._recipe.validate_every == 0
+
+    def score(
+        self, weights: Weights, on_windows: Callable[[int], None], ranks: Ranks
+    ) -> float | None:
+        """mAP@0.5:0.95 of the split `val` by the protocol `release`, mean over classes with labels.
+
+        ``weights`` are copied into a network of their own; the random state is left as it was.
+
+        Args:
+            weights: to score.
+            on_windows: is called with the number of windows that this process has just finished.
+            ranks: the processes that score together, all of which call this.
+
+        Returns:
+            The score; None where no class that the network knows has a label.
+        """
+        with torch.random.fork_rng(devices=[]):  # building a network draws weights, on the CPU
+            result = evaluate(
+                weights, self._cache, _PROTOCOL, VALIDATION_SPLIT, self._stream, on_windows, ranks
+            )
+        (overall,) = [row for row in result.rows if row.name == "all"]
+        return overall.map50_95
 
 
 def has_labels(cache: PillarCache, classes: Sequence[int]) -> bool:
@@ -24,22 +91,3 @@ def has_labels(cache: PillarCache, classes: Sequence[int]) -> bool:
         np.isin(recording.table("labels")[:, column], wanted).any()
         for recording in cache.recordings(VALIDATION_SPLIT)
     )
-
-
-def validation_score(
-    weights: Weights,
-    cache: PillarCache,
-    stream: StreamSettings,
-    on_windows: Callable[[int], None],
-    ranks: Ranks,
-) -> float | None:
-    """mAP@0.5:0.95 of the split `val` by the protocol `release`, mean over the classes with labels.
-
-    ``weights`` are copied into a network of their own; the random state is left as it was.
-    ``on_windows`` is called with the number of windows that this process has just finished. None
-    where no class that the network knows has a label.
-    """
-    with torch.random.fork_rng(devices=[]):  # building a network draws weights, on the CPU
-        result = evaluate(weights, cache, _PROTOCOL, VALIDATION_SPLIT, stream, on_windows, ranks)
-    (overall,) = [row for row in result.rows if row.name == "all"]
-    return overall.map50_95

@@ -15,7 +15,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from dmanet.runs.checkpoint import load_checkpoint, load_weights
+from dmanet.runs.checkpoint import load_checkpoint
+from dmanet.runs.weights import load_weights
 from tests.dmanet.caches import LONG, TEST_A, make_cache, small_run
 
 NETWORK = [

@@ -17,17 +17,17 @@ def exchange(ranks):
     own = torch.tensor([[1.0, 2.0], [3.0, 4.0]]) * (ranks.rank + 1)
     weights = [torch.zeros(2, 2), torch.zeros(1), torch.zeros(1)]
     weights[0].grad = own.clone().T
-    if ranks.first:
+    if ranks.is_main:
         weights[1].grad = torch.tensor([5.0])
-    ranks.add_up_gradients(weights)
+    ranks.all_reduce_gradients(weights)
     return {
-        "sums": ranks.add_up(own.clone()).tolist(),
+        "sums": ranks.all_reduce(own.clone()).tolist(),
         "gradients": [w.grad if w.grad is None else w.grad.tolist() for w in weights],
-        "rows": [rows.tolist() for rows in ranks.rows(own[: 2 - ranks.rank])],
+        "rows": [rows.tolist() for rows in ranks.all_gather_rows(own[: 2 - ranks.rank])],
         "any": [ranks.any(ranks.rank == 1), ranks.any(False)],
-        "gathered": ranks.gathered(("rank", ranks.rank)),
-        "by_first": ranks.gathered_by_first(ranks.rank),
-        "from_first": ranks.from_first("word" if ranks.first else None),
+        "gathered": ranks.all_gather(("rank", ranks.rank)),
+        "by_first": ranks.gather(ranks.rank),
+        "broadcast": ranks.broadcast("word" if ranks.is_main else None),
     }
 
 
@@ -38,7 +38,7 @@ def test_every_exchange_gives_what_all_ranks_have():
     assert first["rows"] == [[[1.0, 2.0], [3.0, 4.0]], [[2.0, 4.0]]]
     assert first["any"] == [True, False]
     assert first["gathered"] == [("rank", 0), ("rank", 1)]
-    assert first["from_first"] == "word"
+    assert first["broadcast"] == "word"
     assert first.pop("by_first") == [0, 1]
     assert second.pop("by_first") == []
     assert first == second
@@ -49,15 +49,15 @@ def test_a_process_alone_gets_back_what_it_gives():
     assert alone["sums"] == alone["rows"][0] == [[1.0, 2.0], [3.0, 4.0]]
     assert alone["gradients"] == [[[1.0, 3.0], [2.0, 4.0]], [5.0], None]
     assert alone["gathered"] == [("rank", 0)]
-    with pytest.raises(DataError, match="own"), ALONE.together():
+    with pytest.raises(DataError, match="own"), ALONE.barrier():
         raise DataError("its own.")
 
 
 def end_a_block(ranks: Ranks, errors: dict[int, Exception]):
     for _ in range(3):
-        with ranks.together():
+        with ranks.barrier():
             pass
-    with ranks.together():
+    with ranks.barrier():
         if ranks.rank in errors:
             raise errors[ranks.rank]
     return "through"
@@ -83,10 +83,10 @@ def test_an_error_of_all_is_told_once_and_another_one_too():
 
 
 def lose_a_rank(ranks):
-    if not ranks.first:
+    if not ranks.is_main:
         os._exit(3)
     time.sleep(0.2)
-    ranks.add_up(torch.zeros(3))
+    ranks.all_reduce(torch.zeros(3))
 
 
 def test_a_rank_that_is_gone_ends_the_others_with_a_sentence():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dmanet.runs.log import StepReport
-from dmanet.training.loop import TrainingWatcher
+from dmanet.training.watcher import TrainingWatcher
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import WINDOW_US, walk_release, write_shard

@@ -12,7 +12,7 @@ from dmanet.detection.postprocessing import Labels, decode_detections
 from dmanet.evaluation.evaluate import evaluate, sensor_labels
 from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import StreamSettings
-from dmanet.runs.checkpoint import Weights
+from dmanet.runs.records import Weights
 from pipeline.errors import CacheError, UsageError
 from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL, TEST_A, TEST_B, small_run
 

@@ -10,7 +10,7 @@ from dmanet.data.samplers import WindowRange
 from dmanet.evaluation.prophesee import read_boxes
 from dmanet.evaluation.streaming import StreamSettings, stream_detections
 from dmanet.reporting.prediction import PredictionSettings, predict
-from dmanet.runs.checkpoint import Weights
+from dmanet.runs.records import Weights
 from pipeline.errors import UsageError
 from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL, small_run
 

@@ -24,7 +24,7 @@ from dmanet.reporting.tables import (
     results_table,
     what_to_evaluate,
 )
-from dmanet.runs.checkpoint import load_weights
+from dmanet.runs.weights import load_weights
 from dmanet.settings import MODEL_PRESETS
 from dmanet.training.loop import train
 from pipeline.errors import CheckpointError, DataError, SettingsError, UsageError

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.runs.checkpoint import Checkpoint, load_checkpoint
-from dmanet.runs.folder import RunFolder, check_same_run
+from dmanet.runs.checkpoint import load_checkpoint
+from dmanet.runs.folder import RunFolder
+from dmanet.runs.records import Checkpoint
+from dmanet.training.resume import take_checkpoint
 from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError, UsageError
 from tests.dmanet.caches import small_run
@@ -17,7 +19,7 @@ RECORDINGS = {"train/a/b": "digest b", "train/a/c": "digest c", "val/a/d": "dige
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
     trainer = Trainer(small_run(), torch.device("cpu"), 7)
-    return trainer.checkpoint("fingerprint", RECORDINGS, (0, 2, 5))
+    return take_checkpoint(trainer, "fingerprint", RECORDINGS, (0, 2, 5))
 
 
 def names(folder: Path) -> list[str]:
@@ -119,25 +121,6 @@ def test_a_folder_without_a_checkpoint_or_with_anything_is_named(tmp_path: Path)
     for path in (tmp_path, tmp_path / "file"):
         with pytest.raises(UsageError, match="--resume"):
             RunFolder(path).check_new()
-
-
-def test_only_the_same_run_goes_on(checkpoint):
-    def check(settings=checkpoint.settings, fingerprint="fingerprint", recordings=RECORDINGS):
-        check_same_run(checkpoint, settings, fingerprint, recordings, "cache")
-
-    check()
-    check(
-        settings=small_run("training.activation_checkpointing=true")
-    )  # the same steps, less memory
-    with pytest.raises(CheckpointError, match=r"training\.epochs = 2, not 9"):
-        check(settings=small_run("training.epochs=9"))
-    with pytest.raises(CheckpointError, match="a cache of other settings"):
-        check(fingerprint="another")
-    with pytest.raises(CheckpointError, match=r"on 3 recordings.*2 more \(such as train/a/e\)"):
-        check(recordings={**RECORDINGS, "train/a/e": "", "val/a/f": ""})
-    fewer = {"train/a/b": "digest b", "train/a/c": "another"}
-    with pytest.raises(CheckpointError, match=r"1 fewer \(such as val/a/d\), 1 other \(such as t"):
-        check(recordings=fewer)
 
 
 @pytest.mark.skipif(not hasattr(os, "link"), reason="no second names here")

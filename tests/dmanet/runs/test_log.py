@@ -6,7 +6,7 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dmanet.runs.log import EpochReport, RunLog, StepReport
-from dmanet.training.guards import BadStep
+from dmanet.runs.outcomes import BadStep
 from tests.dmanet.training_runs import lines
 
 STEP = StepReport(

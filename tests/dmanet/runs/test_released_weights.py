@@ -19,8 +19,8 @@ from torch import Tensor
 from cli.main import main
 from dmanet.models.detector import DMANet, HeadOutput
 from dmanet.models.pillar_net import Pillars
-from dmanet.runs.checkpoint import load_weights
 from dmanet.runs.released_names import UNUSED_RELEASED, from_released
+from dmanet.runs.weights import load_weights
 from dmanet.settings import MODEL_PRESETS
 from pipeline.cache.records import CacheSettings
 from pipeline.release.shards import (

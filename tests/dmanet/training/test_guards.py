@@ -1,12 +1,11 @@
 import math
-from dataclasses import asdict
 
 import pytest
 import torch
 
 from dmanet.models.detector import DMANet, LevelState
 from dmanet.settings import MODEL_PRESETS
-from dmanet.training.guards import BadStep, KeptStatistics, Tally, gradient_norms, is_finite, judge
+from dmanet.training.guards import KeptStatistics, gradient_norms, is_finite, judge
 
 TINY = MODEL_PRESETS["tiny"].model_copy(
     update={"grid_size": (32, 32), "stem_width": 8, "feature_size": 8, "head_convs": 1}
@@ -25,34 +24,6 @@ def test_an_overflow_is_a_bad_step_only_where_the_loss_scale_cannot_go_lower():
     assert judge(1.0, math.inf, 65536.0) == "overflow"
     assert judge(1.0, math.nan, 2.0) == "overflow"
     assert judge(1.0, math.inf, 1.0) == "bad gradient"
-
-
-def test_steps_are_counted_by_kind_and_bad_ones_in_a_row():
-    tally = Tally()
-    for outcome, loss, clipped in (
-        ("made", 2.0, True),
-        ("bad loss", math.nan, False),
-        ("overflow", 7.0, False),
-        ("bad gradient", 9.0, False),
-        ("made", 4.0, False),
-        ("bad loss", math.inf, False),
-    ):
-        tally.count(outcome, loss, clipped)
-    assert (tally.made, tally.clipped, tally.bad, tally.overflows) == (2, 1, 3, 1)
-    assert tally.bad_in_a_row == 1
-    assert tally.clip_rate == 0.5
-    assert tally.mean_loss == 3.0
-    tally.begin_epoch()
-    assert math.isnan(tally.mean_loss)
-    assert tally.bad == 3
-    assert Tally(**asdict(tally)) == tally
-
-
-def test_an_overflow_does_not_end_a_row_of_bad_steps():
-    tally = Tally()
-    for outcome in ("bad loss", "overflow", "bad loss"):
-        tally.count(outcome, 0.0, clipped=False)
-    assert tally.bad_in_a_row == 2
 
 
 def test_running_statistics_come_back_as_they_were():
@@ -93,15 +64,3 @@ def test_one_number_that_is_none_makes_a_state_unfit():
         tensor[0, 1, 2, 0] = math.inf
         assert not is_finite((LevelState(*tensors),))
         tensor[0, 1, 2, 0] = 0
-
-
-def test_a_bad_step_says_what_was_lost_where_and_on_which_windows():
-    windows = ("train/a/b 3…5", "train/a/c 0…2")
-    loss = BadStep("bad loss", {"classification": 0.5, "regression": math.nan}, {}, windows)
-    assert str(loss) == (
-        "the loss is not a number (classification 0.5, regression nan) on the windows "
-        "train/a/b 3…5, train/a/c 0…2"
-    )
-    norms = {"backbone": 2.0, "long_memory": math.inf}
-    gradient = BadStep("bad gradient", {"classification": 0.5, "regression": 1.0}, norms, windows)
-    assert "the gradient is not a number (long_memory inf) on" in str(gradient)

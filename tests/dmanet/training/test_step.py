@@ -15,7 +15,9 @@ from dmanet.device import autocast
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.detector import DMANet
 from dmanet.models.non_local import NonLocalAggregation
-from dmanet.training.step import Trainer, compile_parts
+from dmanet.training.compilation import compile_parts
+from dmanet.training.resume import restore, take_checkpoint
+from dmanet.training.step import Trainer
 from tests.dmanet.caches import CLASSES, LONG, SMALL, small_run
 from tests.dmanet.training_runs import CPU
 
@@ -33,12 +35,15 @@ def batches_of(cache, settings, count):
 
 
 def trainer_of(settings, checkpoint=None) -> Trainer:
-    return Trainer(settings, CPU, 7, checkpoint)
+    trainer = Trainer(settings, CPU, 7)
+    if checkpoint is not None:
+        restore(trainer, checkpoint)
+    return trainer
 
 
 def checkpoint_of(trainer: Trainer):
     """A copy: what a trainer gives are its own tensors."""
-    given = trainer.checkpoint("fingerprint", {}, CLASSES)
+    given = take_checkpoint(trainer, "fingerprint", {}, CLASSES)
     copies = {
         name: {key: tensor.clone() for key, tensor in getattr(given, name).items()}
         for name in ("model",)
@@ -93,7 +98,7 @@ def test_a_stream_carries_its_state_without_gradient_and_a_random_sample_does_no
     reference.load_state_dict(trainer.model.state_dict())
     trainer.make_step(first, 0.0)
     report = trainer.make_step(second, 0.0)
-    carried = trainer.checkpoint("", {}, CLASSES).carried
+    carried = take_checkpoint(trainer, "", {}, CLASSES).carried
     assert not any(t.requires_grad for level in carried for t in vars(level).values())
 
     def loss_of(batch, state, reset):
@@ -149,7 +154,7 @@ def test_a_bad_step_leaves_no_trace_and_the_next_one_is_fresh(cache):
     assert_same_weights(trainer.average.tensors(), average)
     for state, kept in zip(trainer.optimizer.state_dict()["state"].values(), moments, strict=True):
         assert_same_weights(state, kept)
-    assert trainer.checkpoint("", {}, CLASSES).carried is None
+    assert take_checkpoint(trainer, "", {}, CLASSES).carried is None
     assert trainer.step == 2
 
     report = trainer.make_step(third, 0.0)
@@ -171,7 +176,7 @@ def test_a_sound_state_is_carried_over_a_bad_step(cache):
     trainer = trainer_of(settings, replace(checkpoint, model=weights))
     report = trainer.make_step(second, 0.0)
     assert report.outcome == "bad loss"
-    assert trainer.checkpoint("", {}, CLASSES).carried is not None
+    assert take_checkpoint(trainer, "", {}, CLASSES).carried is not None
 
 
 def test_a_gradient_that_is_no_number_under_a_sound_loss_is_a_bad_step(cache):
@@ -225,7 +230,7 @@ def test_a_float16_overflow_at_the_least_scale_is_a_bad_step(cache):
     assert report.loss_scale == 1.0
     assert report.outcome == "bad gradient"
     assert trainer.tally.overflows == 0
-    assert trainer.checkpoint("", {}, CLASSES).scaler["scale"] == 1.0
+    assert take_checkpoint(trainer, "", {}, CLASSES).scaler["scale"] == 1.0
 
 
 def test_windows_repeated_at_the_end_of_a_stream_leave_the_running_statistics(cache):
@@ -263,7 +268,7 @@ def test_the_average_is_what_is_judged_and_weights_are_what_is_trained(cache):
     for batch in batches_of(cache, settings, 2):
         trainer.make_step(batch, 0.0)
     weights = trainer.weights(CLASSES)
-    checkpoint = trainer.checkpoint("fingerprint", {}, CLASSES)
+    checkpoint = take_checkpoint(trainer, "fingerprint", {}, CLASSES)
     assert_same_weights(weights.tensors, trainer.average.tensors())
     assert_same_weights(checkpoint.weights().tensors, trainer.average.tensors())
     assert_same_weights(checkpoint.trained_weights().tensors, trainer.model.state_dict())

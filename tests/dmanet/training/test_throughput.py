@@ -6,14 +6,9 @@ import time
 import pytest
 import torch
 
+from dmanet.training.batches import TrainingBatches
 from dmanet.training.step import Trainer
-from dmanet.training.throughput import (
-    PARTS,
-    PHASES,
-    TrainingBatches,
-    measure_throughput,
-    seconds_by_part,
-)
+from dmanet.training.throughput import PARTS, PHASES, measure_throughput, seconds_by_part
 from pipeline.errors import CacheError
 from tests.dmanet.caches import small_run
 
@@ -43,7 +38,7 @@ def test_rates_parts_and_phases_of_a_short_run(cache):
 )
 def test_the_parts_of_a_step_are_all_of_it(cache, override):
     settings = small_run(override)
-    batches = list(itertools.islice(TrainingBatches(cache, settings, CPU, 0), 2))
+    batches = list(itertools.islice(TrainingBatches(cache, settings, CPU, 0).forever(), 2))
     trainer = Trainer(settings, CPU, 10)
     began = time.perf_counter()
     found = seconds_by_part(trainer, batches, seconds=0.0)  # two steps
@@ -55,7 +50,7 @@ def test_the_parts_of_a_step_are_all_of_it(cache, override):
 
 def test_measuring_leaves_no_hooks_in_the_network(cache):
     settings = small_run()
-    batches = list(itertools.islice(TrainingBatches(cache, settings, CPU, 0), 1))
+    batches = list(itertools.islice(TrainingBatches(cache, settings, CPU, 0).forever(), 1))
     trainer = Trainer(settings, CPU, 10)
     seconds_by_part(trainer, batches, seconds=0.0)
     for module in trainer.model.modules():
@@ -64,10 +59,19 @@ def test_measuring_leaves_no_hooks_in_the_network(cache):
     assert not any(p._post_accumulate_grad_hooks for p in trainer.model.parameters())
 
 
+def test_torch_profiler_shows_the_parts_of_a_step(cache):
+    settings = small_run()
+    (batch,) = itertools.islice(TrainingBatches(cache, settings, CPU, 0).forever(), 1)
+    trainer = Trainer(settings, CPU, 10)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        trainer.make_step(batch, 0.0)
+    assert {event.name for event in profile.events()} >= set(PARTS)
+
+
 def test_batches_are_those_of_training_epoch_after_epoch(cache):
     batches = TrainingBatches(cache, small_run(), CPU, 0)
     epoch = len(batches.sampler)
-    found = [batch.samples for batch in itertools.islice(batches, 2 * epoch)]
+    found = [batch.samples for batch in itertools.islice(batches.forever(), 2 * epoch)]
     for number, part in enumerate((found[:epoch], found[epoch:])):
         batches.sampler.epoch = number
         assert [list(samples) for samples in part] == list(batches.sampler)

@@ -12,7 +12,8 @@ from dmanet.data.samplers import make_sampler
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.ranks import ALONE, RankError
-from dmanet.runs.checkpoint import Weights, load_checkpoint, save_checkpoint
+from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
+from dmanet.runs.records import Weights
 from dmanet.training.guards import DivergedError
 from dmanet.training.loop import train
 from dmanet.training.step import Trainer
@@ -90,7 +91,7 @@ def first_steps(ranks, cache, settings, steps):
     recipe = settings.training
     sampler = make_sampler(
         recipe.sampling, {LONG: 30, SMALL: 10}, recipe.steps, recipe.batch_size, recipe.seed,
-        rank=ranks.rank, ranks=ranks.ranks,
+        rank=ranks.rank, ranks=ranks.world_size,
     )  # fmt: skip
     trainer = Trainer(settings, CPU, len(sampler), ranks=ranks)
     outcomes, gradients = [], []

@@ -1,0 +1,155 @@
+"""What a run keeps, as typed records: a checkpoint's content, and a network's weights."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dmanet.models.detector import DMANet, LevelState, State
+from dmanet.recipes import RunSettings
+from dmanet.runs.outcomes import Tally
+from dmanet.settings import ModelSettings
+from pipeline.errors import CheckpointError, SettingsError
+from pipeline.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's settings and its tensors by our names.
+
+    Attributes:
+        settings: the architecture.
+        tensors: name in our state dict -> tensor, on the CPU.
+        classes: the release's class number of each output class; None where that is not known.
+        source: names the file in messages.
+    """
+
+    settings: ModelSettings
+    tensors: dict[str, Tensor]
+    classes: tuple[int, ...] | None
+    source: str
+
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with any weight or setting, and with nothing else."""
+        digest = hashlib.sha256(self.settings.model_dump_json().encode())
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def build(self) -> DMANet:
+        """The network with these weights; raises as :meth:`load_into`."""
+        model = DMANet(self.settings)
+        self.load_into(model)
+        return model
+
+    def load_into(self, model: DMANet) -> None:
+        """Copy the weights into a network of the same settings.
+
+        Raises:
+            CheckpointError: they do not fit, naming the first tensor that does not.
+        """
+        expected = model.state_dict()
+        for name in sorted(expected.keys() | self.tensors.keys()):
+            problem = None
+            if name not in self.tensors:
+                problem = "is missing"
+            elif name not in expected:
+                problem = "is surplus"
+            elif self.tensors[name].shape != expected[name].shape:
+                found, wanted = tuple(self.tensors[name].shape), tuple(expected[name].shape)
+                problem = f"has the shape {found} instead of {wanted}"
+            if problem:
+                raise CheckpointError(
+                    f"{self.source}: belongs to another architecture than its settings say: "
+                    f"the tensor '{name}' {problem}."
+                )
+        model.load_state_dict(self.tensors)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training run stands: all it takes to go on as if it had never stopped.
+
+    A file holds these fields, ``source`` apart, each under its name. No random state is among them:
+    a run draws nothing but its first weights and, from the seed, the epoch and the place of a window
+    in it, its order of windows and their augmentation.
+
+    Attributes:
+        settings: everything that decides the run apart from the cache.
+        model: the network's state dict.
+        optimizer: the optimiser's state dict.
+        scaler: the loss scaler's state dict; empty except in float16.
+        average: state dict of the average of the weights; None without one.
+        carried: state carried from the last batch to the next; None for none.
+        epoch: epochs finished.
+        position: batches of the epoch after those that are finished.
+        step: training steps made or skipped; the place in the learning rate's schedule.
+        tally: counts of the run's steps by outcome.
+        best_score: the best score of an epoch so far; None before the first.
+        cache: fingerprint of the cache's settings.
+        recordings: digests of the recordings that the run reads, by id.
+        classes: the release's class number of each output class.
+        source: the file it was read from, for messages.
+    """
+
+    settings: RunSettings
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    average: dict[str, Any] | None
+    carried: State | None
+    epoch: int
+    position: int
+    step: int
+    tally: Tally
+    best_score: float | None
+    cache: str
+    recordings: dict[str, str]
+    classes: tuple[int, ...]
+    source: str = "checkpoint"
+
+    def weights(self) -> Weights:
+        """The network to judge and to use: of averaged weights where there are any."""
+        tensors = self.model if self.average is None else self.average["tensors"]
+        return Weights(self.settings.model, tensors, self.classes, self.source)
+
+    def trained_weights(self) -> Weights:
+        """The network that training goes on with."""
+        return Weights(self.settings.model, self.model, self.classes, self.source)
+
+    def content(self) -> dict[str, Any]:
+        """The fields as tensors and plain values, by name; tensors are not copied."""
+        content = {name: getattr(self, name) for name in _saved_fields()}
+        content["settings"] = self.settings.model_dump(mode="json")
+        content["carried"] = self.carried and [dict(vars(level)) for level in self.carried]
+        content["tally"] = asdict(self.tally)
+        return content
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any], source: str) -> "Checkpoint":
+        """The checkpoint whose :meth:`content` was saved; keys that are no fields are ignored.
+
+        Args:
+            content: what a file holds.
+            source: the file, for messages.
+
+        Raises:
+            CheckpointError: a field is missing or not what it should be.
+        """
+        try:
+            values = {name: content[name] for name in _saved_fields()}
+            values["settings"] = load_settings(RunSettings, content["settings"], source)
+            carried = content["carried"]
+            values["carried"] = carried and tuple(LevelState(**level) for level in carried)
+            values["tally"] = Tally(**content["tally"])
+        except (KeyError, TypeError, ValueError, SettingsError) as error:
+            raise CheckpointError(f"{source}: is not a whole checkpoint ({error}).") from None
+        return cls(**values, source=source)
+
+
+def _saved_fields() -> list[str]:
+    return [field.name for field in fields(Checkpoint) if field.name != "source"]

@@ -1,0 +1,155 @@
+"""A training run at work: its trainer, what it reads, and where it writes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+
+from dmanet.data.batches import PackedBatch
+from dmanet.ranks import Ranks
+from dmanet.recipes import RunSettings
+from dmanet.runs.folder import RunFolder
+from dmanet.runs.log import EpochReport, RunLog, StepReport
+from dmanet.runs.records import Checkpoint
+from dmanet.training.batches import TrainingBatches
+from dmanet.training.resume import check_same_ranks, check_same_run, restore, take_checkpoint
+from dmanet.training.step import Trainer
+from dmanet.training.validation import VALIDATION_SPLIT, Validation
+from dmanet.training.watcher import TrainingWatcher
+from pipeline.cache.reader import PillarCache
+from pipeline.errors import SettingsError
+
+
+class TrainingRun:
+    """A run at work.
+
+    Attributes:
+        folder: where it writes.
+        settings: that decide it, with the number of ``ranks``.
+        trainer: the network and where it stands.
+        validation: how an epoch is scored.
+        location: of the cache.
+    """
+
+    def __init__(
+        self,
+        cache: PillarCache,
+        settings: RunSettings,
+        folder: RunFolder,
+        device: torch.device,
+        workers: int,
+        checkpoint: Checkpoint | None,
+        watcher: TrainingWatcher,
+        ranks: Ranks,
+    ) -> None:
+        """Set up a new run, or the one of ``checkpoint``; nothing is written yet."""
+        self.settings, self.folder, self.location = settings, folder, cache.location
+        self.device, self.ranks, self.watcher = device, ranks, watcher
+        self.batches = TrainingBatches(cache, settings, device, workers, ranks=ranks)
+        self._fingerprint = cache.attributes["fingerprint"]
+        self._recordings = {
+            recording.id: str(recording.attributes["digest"])
+            for split in ("train", VALIDATION_SPLIT)
+            for recording in cache.recordings(split)
+        }
+        if checkpoint is not None:
+            check_same_run(
+                checkpoint, settings, self._fingerprint, self._recordings, cache.location
+            )
+        self.trainer = Trainer(settings, device, len(self.batches), ranks)
+        if checkpoint is not None:
+            restore(self.trainer, checkpoint)
+        self._made_when_saved = checkpoint.tally.made if checkpoint else None
+        self.validation = Validation(
+            cache, settings.training, self.batches.classes, device, self.trainer.precision, workers
+        )
+        self._log: RunLog | None = None
+
+    def begin(self, checkpoint: Checkpoint | None) -> None:
+        """Make the folder ready: that of a new run, or of the one of ``checkpoint``."""
+        if checkpoint is None:  # so that a run that is killed in its first epoch can be resumed too
+            self.save()
+        with self.ranks.barrier():
+            if self.ranks.is_main:
+                self.folder.write_settings(self.settings)
+                if checkpoint is not None:
+                    self.folder.go_on_from(checkpoint)
+        recipe, lengths = self.settings.training, self.batches.sampler.lengths
+        short = [key for key, windows in lengths.items() if windows < recipe.steps]
+        if short and recipe.sampling == "random":
+            self.watcher.noted(
+                f"{len(short)} recordings (such as {short[0]}) are shorter than a sample of "
+                f"{recipe.steps} windows and are never read; training.sampling=stream reads all."
+            )
+
+    def log(self) -> AbstractContextManager[RunLog | None]:
+        """Open the run's log until the block ends; the main process writes it."""
+        if self.ranks.is_main:
+            self._log = RunLog(self.folder.path, self.trainer.step, self.trainer.epoch)
+        return self._log or nullcontext()
+
+    def batches_left(self) -> Iterator[tuple[PackedBatch, float]]:
+        """The batches of this epoch that are left, with the seconds spent waiting for each."""
+        batches = self.batches.of_epoch(self.trainer.epoch, self.trainer.position)
+        while True:
+            before = time.perf_counter()
+            with self.ranks.barrier():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch, time.perf_counter() - before
+
+    def tell_step(self, report: StepReport) -> None:
+        """Log a step and tell the watcher."""
+        if self._log is not None:
+            self._log.write(report)
+        self.watcher.stepped(report, self.trainer.total_steps)
+
+    def tell_epoch(self, report: EpochReport) -> None:
+        """Log an epoch and tell the watcher."""
+        if self._log is not None:
+            self._log.write_epoch(report)
+        self.watcher.epoch_ended(report)
+
+    def save(self, *, best: bool = False, kept: bool = False) -> None:
+        """Write a checkpoint of where the run stands; ``best``, ``kept`` as :meth:`RunFolder.save`."""
+        checkpoint = take_checkpoint(
+            self.trainer, self._fingerprint, self._recordings, self.batches.classes
+        )
+        # Where no step was made since, the weights are those of the last checkpoint: when they are
+        # what went wrong, the one before has to stay.
+        same = self._made_when_saved == self.trainer.tally.made
+        self._made_when_saved = self.trainer.tally.made
+        with self.ranks.barrier():
+            if self.ranks.is_main:
+                self.folder.save(checkpoint, best=best, kept=kept, replaces_last=same)
+
+
+def begin_run(
+    cache: PillarCache,
+    settings: RunSettings | None,
+    run_dir: Path,
+    device: torch.device,
+    workers: int,
+    resume: bool,
+    watcher: TrainingWatcher,
+    ranks: Ranks,
+) -> TrainingRun:
+    """A new run, or with ``resume`` the one in ``run_dir``, its folder ready; see :func:`train`."""
+    folder = RunFolder(run_dir)
+    checkpoint = None
+    with ranks.barrier():
+        if resume:
+            checkpoint = folder.load(watcher.noted)
+            check_same_ranks(checkpoint, ranks)
+            settings = settings or checkpoint.settings
+        else:
+            folder.check_new()
+        if settings is None:
+            raise SettingsError("A new run needs settings; name a preset.")
+        settings = settings.with_ranks(ranks.world_size)
+        run = TrainingRun(cache, settings, folder, device, workers, checkpoint, watcher, ranks)
+    run.begin(checkpoint)
+    return run

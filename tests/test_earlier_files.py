@@ -1,0 +1,75 @@
+"""Caches, manifests and checkpoints of an earlier state open, verify and go on as they did."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli import data, main
+
+EARLIER = Path(__file__).parent / "data" / "first_round"
+
+
+def run(group, *arguments: object) -> str:
+    result = CliRunner().invoke(group, list(map(str, arguments)), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """A copy, so that nothing can be written into what is kept."""
+    return shutil.copytree(EARLIER, tmp_path / "earlier")
+
+
+@pytest.mark.parametrize("cache", ["cache", "paper_cache"])
+def test_a_cache_verifies_and_is_described_as_before(earlier, cache):
+    assert "every digest matches" in run(data.main, "verify", earlier / cache)
+    described = json.loads(run(data.main, "info", earlier / cache, "--json"))
+    assert described == json.loads((earlier / f"{cache}.info.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("cache", "options"),
+    [
+        ("cache", ("--grid", "32x32")),
+        ("paper_cache", ("--preset", "paper", "--time-steps", 16, "--grid", "48x32")),
+    ],
+)
+def test_the_same_shards_give_the_same_cache_today(earlier, cache, options):
+    rules = ("--classes", "car,pedestrian", "--min-diagonal", 6, "--min-side", 2, "--quiet")
+    manifest, made = earlier / "manifest.json", earlier / "made"
+    result = CliRunner().invoke(
+        data.main, list(map(str, ("voxelize", manifest, made, *options, *rules)))
+    )
+    assert result.exit_code == 3  # one window is planted to be left out
+    files = sorted(path.relative_to(made) for path in made.rglob("*") if path.is_file())
+    kept = earlier / cache
+    assert files == sorted(p.relative_to(kept) for p in kept.rglob("*") if p.is_file())
+    different = [str(p) for p in files if (made / p).read_bytes() != (kept / p).read_bytes()]
+    assert different == []
+
+
+def test_a_scan_of_the_same_shards_is_the_same_manifest(earlier):
+    made = earlier / "scanned.json"
+    run(data.main, "scan", earlier / "release", "-o", made, "--min-diagonal", 6, "--min-side", 2)
+    assert json.loads(made.read_text()) == json.loads((earlier / "manifest.json").read_text())
+
+
+def test_a_run_goes_on_from_its_checkpoint(earlier):
+    run(main.main, "train", earlier / "cache", "--run-dir", earlier / "run", "--resume", "--quiet")
+    steps = [json.loads(line) for line in (earlier / "run" / "metrics.jsonl").open()]
+    expected = json.loads((earlier / "run" / "losses.json").read_text())["losses after step 40"]
+    assert [step["step"] for step in steps] == list(range(40, 60))
+    # The first loss needs the weights and the order of windows alone, the later ones the optimiser's
+    # state too; rounding differs between processors and grows from step to step.
+    assert steps[0]["loss"] == pytest.approx(expected[0], rel=1e-4)
+    assert [step["loss"] for step in steps] == pytest.approx(expected, rel=0.05)
+
+
+def test_the_weights_of_a_checkpoint_are_those_it_held(earlier):
+    from dmanet.runs.weights import load_weights
+
+    assert load_weights(earlier / "run" / "last.pt").fingerprint() == "8cc0ca98b0917f0c"
