@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.runs.checkpoint import Weights, save_weights
+from dmanet.runs.records import Weights
+from dmanet.runs.weights import save_weights
 from tests.dmanet.caches import CLASSES, make_cache, small_run
 from tests.dmanet.conftest import lively_model  # noqa: F401 (a fixture)
 

@@ -4,7 +4,8 @@ from torch.utils.data import Dataset
 
 from dmanet.data.fitting import recordings_of
 from dmanet.data.samplers import WindowRange
-from pipeline.cache.reader import PackedWindows, PillarCache
+from pipeline.cache.packed_windows import PackedWindows
+from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError
 
 

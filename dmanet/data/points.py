@@ -24,8 +24,7 @@ def read_points(recording: CachedRecording, start: int, stop: int) -> np.ndarray
         CacheError: what is stored cannot be read.
     """
     windows = recording.read(start, stop)
-    encoding = windows.encoding
-    settings, sensor = encoding.settings, encoding.sensor
+    encoding, settings = windows.encoding, windows.encoding.settings
     first = recording.window_column("t_first")[start:stop]
     bins = settings.num_bins - 1
     pieces = [np.empty(0, POINT_DTYPE)]
@@ -43,8 +42,8 @@ def read_points(recording: CachedRecording, start: int, stop: int) -> np.ndarray
                 points["y"] = encoding.first_pixel_of_row[y.astype(np.int64)]
                 dt = np.ceil(dt)
             else:  # float32 is much closer to a pixel's and a µs' own number than to the next
-                points["x"] = np.rint(x * (sensor[0] / settings.grid[0]))
-                points["y"] = np.rint(y * (sensor[1] / settings.grid[1]))
+                points["x"] = np.rint(x * (encoding.sensor[0] / settings.grid[0]))
+                points["y"] = np.rint(y * (encoding.sensor[1] / settings.grid[1]))
             points["t"] = first[window] + np.rint(dt).astype(np.int64)
             both.append(points)
         points = np.concatenate(both)

@@ -7,15 +7,16 @@ import numpy as np
 
 from dmanet.data.batches import collate
 from dmanet.data.samplers import Sample, WindowRange
-from dmanet.detection.anchors import anchors_for
-from dmanet.detection.postprocessing import decode_detections, in_sensor_pixels
+from dmanet.detection.postprocessing import in_sensor_pixels
 from dmanet.device import choose_device, choose_precision, place
 from dmanet.evaluation.evaluate import classes_of, evaluate
 from dmanet.evaluation.protocols import ProtocolResult
-from dmanet.evaluation.streaming import StreamSettings, run_batch
+from dmanet.evaluation.streaming import StreamSettings, detect_in_batch
 from dmanet.models.detector import State
-from dmanet.runs.weights import Weights, load_weights
-from pipeline.cache.reader import PackedWindows, PillarCache
+from dmanet.runs.records import Weights
+from dmanet.runs.weights import load_weights
+from pipeline.cache.packed_windows import PackedWindows
+from pipeline.cache.reader import PillarCache
 from pipeline.errors import CacheError
 from pipeline.release.labels import CLASS_NAMES
 
@@ -111,20 +112,13 @@ class Detector:
         span = WindowRange(windows.recording, windows.first, windows.first + len(windows))
         sample = Sample((span,), (0,), continues=state is not None, counted=len(windows))
         batch = collate([windows], [sample]).to(self.device)
-        _, _, output, state = run_batch(self._model, batch, state, self.precision)
-        settings = self.weights.settings
-        detections = decode_detections(
-            output.logits,
-            output.deltas,
-            anchors_for(settings.grid_size, settings.anchors, self.device),
-            settings.grid_size,
-            score_threshold,
-            nms_iou,
+        _, _, detections, state = detect_in_batch(
+            self._model, batch, state, self.precision, score_threshold, nms_iou
         )
         return [
             FoundBoxes(
                 t=int(t),
-                boxes=in_sensor_pixels(found.boxes, settings.grid_size, sensor),
+                boxes=in_sensor_pixels(found.boxes, self.weights.settings.grid_size, sensor),
                 scores=found.scores,
                 class_names=tuple(self.class_names[number] for number in found.classes),
             )

@@ -17,7 +17,7 @@ from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.postprocessing import Detections, Labels, decode_detections
 from dmanet.device import autocast, place
-from dmanet.models.detector import DMANet, HeadOutput, LevelState, State
+from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.pillar_net import Pillars
 from pipeline.cache.reader import PillarCache
 
@@ -114,15 +114,8 @@ def stream_detections(
         if state is not None:
             state = tuple(_first_slots(level, packed.sequences) for level in state)
         batch = packed.to(stream.device)
-        positive, negative, output, state = run_batch(model, batch, state, stream.precision)
-        detections = decode_detections(
-            output.logits,
-            output.deltas,
-            anchors_for(model.settings.grid_size, model.settings.anchors, stream.device),
-            model.settings.grid_size,
-            score_threshold,
-            nms_iou,
-            max_detections,
+        positive, negative, detections, state = detect_in_batch(
+            model, batch, state, stream.precision, score_threshold, nms_iou, max_detections
         )
         labels = _labels(packed)
         for windows, frames in _counted_pieces(packed):
@@ -137,24 +130,47 @@ def stream_detections(
 
 
 @torch.inference_mode()
-def run_batch(
-    model: DMANet, batch: PackedBatch, state: State | None, precision: str
-) -> tuple[Pillars, Pillars, HeadOutput, State]:
-    """A batch through the network, without gradients.
+def detect_in_batch(
+    model: DMANet,
+    batch: PackedBatch,
+    state: State | None,
+    precision: str,
+    score_threshold: float,
+    nms_iou: float = 0.5,
+    max_detections: int | None = None,
+) -> tuple[Pillars, Pillars, list[Detections], State]:
+    """What the network finds in a batch.
 
     Args:
         model: the network, in evaluation mode.
         batch: on the network's device.
         state: what the batch before left; None where all its sequences begin.
         precision: ``fp32``, ``bf16`` or ``fp16``.
+        score_threshold: what a score must exceed, 0…1.
+        nms_iou: overlap above which the weaker of two boxes of a class is dropped.
+        max_detections: at most so many of each class in a window; None for all.
 
     Returns:
-        The batch's positive and negative pillars, what the heads say, and the state after it.
+        The batch's positive and negative pillars, the detections of each of its frames, and the
+        state after it.
+
+    Raises:
+        DataError: an output of the network is not a number.
     """
+    device, settings = batch.pillars.device, model.settings
     positive, negative = decode_batch(batch)
-    with autocast(batch.pillars.device, precision):
+    with autocast(device, precision):
         output, state = model(positive, negative, batch.steps, batch.sequences, state, batch.reset)
-    return positive, negative, output, state
+    detections = decode_detections(
+        output.logits,
+        output.deltas,
+        anchors_for(settings.grid_size, settings.anchors, device),
+        settings.grid_size,
+        score_threshold,
+        nms_iou,
+        max_detections,
+    )
+    return positive, negative, detections, state
 
 
 def _batches(spans: Sequence[WindowRange], steps: int, batch: int) -> list[list[Sample]]:

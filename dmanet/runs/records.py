@@ -11,8 +11,9 @@ from torch import Tensor
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.recipes import RunSettings
 from dmanet.runs.outcomes import Tally
-from dmanet.settings import ModelSettings, load_settings
+from dmanet.settings import ModelSettings
 from pipeline.errors import CheckpointError, SettingsError
+from pipeline.settings import load_settings
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dmanet.models.detector import LevelState, State
 from dmanet.ranks import Ranks
 from dmanet.recipes import RunSettings
 from dmanet.runs.records import Checkpoint
-from dmanet.settings import Settings
 from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError
+from pipeline.settings import Settings
 
 
 def take_checkpoint(

@@ -63,7 +63,7 @@ def folders(place, caches) -> list[Path]:
 def test_the_caches_differ_in_their_preset_alone(caches):
     release, paper = (PillarCache(caches[preset]).settings for preset in ("release", "paper"))
     assert release != paper
-    assert replace(paper, preset="release") == release
+    assert paper.model_copy(update={"preset": "release"}) == release
     assert release.classes == tuple(range(len(CLASS_NAMES)))
 
 

@@ -37,14 +37,14 @@ def test_points_of_preset_release_lie_in_their_cells_and_bins(cache):
     for window in range(20):
         own = points[points["window"] == window]
         dt = own["t"] - recording.window_column("t_first")[window]
-        time_bin = dt * (windows.settings.num_bins - 1) // max(windows.spans[window], 1)
+        time_bin = dt * (windows.encoding.settings.num_bins - 1) // max(windows.spans[window], 1)
         for polarity in (0, 1):
             found = own["p"] == polarity
             cells = np.stack(
                 [own["x"].astype(int) * columns // width, own["y"].astype(int) * rows // height]
             )[:, found]
             expected = windows.tensors(window, polarity)
-            used = np.arange(windows.settings.max_points) < expected.num_points[:, None]
+            used = np.arange(windows.encoding.settings.max_points) < expected.num_points[:, None]
             there = np.stack([*cells, time_bin[found]]).T.astype(np.float32)
             order, other = (np.lexsort(rows.T) for rows in (there, expected.points[used]))
             assert np.array_equal(there[order], expected.points[used][other])

@@ -7,7 +7,8 @@ from dmanet.evaluation.detector import Detector, load_detector
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.prophesee import box_records
 from dmanet.evaluation.streaming import StreamSettings, stream_detections
-from dmanet.runs.checkpoint import Weights, save_weights
+from dmanet.runs.records import Weights
+from dmanet.runs.weights import save_weights
 from pipeline.errors import CacheError, UsageError
 from tests.dmanet.caches import CLASSES, LONG, SMALL, small_run
 
