@@ -12,6 +12,25 @@ from cli import data, main
 EARLIER = Path(__file__).parent / "data" / "first_round"
 
 
+# Its counts of defects are those of a scan today; before, what a cache counted in a damaged recording
+# differed (a gap behind the window left out, the boxes of that window).
+DAMAGED = Path("train/trainfilelist00/sim_000005_train_0001/zarr.json")
+
+
+def contents(cache: Path) -> dict[Path, bytes]:
+    """Every file of a cache but the damaged recording's attributes."""
+    files = {p.relative_to(cache): p.read_bytes() for p in cache.rglob("*") if p.is_file()}
+    del files[DAMAGED]
+    return files
+
+
+def attributes(cache: Path, group: Path) -> dict:
+    """A group's attributes without the counts of defects and the digest over them."""
+    found = json.loads((cache / group).read_text())["attributes"]
+    del found["defects"]["counts"], found["digest"]
+    return found
+
+
 def run(group, *arguments: object) -> str:
     result = CliRunner().invoke(group, list(map(str, arguments)), catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -45,11 +64,9 @@ def test_the_same_shards_give_the_same_cache_today(earlier, cache, options):
         data.main, list(map(str, ("voxelize", manifest, made, *options, *rules)))
     )
     assert result.exit_code == 3  # one window is planted to be left out
-    files = sorted(path.relative_to(made) for path in made.rglob("*") if path.is_file())
     kept = earlier / cache
-    assert files == sorted(p.relative_to(kept) for p in kept.rglob("*") if p.is_file())
-    different = [str(p) for p in files if (made / p).read_bytes() != (kept / p).read_bytes()]
-    assert different == []
+    assert contents(made) == contents(kept)
+    assert attributes(made, DAMAGED) == attributes(kept, DAMAGED)
 
 
 def test_a_scan_of_the_same_shards_is_the_same_manifest(earlier):
