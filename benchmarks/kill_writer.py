@@ -36,8 +36,11 @@ def is_building(cache: Path) -> bool:
 
 @dataclass
 class Kills:
-    """What the kills met: ``building`` of them a recording under construction, ``published`` at
-    least one complete recording; ``rounds`` caches were finished and compared."""
+    """What the kills met.
+
+    ``building`` of them met a recording under construction, ``published`` at least one complete
+    recording; ``rounds`` caches were finished and compared.
+    """
 
     kills: int = 0
     building: int = 0

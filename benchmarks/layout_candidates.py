@@ -104,8 +104,10 @@ def packed_form(pillars: Pillars) -> Forms:
 
 @dataclass(frozen=True)
 class Layout:
-    """One candidate. ``decode`` takes the arrays' rows of some consecutive windows and their offsets,
-    and gives what ``form`` says of them.
+    """One candidate.
+
+    ``decode`` takes the arrays' rows of some consecutive windows and their offsets, and gives what
+    ``form`` says of them.
     """
 
     name: str

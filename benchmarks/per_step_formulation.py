@@ -34,8 +34,10 @@ Memory = tuple[Tensor, Tensor, Tensor]  # hidden state, cell and previous featur
 
 @dataclass(frozen=True)
 class Voxels:
-    """One polarity of one time step, padded: ``points`` ``[B, P, S, 3]`` float32, ``counts``
-    ``[B, P]`` float32 (0 in padded rows), ``cells`` ``[B, P, 2]`` (y, x) float32.
+    """One polarity of one time step, padded.
+
+    ``points`` ``[B, P, S, 3]`` float32, ``counts`` ``[B, P]`` float32 (0 in padded rows), ``cells``
+    ``[B, P, 2]`` (y, x) float32.
     """
 
     points: Tensor

@@ -124,7 +124,7 @@ def build(
     settings: CacheSettings,
     scheduler: str | None = None,
 ) -> None:
-    """npz to published cache, from nothing, in this process or on a cluster."""
+    """Npz to published cache, from nothing, in this process or on a cluster."""
     shutil.rmtree(cache, ignore_errors=True)
     voxelize(recordings, lambda recording: SENSOR_SIZE, cache, settings, scheduler=scheduler)
 

@@ -78,6 +78,7 @@ def chart_style(ink: str, muted: str, rule: str, salt: str) -> dict[Any, Any]:
 def draw_steps(
     axes: Axes, histogram: Histogram, names: Sequence[str], edges: np.ndarray, first: int
 ) -> None:
+    """Step lines over bins, a line for each of ``names``, from bin ``first`` on."""
     for name in names:
         counts = histogram.counts[name]
         colour, _, line = SERIES[name]
@@ -100,6 +101,7 @@ def heat(table: np.ndarray) -> np.ndarray:
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """One row of the y axis for each name, the first on top."""
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -119,16 +121,19 @@ def log_ticks(axes: Axes, which: str) -> None:
 
 
 def share_axis(axes: Axes, name: str) -> None:
+    """A y axis in percent, called ``name``."""
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
     axes.yaxis.set_major_formatter(FuncFormatter(percent))
     axes.set_ylabel(name)
 
 
 def percent(value: float, _: int) -> str:
+    """A tick of an axis in percent; ``value`` is a share."""
     return f"{100 * value:.3g} %"
 
 
 def legend(axes: Axes, columns: int) -> None:
+    """A legend above the axes, in so many columns."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),

@@ -7,6 +7,7 @@ from pipeline.text import counted, duration, grouped, share, short
 
 
 def events_section(statistics: Statistics) -> Section | None:
+    """Events of a window and of a recording; None where the source does not tell."""
     events = statistics.events
     used = used_splits(statistics)
     if events is None or not used:
@@ -81,6 +82,7 @@ def events_section(statistics: Statistics) -> Section | None:
 
 
 def pillars_section(statistics: Statistics) -> Section | None:
+    """Pillars of a window, points of a pillar, and where pillars lie; None without any."""
     pillars = statistics.pillars
     used = used_splits(statistics)
     if pillars is None or not used:
@@ -155,6 +157,7 @@ def pillars_section(statistics: Statistics) -> Section | None:
 
 
 def sequences_section(statistics: Statistics) -> Section | None:
+    """How long windows follow each other without a gap; None where the source does not tell."""
     sequences = statistics.sequences
     used = used_splits(statistics)
     if sequences is None or not used:

@@ -20,6 +20,7 @@ from pipeline.text import duration, grouped, share, short, size
 
 
 def splits_section(statistics: Statistics) -> Section:
+    """Recordings, windows, time, events and boxes of each split."""
     is_cache = statistics.source.kind == "cache"
     columns = ["split", "recordings", "windows", "time", "events", "kept boxes"]
     columns += ["labelled windows", "release files", "cache"] if is_cache else ["release files"]
@@ -44,6 +45,7 @@ def splits_section(statistics: Statistics) -> Section:
 
 
 def labels_section(statistics: Statistics) -> Section | None:
+    """Kept boxes by class and by window; None without a recording."""
     used = used_splits(statistics)
     if not used:
         return None
@@ -123,6 +125,7 @@ def _boxes_per_window_caption(statistics: Statistics, used: Sequence[str]) -> st
 
 
 def boxes_section(statistics: Statistics) -> Section | None:
+    """Sizes and places of kept boxes and lengths of tracks; None without any."""
     boxes = statistics.boxes
     found = [] if boxes is None else [c for c in statistics.classes if boxes.width_grid[c]]
     if boxes is None or not found:
