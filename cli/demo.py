@@ -11,12 +11,16 @@ from pathlib import Path
 
 import click
 
+from cli import data, model
+from cli.options import PATH, example, quiet_option
+from cli.verbs import load_verb
 from pipeline.errors import UsageError
 
 SENSOR = "640x360"
 # The release's sizes are for a sensor 1280 pixels wide; this one has half of that.
 BOX_SIZES = "--min-diagonal 30 --min-side 10"
-MANIFEST = "manifest.json"
+#: Where the commands of each program are.
+PROGRAMS = {"dmanet-data": data.VERBS, "dmanet": model.VERBS}
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,15 @@ class Step:
 
     program: str
     arguments: str
+
+    @property
+    def verb(self) -> str:
+        """The command's name."""
+        return self.arguments.split()[0]
+
+    def command(self) -> click.Command:
+        """The command itself."""
+        return load_verb(PROGRAMS[self.program][self.verb])
 
 
 STEPS = (
@@ -45,7 +58,12 @@ STEPS = (
     ),
     Step("dmanet-data", "verify {out}/cache"),
     Step("dmanet-data", "stats {out}/cache -o {out}/report.html --json {out}/report.json"),
-    Step("dmanet", "train {out}/cache --run-dir {out}/run --preset tiny --set model.num_classes=1"),
+    # Shorter samples than the preset's, chosen by experiment: the same mAP in two thirds of the time.
+    Step(
+        "dmanet",
+        "train {out}/cache --run-dir {out}/run --preset tiny --set model.num_classes=1 "
+        "--set training.steps=3 --set training.batch_size=3 --set training.epochs=4",
+    ),
     Step(
         "dmanet",
         "evaluate {out}/cache --checkpoint {out}/run/last.pt --protocol release --split test "
@@ -78,24 +96,51 @@ def _join_pictures(out: Path) -> None:
 
 
 def run_demo(out: Path, quiet: bool) -> DemoResult:
-    """Run every step into the new folder ``out``; raises :class:`UsageError` where it is not new."""
-    from cli import data, main
+    """Run every step, in this process.
 
+    Args:
+        out: a new or empty folder for everything the demo makes.
+        quiet: no progress bars.
+
+    Returns:
+        What it took and what came out.
+
+    Raises:
+        UsageError: ``out`` is not new.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: exists and is not empty; give a new folder for the demo.")
     out.mkdir(parents=True, exist_ok=True)
-    groups = {"dmanet-data": data.main, "dmanet": main.main}
     seconds = {}
     for step in STEPS:
-        arguments = step.arguments.format(out=out).split()
-        click.secho(f"$ {step.program} {' '.join(arguments)}", bold=True)
-        if quiet and arguments[0] != "info":
+        _, *arguments = step.arguments.format(out=out).split()
+        click.secho(f"$ {step.program} {step.verb} {' '.join(arguments)}", bold=True)
+        if quiet:
             arguments.append("--quiet")
         began = time.perf_counter()
-        groups[step.program].main(arguments, step.program, standalone_mode=False)
-        seconds[arguments[0]] = time.perf_counter() - began
-        click.echo(f"  ({seconds[arguments[0]]:.1f} s)\n")
+        step.command().main(arguments, f"{step.program} {step.verb}", standalone_mode=False)
+        seconds[step.verb] = time.perf_counter() - began
+        click.echo(f"  ({seconds[step.verb]:.1f} s)\n")
     _join_pictures(out)
     result = json.loads((out / "result.json").read_text())
     (overall,) = [row for row in result["rows"] if row["name"] == "all"]
     return DemoResult(seconds, overall["map50"])
+
+
+@click.command()
+@click.argument("out", type=PATH, default="demo")
+@quiet_option
+@example("dmanet demo demo")
+def demo(out: Path, quiet: bool) -> None:
+    """Run the whole way on a small simulated release, in a few minutes on two CPU cores.
+
+    Each step is printed as the command a person would type. OUT gets the release, the manifest, the
+    cache, the report, the run, the result and the pictures.
+    """
+    result = run_demo(out, quiet)
+    click.secho(
+        f"report: {out / 'report.html'} · pictures: {out / 'pictures.png'}, {out / 'predictions'} · "
+        f"mAP@0.5 {result.map50:.3f} (protocol release, split test) · "
+        f"{sum(result.seconds.values()):.0f} s",
+        bold=True,
+    )

@@ -6,6 +6,7 @@ import click
 
 from cli.data import main as data_group
 from cli.main import main as dmanet_group
+from cli.verbs import load_verb
 
 TARGET = Path(__file__).parents[1] / "docs" / "commands.md"
 
@@ -17,9 +18,9 @@ def commands_page() -> str:
     ]
     for program, group in (("dmanet-data", data_group), ("dmanet", dmanet_group)):
         parts.append(f"## {program}\n\n{_help(group, program)}")
-        for name in sorted(group.commands):
+        for name, address in sorted(group.verbs.items()):
             title = f"{program} {name}"
-            parts.append(f"### {title}\n\n{_help(group.commands[name], title)}")
+            parts.append(f"### {title}\n\n{_help(load_verb(address), title)}")
     return "\n".join(parts)
 
 

@@ -1,101 +1,13 @@
-"""Option types and helpers that several commands share."""
+"""Options, and parts of a command's help, that commands of both programmes share."""
 
 import inspect
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-
-class Size(click.ParamType):
-    """``640x480`` as (width, height)."""
-
-    name = "WxH"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        width, cross, height = str(value).lower().partition("x")
-        if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
-            self.fail(f"'{value}' is not a size; write for example 1280x720.", param, ctx)
-        return int(width), int(height)
-
-
-class Counts(click.ParamType):
-    """``train=4,val=1,test=1`` as a mapping of splits to numbers."""
-
-    name = "SPLIT=N,…"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, int]:
-        if isinstance(value, dict):
-            return value
-        counts = {}
-        for item in str(value).split(","):
-            split, equals, number = item.partition("=")
-            if split not in ("train", "val", "test") or not equals or not number.isdigit():
-                self.fail(f"'{item}' is not like train=4; splits are train, val, test.", param, ctx)
-            counts[split] = int(number)
-        return counts
-
-
-class ClassNames(click.ParamType):
-    """``car,pedestrian`` as a tuple of the release's class names."""
-
-    name = "NAME,…"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        from pipeline.release.labels import CLASS_NAMES
-
-        names = tuple(name.strip() for name in str(value).split(","))
-        for name in names:
-            if name not in CLASS_NAMES:
-                self.fail(
-                    f"'{name}' is no class; choose from {', '.join(CLASS_NAMES)}.", param, ctx
-                )
-        if len(set(names)) < len(names):
-            self.fail("a class is named twice.", param, ctx)
-        return names
-
-
-class PartNumber(click.ParamType):
-    """``3/8`` as the third of eight parts."""
-
-    name = "I/N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from pipeline.cache.lock import Part
-        from pipeline.errors import UsageError
-
-        try:
-            return value if isinstance(value, Part) else Part.parse(value)
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
-
-
-def class_numbers(names: tuple[str, ...] | None) -> tuple[int, ...]:
-    """Class numbers of the release for names, all of them for ``None``."""
-    from pipeline.release.labels import CLASS_NAMES
-
-    return tuple(CLASS_NAMES.index(name) for name in names or CLASS_NAMES)
-
-
-def box_size_options(command: Any) -> Any:
-    """The smallest box the label rules keep, in sensor pixels."""
-    for name, default in (("--min-side", 20.0), ("--min-diagonal", 60.0)):
-        command = click.option(
-            name, default=default, show_default=True, help="Of a kept box, sensor pixels."
-        )(command)
-    return command
-
+PATH = click.Path(path_type=Path)
 
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 processes_option = click.option(
@@ -108,20 +20,22 @@ processes_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
-def progress_bar(total: int | None, unit: str, quiet: bool, **options: Any) -> Any:
-    """A tqdm bar on stderr; silent with ``--quiet`` and where nobody watches."""
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total, unit=unit, disable=quiet or not sys.stderr.isatty(), leave=False, **options
-    )
+def exit_codes(*lines: str) -> Callable[[Any], Any]:
+    """Put a table of exit codes under a command's help, line by line as it stands."""
+    return _below_the_help("Exit codes:", *lines)
 
 
 def example(text: str) -> Callable[[Any], Any]:
     """Put an example under a command's help; every command has one."""
+    return _below_the_help("Example:", text)
+
+
+def _below_the_help(title: str, *lines: str) -> Callable[[Any], Any]:
+    """A last paragraph whose lines click leaves as they are: the sign before it asks for that."""
 
     def decorate(command: Any) -> Any:
-        command.__doc__ = f"{inspect.cleandoc(command.__doc__)}\n\n\b\nExample:\n  {text}\n"
+        text = "\n  ".join((title, *lines))
+        command.__doc__ = f"{inspect.cleandoc(command.__doc__)}\n\n\b\n{text}\n"
         return command
 
     return decorate

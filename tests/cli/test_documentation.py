@@ -5,11 +5,12 @@ import pytest
 
 from cli import data, main
 from cli.documentation import TARGET, commands_page
+from cli.verbs import load_verb
 
 COMMANDS = [
-    (f"{program} {name}", command)
+    (f"{program} {name}", load_verb(address))
     for program, group in (("dmanet-data", data.main), ("dmanet", main.main))
-    for name, command in group.commands.items()
+    for name, address in group.verbs.items()
 ]
 
 
@@ -19,6 +20,7 @@ def test_the_page_is_what_the_help_says():
 
 @pytest.mark.parametrize(("title", "command"), COMMANDS, ids=[title for title, _ in COMMANDS])
 def test_every_command_shows_itself_in_an_example_and_explains_its_options(title, command):
+    assert command.name == title.split()[1]
     assert "Example:" in (command.help or "")
     assert title in command.help
     undocumented = [

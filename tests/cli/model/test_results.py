@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from cli.main import main
 from dmanet.training.loop import train
+from tests.cli.model.commands import run
 from tests.dmanet.caches import make_cache, small_run
 from tests.dmanet.training_runs import CPU
 
@@ -18,10 +17,6 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     train(make_cache(folder), small_run("training.epochs=1"), folder / "one", device=CPU)
     return folder
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
 
 
 def test_results_follow_the_advice_they_give(place):

@@ -3,12 +3,10 @@
 import json
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
 from cli.main import main
 from dmanet.training.throughput import PARTS
-from tests.dmanet.caches import make_cache
 
 SMALL = (
     "model.grid_size=[64, 96]",
@@ -18,11 +16,6 @@ SMALL = (
     "model.feature_size=8",
     "training.precision=fp32",
 )
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return Path(make_cache(tmp_path_factory.mktemp("data")).location)
 
 
 def bench(cache: Path, *arguments: str):

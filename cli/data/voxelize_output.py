@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import progress_bar
+from cli.progress import progress_bar
 from cli.signals import StopRequest
 from pipeline.tasks.outcomes import Done, Failed, Watcher
 
@@ -26,23 +26,29 @@ class Progress(Watcher):
         self._finished = self._tasks = 0
 
     def planned(self, tasks: int, amount: int) -> None:
+        """Open the bar: ``tasks`` recordings with ``amount`` bytes of source files."""
         self._tasks = tasks
         self._bar = progress_bar(amount, "B", self._quiet, unit_scale=True, desc=self._count())
 
     def progressed(self, amount: int) -> None:
+        """Move the bar by ``amount`` bytes."""
         self._bar.update(amount)
 
     def finished(self, outcome: Done | Failed) -> None:
+        """Count one more recording."""
         self._finished += 1
         self._bar.set_description(self._count())
 
     def noted(self, sentence: str) -> None:
+        """Print a sentence."""
         click.echo(sentence, err=True)
 
     def should_stop(self) -> bool:
+        """Whether a signal asked to stop."""
         return self._request.signal_number is not None
 
     def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cli.options import progress_bar
+from cli.progress import progress_bar
 from cli.signals import StopRequest
 from dmanet.runs.log import EpochReport, StepReport
 from dmanet.training.watcher import TrainingWatcher
@@ -17,6 +17,7 @@ class SilentProgress(TrainingWatcher):
         self._request = request
 
     def should_stop(self) -> bool:
+        """Whether a signal asked to stop."""
         return self._request.signal_number is not None
 
     def close(self) -> None:
@@ -33,6 +34,7 @@ class TrainingProgress(SilentProgress):
         self._windows_validated = 0
 
     def stepped(self, report: StepReport, total_steps: int) -> None:
+        """Move the bar to this step; say why it was skipped, if it was."""
         if self._bar.total is None:  # a resumed run: its rate is that of its own steps
             self._bar.total, self._bar.initial, self._bar.n = total_steps, report.step, report.step
         self._bar.set_postfix_str(
@@ -45,10 +47,12 @@ class TrainingProgress(SilentProgress):
             self.noted(f"step {report.step} skipped: {report.bad_step}")
 
     def validated(self, windows: int) -> None:
+        """Show how many windows of this validation are done."""
         self._windows_validated += windows
         self._bar.set_postfix_str(f"validating: {self._windows_validated} windows")
 
     def epoch_ended(self, report: EpochReport) -> None:
+        """Say what the epoch came to."""
         self._windows_validated = 0
         if not self._quiet:
             score = "none" if report.score is None else f"{report.score:.3f}"
@@ -59,8 +63,10 @@ class TrainingProgress(SilentProgress):
             )
 
     def noted(self, sentence: str) -> None:
+        """Print a sentence above the bar."""
         self._bar.clear()
         click.echo(sentence, err=True)
 
     def close(self) -> None:
+        """Take the bar away."""
         self._bar.close()

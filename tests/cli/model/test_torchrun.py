@@ -15,14 +15,9 @@ from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.runs.checkpoint import load_checkpoint
 from pipeline.cache.reader import PillarCache
-from tests.dmanet.caches import make_cache, small_run
+from tests.cli.model.commands import NETWORK
+from tests.dmanet.caches import make_cache
 from tests.dmanet.training_runs import losses
-
-NETWORK = [
-    part
-    for key in ("grid_size", "max_points", "num_classes", "stem_width", "feature_size")
-    for part in ("--set", f"model.{key}={json.dumps(getattr(small_run().model, key))}")
-]
 
 
 def torchrun(*arguments: object) -> subprocess.Popen:

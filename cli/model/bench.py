@@ -6,18 +6,16 @@ from pathlib import Path
 
 import click
 
-from cli.options import example, json_option, progress_bar, quiet_option
-
-_PATH = click.Path(path_type=Path)
+from cli.model.options import config_option, device_option, overrides_option, workers_option
+from cli.options import PATH, example, json_option, quiet_option
+from cli.progress import progress_bar
 
 
 @click.command()
-@click.argument("cache", type=_PATH)
+@click.argument("cache", type=PATH)
 @click.option("--preset", default="default", show_default=True, help="The recipe, as for `train`.")
-@click.option("--config", type=_PATH, help="YAML file of settings that differ from the preset.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A single setting; repeatable."
-)
+@config_option
+@overrides_option
 @click.option(
     "--seconds",
     type=click.FloatRange(1, 600),
@@ -25,16 +23,8 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="How long to measure, about; slow steps are made at least twice.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto takes a GPU."
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Processes that read ahead; 0 for none.",
-)
+@device_option
+@workers_option
 @json_option
 @quiet_option
 @example("dmanet bench cache --preset tiny --workers 1")

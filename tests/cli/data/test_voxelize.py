@@ -13,18 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from benchmarks.kill_writer import content, is_building
-from cli.data import main
+from cli.data.voxelize_output import LEFT_OUT_EXIT_CODE
+from tests.cli.data.commands import GRID, refused, run
 from tests.pipeline.releases import damage_member, write_recording
 
-REPOSITORY = Path(__file__).parents[2]
-GRID = ("--grid", "64x64")
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+REPOSITORY = Path(__file__).parents[3]
 
 
 def start(*arguments: object, **options) -> subprocess.Popen:
@@ -40,7 +35,7 @@ def start(*arguments: object, **options) -> subprocess.Popen:
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory) -> Path:
+def long_release(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data") / "release"
     for k in range(4):
         write_recording(
@@ -62,10 +57,10 @@ def small(tmp_path_factory) -> Path:
     [(signal.SIGINT, 1, 130), (signal.SIGTERM, 1, 143), (signal.SIGINT, 2, 130)],
 )
 def test_a_signal_stops_cleanly_and_the_same_command_continues(
-    release, tmp_path, number, workers, exit_code
+    long_release, tmp_path, number, workers, exit_code
 ):
     cache = tmp_path / "c"
-    command = ("voxelize", release, cache, "--workers", workers)
+    command = ("voxelize", long_release, cache, "--workers", workers)
     process = start(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not is_building(cache):
         assert process.poll() is None
@@ -78,7 +73,7 @@ def test_a_signal_stops_cleanly_and_the_same_command_continues(
     assert "of 4 recordings complete; run the same command again to continue" in errors
     assert {path.name for path in cache.iterdir()} <= {"train", "zarr.json"}
     assert run(*command[:3]).exit_code == 0
-    assert run("voxelize", release, tmp_path / "calm").exit_code == 0
+    assert run("voxelize", long_release, tmp_path / "calm").exit_code == 0
     assert content(cache) == content(tmp_path / "calm")
 
 
@@ -161,11 +156,11 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence_and_leaves_nothing(
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["zarr.json"]
 
 
-def test_the_bar_shows_recordings_rate_and_time_left(release, tmp_path):
+def test_the_bar_shows_recordings_rate_and_time_left(long_release, tmp_path):
     terminal, end = pty.openpty()
     termios.tcsetwinsize(end, (24, 100))
     process = start(
-        "voxelize", release, tmp_path / "c", stdout=subprocess.DEVNULL, stderr=end, stdin=end
+        "voxelize", long_release, tmp_path / "c", stdout=subprocess.DEVNULL, stderr=end, stdin=end
     )
     os.close(end)
     shown = b""
@@ -183,3 +178,15 @@ def test_the_bar_shows_recordings_rate_and_time_left(release, tmp_path):
     assert "/4 recordings" in text
     assert re.search(r"[kMG]B/s", text)
     assert re.search(r"\d\d:\d\d<\d\d:\d\d", text)  # time passed, time left
+
+
+def test_a_broken_window_is_named_and_told_by_the_exit_code(release, tmp_path):
+    root = tmp_path / "release"
+    shutil.copytree(release, root)
+    damage_member(root / "train/trainfilelist00/events/rec_1/ev002.npz", "e4")
+    result = run("voxelize", root, tmp_path / "c", *GRID)
+    assert result.exit_code == LEFT_OUT_EXIT_CODE
+    assert "left out: train/trainfilelist00/rec_1 shard 002 window 4: bad-crc" in result.stderr
+    refused(
+        "voxelize", root, tmp_path / "d", *GRID, "--on-corrupt", "fail", code=1, saying="ev002.npz"
+    )

@@ -5,24 +5,22 @@ from pathlib import Path
 
 import click
 
-from cli.options import example, json_option
-
-_PATH = click.Path(path_type=Path)
+from cli.options import PATH, example, json_option
 
 
 @click.command()
-@click.argument("runs", type=_PATH, nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", type=PATH, nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--evaluation",
     "evaluations",
-    type=_PATH,
+    type=PATH,
     multiple=True,
     help="A result of `dmanet evaluate --json` that is not in its run's folder; repeatable.",
 )
 @click.option(
     "--cache",
     "caches",
-    type=_PATH,
+    type=PATH,
     multiple=True,
     help="A cache that runs were trained or scored on, to be told by its preset; repeatable.",
 )

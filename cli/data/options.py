@@ -1,0 +1,101 @@
+"""Option types and options that several commands on data share."""
+
+from typing import Any
+
+import click
+
+from cli.choices import SPLITS
+from pipeline.errors import UsageError
+
+
+class Size(click.ParamType):
+    """``640x480`` as (width, height)."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Width and height in pixels or cells."""
+        if isinstance(value, tuple):
+            return value
+        width, cross, height = str(value).lower().partition("x")
+        if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
+            self.fail(f"'{value}' is not a size; write for example 1280x720.", param, ctx)
+        return int(width), int(height)
+
+
+class Counts(click.ParamType):
+    """``train=4,val=1,test=1`` as a mapping of splits to numbers."""
+
+    name = "SPLIT=N,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, int]:
+        """How many recordings, by split."""
+        if isinstance(value, dict):
+            return value
+        counts = {}
+        for item in str(value).split(","):
+            split, equals, number = item.partition("=")
+            if split not in SPLITS.choices or not equals or not number.isdigit():
+                splits = ", ".join(SPLITS.choices)
+                self.fail(f"'{item}' is not like train=4; splits are {splits}.", param, ctx)
+            counts[split] = int(number)
+        return counts
+
+
+class ClassNames(click.ParamType):
+    """``car,pedestrian`` as a tuple of the release's class names."""
+
+    name = "NAME,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Names of the release, each once, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        from pipeline.release.labels import CLASS_NAMES
+
+        names = tuple(name.strip() for name in str(value).split(","))
+        for name in names:
+            if name not in CLASS_NAMES:
+                self.fail(
+                    f"'{name}' is no class; choose from {', '.join(CLASS_NAMES)}.", param, ctx
+                )
+        if len(set(names)) < len(names):
+            self.fail("a class is named twice.", param, ctx)
+        return names
+
+
+class PartNumber(click.ParamType):
+    """``3/8`` as the third of eight parts."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A :class:`pipeline.cache.lock.Part`."""
+        from pipeline.cache.lock import Part
+
+        try:
+            return value if isinstance(value, Part) else Part.parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+def class_numbers(names: tuple[str, ...] | None) -> tuple[int, ...]:
+    """Class numbers of the release for names, all of them for ``None``."""
+    from pipeline.release.labels import CLASS_NAMES
+
+    return tuple(CLASS_NAMES.index(name) for name in names or CLASS_NAMES)
+
+
+def box_size_options(command: Any) -> Any:
+    """The smallest box the label rules keep, in sensor pixels."""
+    for name, default in (("--min-side", 20.0), ("--min-diagonal", 60.0)):
+        command = click.option(
+            name, default=default, show_default=True, help="Of a kept box, sensor pixels."
+        )(command)
+    return command

@@ -1,0 +1,47 @@
+"""`dmanet-data scan`: what a release holds, written down as a manifest."""
+
+from pathlib import Path
+
+import click
+
+from cli.data.cache_or_manifest import print_info
+from cli.data.options import box_size_options
+from cli.options import PATH, example, json_option, quiet_option
+from cli.progress import progress_bar, reach
+
+
+@click.command()
+@click.argument("root", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="Manifest to write.")
+@click.option("--labels-only", is_flag=True, help="Read label files only (events not on disk).")
+@box_size_options
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+@json_option
+@quiet_option
+@example("dmanet-data scan prophesee_dlut -o manifest.json")
+def scan(
+    root: Path,
+    output: Path,
+    labels_only: bool,
+    min_diagonal: float,
+    min_side: float,
+    workers: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Walk the release at ROOT and write down what every recording holds."""
+    from pipeline.release.labels import LabelRules
+    from pipeline.selection.manifest import write_manifest
+    from pipeline.selection.scan import scan_release
+    from pipeline.statistics.info import manifest_info
+
+    with progress_bar(None, "shard", quiet) as bar:
+        manifest = scan_release(
+            root,
+            labels_only=labels_only,
+            rules=LabelRules(min_diagonal=min_diagonal, min_side=min_side),
+            workers=workers,
+            progress=reach(bar),
+        )
+    write_manifest(manifest, output)
+    print_info(manifest_info(manifest), as_json)

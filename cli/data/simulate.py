@@ -1,0 +1,87 @@
+"""`dmanet-data simulate`: a release made by a program."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.data.options import ClassNames, Counts, Size, class_numbers
+from cli.options import PATH, example, quiet_option
+from cli.progress import progress_bar
+from pipeline.errors import UsageError
+
+
+@click.command()
+@click.argument("out", type=PATH)
+@click.option("--seed", default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--size", type=Size(), default="1280x720", show_default=True, help="Sensor, pixels.")
+@click.option("--rate", default=200_000, show_default=True, help="Mean events a 50 ms window.")
+@click.option("--seconds", default=5.0, show_default=True, help="Length of a recording.")
+@click.option(
+    "--recordings",
+    type=Counts(),
+    default="train=4,val=1,test=1",
+    show_default=True,
+    help="How many in each split.",
+)
+@click.option("--objects", default=12, show_default=True, help="Tracks in a recording.")
+@click.option("--classes", type=ClassNames(), help="Classes to show; all seven if not given.")
+@click.option("--defects", default="", help="Faults to plant, by name with commas, or `all`.")
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+@quiet_option
+@example("dmanet-data simulate sim --size 640x360 --rate 30000 --recordings train=8,test=2")
+def simulate(
+    out: Path,
+    seed: int,
+    size: tuple[int, int],
+    rate: int,
+    seconds: float,
+    recordings: dict[str, int],
+    objects: int,
+    classes: tuple[str, ...] | None,
+    defects: str,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Write a simulated release to OUT, in the real format.
+
+    Textured objects of seven classes move over a textured ground in front of a moving event camera;
+    boxes come from their true positions.
+    """
+    from pipeline.simulation.recordings import SimulationSettings, simulate_release
+    from pipeline.statistics.info import format_bytes
+
+    settings = SimulationSettings(
+        seed=seed,
+        sensor=size,
+        recordings=recordings,
+        seconds=seconds,
+        rate=rate,
+        classes=class_numbers(classes),
+        objects=objects,
+        defects=_defects(defects),
+    )
+    total = sum(recordings.values()) * settings.shards * 10
+    with progress_bar(total, "window", quiet) as bar:
+        summary = simulate_release(out, settings, bar.update, workers)
+    windows = sum(r.windows for r in summary.recordings)
+    events = sum(r.events for r in summary.recordings)
+    size_on_disk = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
+    click.echo(
+        f"{out}: {len(summary.recordings)} recordings, {windows} windows, "
+        f"{events / windows:,.0f} events a window, {format_bytes(size_on_disk)}."
+    )
+    for planted in summary.defects:
+        click.echo(f"planted {planted}")
+
+
+def _defects(text: str) -> tuple[Any, ...]:
+    from pipeline.defects import Defect
+
+    if text == "all":
+        return tuple(Defect)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in list(Defect):
+            raise UsageError(f"'{name}' is no defect; choose from {', '.join(Defect)}, or all.")
+    return tuple(Defect(name) for name in names)

@@ -1,0 +1,33 @@
+"""`dmanet-data stats`: a report on a cache or a manifest."""
+
+from pathlib import Path
+
+import click
+
+from cli.data.cache_or_manifest import open_cache_or_manifest
+from cli.options import PATH, example, processes_option, quiet_option
+from cli.progress import progress_bar, reach
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="HTML report to write.")
+@click.option("--json", "json_output", type=PATH, help="Write the numbers here as JSON.")
+@processes_option
+@quiet_option
+@example("dmanet-data stats cache -o report.html --json report.json")
+def stats(source: Path, output: Path, json_output: Path | None, workers: int, quiet: bool) -> None:
+    """Write a report on a cache or a manifest: labels, event rates, pillars, defects.
+
+    The HTML file stands alone and opens without a network.
+    """
+    from pipeline.report.page import write_report
+    from pipeline.statistics.collect import collect_statistics, write_statistics
+
+    opened = open_cache_or_manifest(str(source))
+    with progress_bar(None, "recording", quiet) as bar:
+        statistics = collect_statistics(opened, reach(bar), workers)
+    write_report(statistics, output)
+    if json_output:
+        write_statistics(statistics, json_output)
+    click.echo(f"{output}: report on {source}.")

@@ -1,0 +1,168 @@
+"""`dmanet-data voxelize`: build or continue a pillar cache."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.choices import DEDUPLICATIONS, OVERFLOWS, POLICIES, PRESETS
+from cli.data.cache_or_manifest import print_info
+from cli.data.options import ClassNames, PartNumber, Size, box_size_options, class_numbers
+from cli.options import PATH, example, exit_codes, json_option, processes_option, quiet_option
+from cli.signals import stop_requests
+
+if TYPE_CHECKING:
+    from pipeline.cache.lock import Part
+    from pipeline.pillars.settings import Dedup, Overflow, Preset
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.argument("cache", type=PATH)
+@click.option("--root", type=PATH, help="The release's folder, if the manifest names another.")
+@click.option(
+    "--preset",
+    type=PRESETS,
+    default="release",
+    show_default=True,
+    help="release: as the released code computes; paper: float coordinates, several points.",
+)
+@click.option("--grid", type=Size(), default="512x512", show_default=True, help="Cells.")
+@click.option("--time-cells", default=1, show_default=True, help="Cells along time.")
+@click.option("--max-points", default=5, show_default=True, help="Points a pillar.")
+@click.option("--max-pillars", default=100_000, show_default=True, help="Pillars a polarity.")
+@click.option(
+    "--dedup",
+    type=DEDUPLICATIONS,
+    default="pixel",
+    show_default=True,
+    help="Preset paper: keep the earliest event of a pixel, or all.",
+)
+@click.option(
+    "--overflow",
+    type=OVERFLOWS,
+    default="skip",
+    show_default=True,
+    help="Preset paper, beyond --max-pillars: refuse new pillars, or drop all later events.",
+)
+@click.option(
+    "--time-steps",
+    default=0,
+    show_default=True,
+    help="Preset paper: keep times as the N-th part of a window only, about a third smaller at "
+    "256; 0 keeps every µs.",
+)
+@click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
+@box_size_options
+@processes_option
+@click.option(
+    "--scheduler", metavar="tcp://HOST:PORT", help="Use the dask cluster at this address instead."
+)
+@click.option(
+    "--parts",
+    "part",
+    type=PartNumber(),
+    help="Do part I of N; N processes may then write one cache at once, each its own part.",
+)
+@click.option(
+    "--skip-missing",
+    is_flag=True,
+    help="Leave recordings of a manifest whose files are not all on disk to a later run.",
+)
+@click.option(
+    "--on-corrupt",
+    type=POLICIES,
+    default="quarantine",
+    show_default=True,
+    help="Leave a broken window out, stop, or repeat the one before it as the release does.",
+)
+@click.option("--report", "report_path", type=PATH, help="Write what was left out here as JSON.")
+@json_option
+@quiet_option
+@example("dmanet-data voxelize subset.json cache --workers 2")
+@exit_codes(
+    "0    every recording asked for is complete",
+    "1    a recording failed, or the run could not go on",
+    "2    the request makes no sense",
+    "3    complete, but windows are left out or repeated (in this run or an earlier one)",
+    "130  stopped by Ctrl-C, 143 by SIGTERM; the same command continues",
+)
+def voxelize(
+    source: Path,
+    cache: Path,
+    root: Path | None,
+    preset: "Preset",
+    grid: tuple[int, int],
+    time_cells: int,
+    max_points: int,
+    max_pillars: int,
+    dedup: "Dedup",
+    overflow: "Overflow",
+    time_steps: int,
+    classes: tuple[str, ...] | None,
+    min_diagonal: float,
+    min_side: float,
+    workers: int,
+    scheduler: str | None,
+    part: "Part | None",
+    skip_missing: bool,
+    on_corrupt: str,
+    report_path: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Build or continue the pillar cache CACHE from a manifest or a release's folder.
+
+    Run it again after an interruption or with more recordings: what is complete stays, whether or
+    not its source files are still on disk.
+    """
+    with stop_requests() as request:
+        from cli.data.voxelize_output import Progress, exit_code, print_outcome
+        from pipeline.cache.reader import PillarCache
+        from pipeline.cache.records import CacheSettings
+        from pipeline.release.shards import SENSOR_SIZE
+        from pipeline.statistics.info import cache_info
+        from pipeline.tasks.outcomes import Stopped
+        from pipeline.voxelizing.outcome import write_report
+        from pipeline.voxelizing.run import voxelize as make_cache
+        from pipeline.voxelizing.source import open_source
+
+        settings = CacheSettings(
+            preset=preset,
+            grid=grid,
+            time_cells=time_cells,
+            max_points=max_points,
+            max_pillars=max_pillars,
+            dedup=dedup,
+            overflow=overflow,
+            time_steps=time_steps,
+            min_diagonal=min_diagonal,
+            min_side=min_side,
+            classes=class_numbers(classes),
+        )
+        opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
+        progress = Progress(request, quiet)
+        try:
+            report = make_cache(
+                opened.recordings,
+                lambda recording: opened.sensors.get(recording, SENSOR_SIZE),
+                cache,
+                settings,
+                workers=workers,
+                scheduler=scheduler,
+                part=part,
+                on_corrupt=on_corrupt,
+                watcher=progress,
+            )
+        except Stopped as stopped:
+            progress.close()
+            click.echo(str(stopped), err=True)
+            raise click.exceptions.Exit(request.exit_code) from None
+        finally:
+            progress.close()
+    report.waiting += opened.waiting
+    if report_path:
+        write_report(report, cache, report_path)
+    print_info(cache_info(PillarCache(cache)), as_json)
+    print_outcome(report)
+    raise click.exceptions.Exit(exit_code(report))

@@ -1,0 +1,48 @@
+"""The names that commands offer are those that `pipeline` and `dmanet` define."""
+
+from typing import get_args
+
+import click
+import pytest
+
+from cli import choices
+from cli.model.bench import bench
+from cli.model.train import train
+from dmanet.device import PRECISIONS
+from dmanet.evaluation.protocols import PROTOCOLS
+from dmanet.recipes import RUN_PRESETS as RECIPES
+from pipeline.errors import SettingsError
+from pipeline.pillars.settings import PillarSettings, Preset
+from pipeline.release.shards import SPLITS
+
+
+@pytest.mark.parametrize(
+    ("offered", "defined"),
+    [
+        (choices.SPLITS, SPLITS),
+        (choices.PRESETS, get_args(Preset)),
+        (choices.PROTOCOLS, PROTOCOLS),
+        (choices.PRECISIONS, [name for name in PRECISIONS if name != "fp16"]),
+    ],
+)
+def test_a_choice_offers_what_is_defined(offered, defined):
+    assert list(offered.choices) == list(defined)
+
+
+@pytest.mark.parametrize(
+    ("setting", "offered"),
+    [("dedup", choices.DEDUPLICATIONS), ("overflow", choices.OVERFLOWS)],
+)
+def test_a_choice_offers_what_the_pillar_settings_take(setting, offered):
+    for name in offered.choices:
+        assert getattr(PillarSettings(preset="paper", **{setting: name}), setting) == name
+    with pytest.raises(SettingsError):
+        PillarSettings(preset="paper", **{setting: "other"})
+
+
+@pytest.mark.parametrize("command", [train, bench])
+def test_every_recipe_can_be_named(command):
+    (train_preset,) = [option for option in train.params if option.name == "preset"]
+    assert all(name in train_preset.help for name in RECIPES)
+    (preset,) = [option for option in command.params if option.name == "preset"]
+    assert preset.get_default(click.Context(command)) in (None, *RECIPES)
