@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmanet.runs.checkpoint import load_weights
+from dmanet.runs.weights import load_weights
 from tests.cli.model.commands import refused, run
 
 

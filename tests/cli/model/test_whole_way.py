@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.runs.checkpoint import load_weights
+from dmanet.runs.weights import load_weights
 from tests.cli.model.commands import QUICK, refused, run
 from tests.dmanet.caches import LONG
 
