@@ -122,11 +122,14 @@ def test_fewer_than_one_worker_is_refused():
 
 
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from pipeline.tasks.run import run_tasks
 from tests.pipeline.task_functions import Task, do
 
+# As in a terminal: what a shell starts in the background ignores Ctrl-C, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = Path(sys.argv[1])
 tasks = {name: Task(name, folder, sys.argv[2]) for name in "ab"}
 for outcome in run_tasks(do, tasks, workers=2):
