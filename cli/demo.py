@@ -118,7 +118,9 @@ def run_demo(out: Path, quiet: bool) -> DemoResult:
         if quiet:
             arguments.append("--quiet")
         began = time.perf_counter()
-        step.command().main(arguments, f"{step.program} {step.verb}", standalone_mode=False)
+        code = step.command().main(arguments, f"{step.program} {step.verb}", standalone_mode=False)
+        if code:  # its own sentence is printed; what follows would be made of half of it
+            raise click.exceptions.Exit(code)
         seconds[step.verb] = time.perf_counter() - began
         click.echo(f"  ({seconds[step.verb]:.1f} s)\n")
     _join_pictures(out)

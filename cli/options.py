@@ -1,4 +1,4 @@
-"""Options, and parts of a command's help, that commands of both programmes share."""
+"""Options, and parts of a command's help, that commands of both programs share."""
 
 import inspect
 from collections.abc import Callable

@@ -8,7 +8,7 @@ import click
 
 from cli.verbs import VerbGroup
 
-#: Every command of the programme, and where it is.
+#: Every command of the program, and where it is.
 VERBS = {
     "simulate": "cli.data.simulate:simulate",
     "ingest": "cli.data.ingest:ingest",

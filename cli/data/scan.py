@@ -6,7 +6,7 @@ import click
 
 from cli.data.cache_or_manifest import print_info
 from cli.data.options import box_size_options
-from cli.options import PATH, example, json_option, quiet_option
+from cli.options import PATH, example, json_option, processes_option, quiet_option
 from cli.progress import progress_bar, reach
 
 
@@ -15,7 +15,7 @@ from cli.progress import progress_bar, reach
 @click.option("-o", "--output", type=PATH, required=True, help="Manifest to write.")
 @click.option("--labels-only", is_flag=True, help="Read label files only (events not on disk).")
 @box_size_options
-@click.option("--workers", default=1, show_default=True, help="Processes.")
+@processes_option
 @json_option
 @quiet_option
 @example("dmanet-data scan prophesee_dlut -o manifest.json")

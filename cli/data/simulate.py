@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cli.data.options import ClassNames, Counts, Size, class_numbers
-from cli.options import PATH, example, quiet_option
+from cli.options import PATH, example, processes_option, quiet_option
 from cli.progress import progress_bar
 from pipeline.errors import UsageError
 
@@ -27,7 +27,7 @@ from pipeline.errors import UsageError
 @click.option("--objects", default=12, show_default=True, help="Tracks in a recording.")
 @click.option("--classes", type=ClassNames(), help="Classes to show; all seven if not given.")
 @click.option("--defects", default="", help="Faults to plant, by name with commas, or `all`.")
-@click.option("--workers", default=1, show_default=True, help="Processes.")
+@processes_option
 @quiet_option
 @example("dmanet-data simulate sim --size 640x360 --rate 30000 --recordings train=8,test=2")
 def simulate(

@@ -1,7 +1,7 @@
 """Commands of `dmanet`: train the detector, score it, use it, from a pillar cache.
 
 A command a module. They parse, call and print; the work is in `dmanet`, imported inside each command so
-that ``--help`` answers at once. `cli.main` makes the programme of them.
+that ``--help`` answers at once. `cli.main` makes the program of them.
 """
 
 #: Every command on a network, and where it is.

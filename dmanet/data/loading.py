@@ -67,16 +67,13 @@ class BatchLoader:
             workers: processes that read ahead; 0 reads in this one. The batches are the same.
             pin_memory: into page-locked memory, which a GPU copies from without waiting.
         """
-        exiting = RawValue(c_bool, False)
-        # Registered after multiprocessing's own end, and so called before it.
-        atexit.register(_tell_readers, exiting)
         self._loader = DataLoader(
             _Batches(cache, cache.settings.classes if classes is None else classes),
             sampler=batches,
             batch_size=None,  # a sampler's element is a whole batch already
             collate_fn=_unchanged,
             num_workers=workers,
-            worker_init_fn=partial(_outlive_signals, exiting),
+            worker_init_fn=partial(_outlive_signals, _EXITING),
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
         )
@@ -109,5 +106,11 @@ def _outlive_signals(exiting: Any, worker: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if exiting.value else None)
 
 
-def _tell_readers(exiting: Any) -> None:
-    exiting.value = True
+def _tell_readers() -> None:
+    _EXITING.value = True
+
+
+#: Whether this process is at its end; shared with its readers.
+_EXITING = RawValue(c_bool, False)
+# Registered after multiprocessing's own end, and so called before it.
+atexit.register(_tell_readers)

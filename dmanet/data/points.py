@@ -36,7 +36,7 @@ def read_points(recording: CachedRecording, start: int, stop: int) -> np.ndarray
             x, y, t = pillars.points[used].astype(np.float64).T
             points = np.zeros(len(t), POINT_DTYPE)
             points["window"], points["p"] = start + window, polarity
-            dt = t * (int(windows.spans[window]) / bins)
+            dt = t * int(windows.spans[window]) / bins
             if settings.preset == "release":
                 points["x"] = encoding.first_pixel_of_column[x.astype(np.int64)]
                 points["y"] = encoding.first_pixel_of_row[y.astype(np.int64)]

@@ -55,20 +55,27 @@ class Detector:
         weights: of the network.
         cache: whose windows it takes.
         device: where it runs.
-        precision: ``bf16`` where the device has instructions for it, else ``fp32``.
+        precision: of convolutions and matrix products, ``fp32``, ``bf16`` or ``fp16``.
         class_names: of the network's outputs.
     """
 
-    def __init__(self, weights: Weights, cache: PillarCache, device: str = "auto") -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        cache: PillarCache,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
         """Build the network.
 
         Args:
             weights: of the network.
             cache: whose windows it is to take.
             device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for the GPU where there is one.
+            precision: ``fp32``, ``bf16``, or ``auto`` for bf16 where the device computes in it.
 
         Raises:
-            UsageError: the device is not there.
+            UsageError: the device is not there, or the precision is unknown.
             CacheError: the cache's settings are not those of the network, or it lacks some of its
                 classes.
             CheckpointError: the weights do not fit their own settings.
@@ -76,7 +83,7 @@ class Detector:
         self.weights = weights
         self.cache = cache
         self.device = choose_device(device)
-        self.precision = choose_precision("auto", self.device)
+        self.precision = choose_precision(precision, self.device)
         self.class_names = tuple(CLASS_NAMES[number] for number in classes_of(weights, cache))
         self._model = place(weights.build(), self.device).eval()
 
@@ -134,12 +141,16 @@ class Detector:
 
         Raises:
             UsageError: the protocol is unknown, or the cache has no such split.
+            CacheError: what is stored cannot be read.
+            DataError: an output of the network is not a number.
         """
         stream = StreamSettings(self.device, self.precision)
         return evaluate(self.weights, self.cache, protocol, split, stream)
 
 
-def load_detector(path: str | Path, cache: PillarCache, device: str = "auto") -> Detector:
+def load_detector(
+    path: str | Path, cache: PillarCache, device: str = "auto", precision: str = "auto"
+) -> Detector:
     """The network of a checkpoint or a file of weights, ready for the windows of a cache.
 
     Args:
@@ -147,10 +158,11 @@ def load_detector(path: str | Path, cache: PillarCache, device: str = "auto") ->
             training kept some.
         cache: whose windows it is to take.
         device: as for :class:`Detector`.
+        precision: as for :class:`Detector`.
 
     Raises:
         UsageError: there is no such file, or the device is not there.
         CheckpointError: the file is damaged, or is something else.
         CacheError: the network does not fit the cache.
     """
-    return Detector(load_weights(Path(path)), cache, device)
+    return Detector(load_weights(Path(path)), cache, device, precision)

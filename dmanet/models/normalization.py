@@ -19,13 +19,17 @@ class BatchNorm(nn.BatchNorm2d):
     leaves as they are.
 
     Attributes:
-        ranks: the processes whose training batches count as one, see :func:`share_statistics`.
+        ranks: the processes whose training batches count as one; this one alone at first.
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__(channels, eps, momentum)
         self.ranks = ALONE
         self._statistics_held = False
+
+    def share(self, ranks: Ranks) -> None:
+        """Count the training batches of all ``ranks`` as one from now on."""
+        self.ranks = ranks
 
     @contextmanager
     def statistics_held(self) -> Iterator[None]:
@@ -146,7 +150,7 @@ def share_statistics(model: nn.Module, ranks: Ranks) -> None:
     """Let every :class:`BatchNorm` of ``model`` count the training batches of all ``ranks`` as one."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
-            module.ranks = ranks
+            module.share(ranks)
 
 
 def autocast_dtype(tensor: Tensor) -> torch.dtype:

@@ -76,7 +76,7 @@ class TrainingBatches:
     def of_epoch(self, epoch: int, position: int = 0) -> Iterator[PackedBatch]:
         """The batches of an epoch from number ``position`` on, on the CPU."""
         self.sampler.epoch, self.sampler.position = epoch, position
-        return iter(self._loader)
+        yield from self._loader
 
     def forever(self) -> Iterator[PackedBatch]:
         """The batches of one epoch after the other, without end, on the CPU."""

@@ -46,9 +46,15 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Make a new trainer go on where ``checkpoint`` was taken.
 
     Raises:
-        CheckpointError: the weights are those of another network.
+        CheckpointError: the weights are those of another network, or only one of the two keeps an
+            average of them.
     """
     checkpoint.trained_weights().load_into(trainer.model)
+    if (trainer.average is None) != (checkpoint.average is None):
+        raise CheckpointError(
+            f"{checkpoint.source}: has {'no' if checkpoint.average is None else 'an'} average of the "
+            "weights, which training.ema_decay asks for otherwise; resume with the run's own settings."
+        )
     trainer.optimizer.load_state_dict(checkpoint.optimizer)
     trainer.scaler.load_state_dict(checkpoint.scaler)
     if trainer.average is not None and checkpoint.average is not None:

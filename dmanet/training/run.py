@@ -137,7 +137,10 @@ def begin_run(
     watcher: TrainingWatcher,
     ranks: Ranks,
 ) -> TrainingRun:
-    """A new run, or with ``resume`` the one in ``run_dir``, its folder ready; see :func:`train`."""
+    """A new run, or with ``resume`` the one in ``run_dir``, its folder ready.
+
+    Arguments and errors are those of :func:`dmanet.training.loop.train`.
+    """
     folder = RunFolder(run_dir)
     checkpoint = None
     with ranks.barrier():

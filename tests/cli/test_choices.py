@@ -10,8 +10,7 @@ from cli.model.train import train
 from dmanet.device import PRECISIONS
 from dmanet.evaluation.protocols import PROTOCOLS
 from dmanet.recipes import RUN_PRESETS as RECIPES
-from pipeline.errors import SettingsError
-from pipeline.pillars.settings import PillarSettings, Preset
+from pipeline.pillars.settings import Dedup, Overflow, Preset
 from pipeline.release.shards import SPLITS
 
 
@@ -20,23 +19,14 @@ from pipeline.release.shards import SPLITS
     [
         (choices.SPLITS, SPLITS),
         (choices.PRESETS, get_args(Preset)),
+        (choices.DEDUPLICATIONS, get_args(Dedup)),
+        (choices.OVERFLOWS, get_args(Overflow)),
         (choices.PROTOCOLS, PROTOCOLS),
         (choices.PRECISIONS, [name for name in PRECISIONS if name != "fp16"]),
     ],
 )
 def test_a_choice_offers_what_is_defined(offered, defined):
     assert list(offered.choices) == list(defined)
-
-
-@pytest.mark.parametrize(
-    ("setting", "offered"),
-    [("dedup", choices.DEDUPLICATIONS), ("overflow", choices.OVERFLOWS)],
-)
-def test_a_choice_offers_what_the_pillar_settings_take(setting, offered):
-    for name in offered.choices:
-        assert getattr(PillarSettings(preset="paper", **{setting: name}), setting) == name
-    with pytest.raises(SettingsError):
-        PillarSettings(preset="paper", **{setting: "other"})
 
 
 @pytest.mark.parametrize("command", [train, bench])

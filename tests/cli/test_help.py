@@ -24,7 +24,7 @@ PAGES = [(module, name) for module, group in GROUPS.items() for name in (None, *
 
 
 def imported(module: str, *arguments: str) -> tuple[list[str], set[str]]:
-    """What the programme of ``module`` prints in a process of its own, and what that imported."""
+    """What the program of ``module`` prints in a process of its own, and what that imported."""
     code = (
         f"import sys; from {module} import main; main(sys.argv[1:], standalone_mode=False); "
         "print(*sys.modules)"

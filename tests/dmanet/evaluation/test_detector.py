@@ -25,9 +25,7 @@ def weights(lively_model) -> Weights:
 
 @pytest.fixture(scope="module")
 def detector(weights, cache) -> Detector:
-    detector = Detector(weights, cache, "cpu")
-    detector.precision = "fp32"
-    return detector
+    return Detector(weights, cache, "cpu", "fp32")
 
 
 @pytest.mark.parametrize(

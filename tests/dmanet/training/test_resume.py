@@ -80,3 +80,9 @@ def test_the_first_differing_setting_is_named_with_its_group():
     other = small_run("model.anchors.base_scale=3", "training.epochs=9")
     difference = first_difference(settings, other)
     assert difference == "model.anchors.base_scale = 2.0, not 3.0"
+
+
+def test_an_average_that_only_one_of_the_two_keeps_is_one_sentence(checkpoint):
+    without = small_run("training.ema_decay=0")
+    with pytest.raises(CheckpointError, match=r"has an average of the weights.*ema_decay"):
+        restore(Trainer(without, CPU, 7), checkpoint)

@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 
+from dmanet import regions
 from dmanet.training.batches import TrainingBatches
 from dmanet.training.step import Trainer
 from dmanet.training.throughput import PARTS, PHASES, measure_throughput, seconds_by_part
@@ -48,15 +49,20 @@ def test_the_parts_of_a_step_are_all_of_it(cache, override):
     assert sum(found.values()) == pytest.approx(elapsed / 2, rel=0.2)
 
 
-def test_measuring_leaves_no_hooks_in_the_network(cache):
+def test_measuring_ends_with_the_measurement_also_when_a_step_fails(cache, monkeypatch):
     settings = small_run()
     batches = list(itertools.islice(TrainingBatches(cache, settings, CPU, 0).forever(), 1))
     trainer = Trainer(settings, CPU, 10)
     seconds_by_part(trainer, batches, seconds=0.0)
-    for module in trainer.model.modules():
-        assert not module._forward_hooks
-        assert not module._forward_pre_hooks
-    assert not any(p._post_accumulate_grad_hooks for p in trainer.model.parameters())
+    assert regions._timer.get() is None
+
+    def fail(batch, data_s):
+        raise RuntimeError("no step")
+
+    monkeypatch.setattr(trainer, "make_step", fail)
+    with pytest.raises(RuntimeError, match="no step"):
+        seconds_by_part(trainer, batches, seconds=0.0)
+    assert regions._timer.get() is None
 
 
 def test_torch_profiler_shows_the_parts_of_a_step(cache):
