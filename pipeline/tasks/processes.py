@@ -145,8 +145,8 @@ class _Run(Generic[Task, Result]):
         give_up = time.monotonic() + _PATIENCE
         for worker in self._workers.values():
             worker.pipe.close()
-            if worker.key is None:
-                worker.process.kill()  # it holds nothing, and need not take its leave
+            if not worker.started:
+                worker.process.kill()  # it is still importing; others end by themselves, and in order
         for worker in self._workers.values():
             worker.process.join(max(0.0, give_up - time.monotonic()))
             worker.process.kill()  # does nothing to one that has ended

@@ -180,3 +180,14 @@ def test_processes_end_with_a_run_that_is_killed(tmp_path):
     process.kill()
     assert process.communicate() == ("", "")  # they hold its output no longer
     assert not any(map(is_running, used))
+
+
+def test_processes_take_their_leave_when_all_is_done():
+    code = (
+        "from pipeline.tasks.run import run_tasks\n"
+        "from tests.pipeline.task_functions import keep_a_lock\n"
+        "print(len(list(run_tasks(keep_a_lock, {str(n): n for n in range(6)}, workers=2))))\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("6\n", "")  # no word of leaked semaphores
