@@ -107,6 +107,7 @@ class _Run(Generic[Task, Result]):
                     continue
                 if news == _READY:
                     worker.started = True
+                    self._stillborn = 0
                     continue
                 worker.key, worker.done = None, 0
                 yield news

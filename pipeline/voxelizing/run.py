@@ -92,7 +92,7 @@ def voxelize(
             settings=settings,
             on_corrupt=on_corrupt,
             # Several workers keep the cores busy, and one reads while another computes.
-            read_ahead=workers == 1 and scheduler is None,
+            read_ahead=min(workers, len(todo)) <= 1 and scheduler is None,
         )
         if scheduler is not None:
             todo = {key: _with_absolute_paths(job) for key, job in todo.items()}
