@@ -30,7 +30,7 @@ from dmanet.training.loop import train
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
 from pipeline.errors import UsageError
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 from pipeline.release.shards import walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.voxelizing.run import voxelize

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from pipeline.files import folder_written_whole
+from pipeline.files.whole import folder_written_whole
 from pipeline.release.shards import RecordingFiles, walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 

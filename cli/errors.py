@@ -5,19 +5,16 @@ from typing import Any
 
 import click
 
-from pipeline.errors import PipelineError
-
-# Faults of the machine rather than of this software: the system's own sentence says enough.
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+from pipeline.errors import PipelineError, machine_sentence
 
 
 class OneLineErrors(click.Group):
     """A command group whose commands may raise :class:`~pipeline.errors.PipelineError`.
 
     Such an error ends the program with its sentence on stderr and its ``exit_code``: 2 for a request
-    that cannot be met (click's own usage errors end with 2 as well), 1 for bad data. A full disk and
-    a missing permission are told the same way. Anything else keeps its traceback: it is a defect of
-    this software.
+    that cannot be met (click's own usage errors end with 2 as well), 1 for bad data. What the system
+    refuses, a full disk, a missing permission, a name too long, and a want of memory are told the
+    same way. Anything else keeps its traceback: it is a defect of this software.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -28,10 +25,17 @@ class OneLineErrors(click.Group):
             kind = _WrongRequest if error.exit_code == _WrongRequest.exit_code else _Failure
             raise kind(_one_line(str(error))) from None
         except OSError as error:
-            if error.errno not in _MACHINE:
+            if error.errno in (
+                None,
+                errno.EPIPE,
+            ):  # a library's own; or nobody reads what is printed
                 raise
-            where = f"{error.filename}: " if error.filename else ""
-            raise _Failure(_one_line(f"{where}{error.strerror}.")) from None
+            raise _Failure(_one_line(machine_sentence(error))) from None
+        except MemoryError:
+            raise _Failure(
+                "the memory that this process may have does not suffice; run with fewer workers, or on "
+                "a larger machine."
+            ) from None
 
 
 class _Failure(click.ClickException):

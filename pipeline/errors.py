@@ -4,6 +4,8 @@ The command line turns a :class:`PipelineError` into that sentence and an exit c
 is a defect of this software and keeps its traceback.
 """
 
+import os
+
 from pipeline.defects import Defect
 
 
@@ -58,3 +60,15 @@ class SettingsError(UsageError):
 
 class CheckpointError(DataError):
     """A checkpoint is damaged, unsafe to load, or belongs to another architecture."""
+
+
+def machine_sentence(error: OSError, path: os.PathLike[str] | str | None = None) -> str:
+    """What the system says of a file, as one sentence: a full disk, a missing permission, anything.
+
+    Args:
+        error: raised by the system, so that it has an ``errno``.
+        path: what was worked on, where the error does not name it.
+    """
+    named = path if error.filename is None else error.filename
+    where = "" if named is None or isinstance(named, int) else f"{os.fsdecode(named)}: "
+    return f"{where}{error.strerror or type(error).__name__}."

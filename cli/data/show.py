@@ -19,7 +19,7 @@ def show(cache: str, recording: str, window: int, output: Path, width: int) -> N
     """Draw one window of CACHE, its pillars by polarity and its labels, as a PNG file."""
     from dmanet.reporting.window_picture import draw_cached_window
     from pipeline.cache.reader import PillarCache
-    from pipeline.files import written_whole
+    from pipeline.files.whole import written_whole
 
     if not 64 <= width <= 8192:
         raise UsageError(f"--width {width}: give 64 to 8192 pixels.")

@@ -47,7 +47,7 @@ def subset(
     Strategies: stratified keeps the class shares, balanced raises rare classes, uniform draws at
     random, first takes them in order. Prints how the class shares drift.
     """
-    from pipeline.files import written_whole
+    from pipeline.files.whole import written_whole
     from pipeline.selection import subset as choosing
     from pipeline.selection.manifest import read_manifest, write_manifest
     from pipeline.selection.tree import assemble_tree

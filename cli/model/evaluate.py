@@ -58,7 +58,7 @@ def evaluate(
     from dmanet.ranks import joined_ranks
     from dmanet.runs.weights import load_weights
     from pipeline.cache.reader import PillarCache
-    from pipeline.files import written_whole
+    from pipeline.files.whole import written_whole
 
     chosen = own_device(device)
     with joined_ranks(chosen) as ranks:

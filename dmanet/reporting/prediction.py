@@ -13,7 +13,7 @@ from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_
 from dmanet.reporting.visualization import WindowCells, draw_window
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
-from pipeline.files import folder_written_whole
+from pipeline.files.whole import folder_written_whole
 from pipeline.release.labels import CLASS_NAMES
 
 

@@ -10,7 +10,7 @@ import torch
 
 from dmanet.runs.plain_files import check_format, load_plain
 from dmanet.runs.records import Checkpoint
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 
 CHECKPOINT_FORMAT = "dmanet-checkpoint"
 CHECKPOINT_VERSION = 2

@@ -14,7 +14,7 @@ from dmanet.recipes import RunSettings, to_yaml
 from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
 from dmanet.runs.records import Checkpoint
 from pipeline.errors import PipelineError, UsageError
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 
 LAST_NAME = "last.pt"
 PREVIOUS_NAME = "previous.pt"

@@ -15,7 +15,7 @@ from typing import Any, Self
 from torch.utils.tensorboard import SummaryWriter
 
 from dmanet.runs.outcomes import BadStep, Outcome
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 
 METRICS_NAME = "metrics.jsonl"
 EPOCHS_NAME = "epochs.jsonl"

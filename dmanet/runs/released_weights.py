@@ -10,7 +10,7 @@ from dmanet.runs.plain_files import load_plain
 from dmanet.runs.records import Weights
 from dmanet.runs.released_names import to_released
 from pipeline.errors import CheckpointError
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 
 
 def load_released(path: Path) -> dict[str, Tensor]:

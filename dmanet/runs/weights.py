@@ -11,7 +11,7 @@ from dmanet.runs.plain_files import check_format
 from dmanet.runs.records import Weights
 from dmanet.settings import load_model_settings
 from pipeline.errors import CheckpointError, SettingsError
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 
 WEIGHTS_FORMAT = "dmanet-weights"
 WEIGHTS_VERSION = 1

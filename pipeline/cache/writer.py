@@ -23,7 +23,7 @@ from pipeline.cache.records import (
     attributes_digest,
 )
 from pipeline.errors import CacheError
-from pipeline.files import sync, sync_tree, written_whole
+from pipeline.files.whole import sync, sync_tree, written_whole
 from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import RecordingError, ShardError, UsageError
-from pipeline.files import publish_folders, unfinished_beside
+from pipeline.files.whole import publish_folders, unfinished_beside
 from pipeline.ingest.raw_recording import RawRecording, open_raw
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import (

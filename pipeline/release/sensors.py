@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 
 SENSOR_FILE = "release.json"
 _FORMAT = "dmanet-release"

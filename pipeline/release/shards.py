@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import ShardError, UsageError
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 from pipeline.release.npz import NpzFile
 
 SENSOR_SIZE = (1280, 720)  # width, height in pixels

@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 from pipeline.release.shards import SPLITS
 from pipeline.report.elements import WINDOW_SECONDS, Section
 from pipeline.report.events import events_section, pillars_section, sequences_section

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.defects import Defect
 from pipeline.errors import ManifestError
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS, RecordingFiles, ShardFiles, shard_path
 from pipeline.selection.entries import (

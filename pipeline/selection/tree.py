@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.errors import DataError, UsageError
-from pipeline.files import folder_written_whole
+from pipeline.files.whole import folder_written_whole
 from pipeline.release.sensors import write_sensors
 from pipeline.selection.manifest import Manifest
 

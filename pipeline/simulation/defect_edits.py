@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.defects import Defect
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 from pipeline.release.shards import LABEL_DTYPE, WINDOWS_PER_SHARD, shard_path
 
 Shard = tuple[str, int]  # recording id, shard number

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.files import folder_written_whole
+from pipeline.files.whole import folder_written_whole
 from pipeline.release.sensors import write_sensors
 from pipeline.release.shards import (
     EVENT_DTYPE,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cache.reader import PillarCache
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 from pipeline.selection.manifest import Manifest
 from pipeline.statistics.of_cache import collect_from_cache
 from pipeline.statistics.of_manifest import collect_from_manifest

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError, PipelineError, machine_sentence
 
 ATTEMPTS = 3
 PAUSE = 0.5  # seconds before the next attempt, doubled each time
@@ -157,9 +157,8 @@ def given_up(key: str, error: BaseException, attempts: int = ATTEMPTS) -> Failed
         return Failed(key, _one_sentence(error))
     if not error.strerror:
         return Failed(key, _one_sentence(error), cause=error)
-    where = f"{error.filename}: " if error.filename else ""
     times = "once" if attempts == 1 else f"{attempts} times"
-    sentence = f"{where}{error.strerror}, tried {times}; restore it and run again."
+    sentence = f"{machine_sentence(error).rstrip('.')}, tried {times}; restore it and run again."
     return Failed(key, DataError(sentence), cause=error)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.cache.writer import root_attributes
 from pipeline.defects import Defect
-from pipeline.files import written_whole
+from pipeline.files.whole import written_whole
 from pipeline.release.shards import release_order
 from pipeline.tasks.outcomes import Failed
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.files import folder_written_whole, publish_folders, written_whole
+from pipeline.files.whole import folder_written_whole, publish_folders, written_whole
 from pipeline.release.sensors import write_sensors
 from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, write_shard
 
@@ -157,7 +157,7 @@ def test_a_process_killed_while_it_writes_leaves_the_old_file(tmp_path: Path):
     path.write_text("old")
     program = (
         "import os, sys, pathlib\n"
-        "from pipeline.files import written_whole\n"
+        "from pipeline.files.whole import written_whole\n"
         "with written_whole(pathlib.Path(sys.argv[1])) as unfinished:\n"
         "    unfinished.write_text('half of the n')\n"
         "    os.kill(os.getpid(), 9)\n"

@@ -7,6 +7,8 @@ that losing the file would not be missed.
 """
 
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.files.outputs import STANDARD_OUTPUT
 
 _FLUSHES = 16  # side by side, so that the disk may join them
+_LONGEST_PREFIX = 200  # bytes of a file's name, of the 255 that file systems take
 
 
 @contextmanager
@@ -24,23 +28,34 @@ def written_whole(
 ) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the place of ``path`` when the block ends well.
 
-    When the block raises, nothing is left and an older ``path`` stands as it was.
+    When the block raises, nothing is left and an older ``path`` stands as it was. What a link points
+    to is written, and the link stays.
 
     Args:
-        path: the file. Folders above it are made where they are missing.
+        path: the file. Folders above it are made where they are missing. For
+            :data:`~pipeline.files.outputs.STANDARD_OUTPUT` the whole content goes there.
         durable: after a power cut ``path`` is the old file or the new one. Without it, it may be
             empty; the caller says why that is enough.
         beside: where to work, on the same disk; the folder of ``path`` if not given.
+
+    Raises:
+        OSError: the file cannot be written; the error names ``path``.
     """
-    entries = _made(path.parent)
-    with unfinished_beside(beside / path.name if beside else path) as unfinished:
-        yield unfinished
+    if path == STANDARD_OUTPUT:
+        with _to_standard_output() as unfinished:
+            yield unfinished
+        return
+    place = Path(os.path.realpath(path))
+    with _naming(path):
+        entries = _made(place.parent)
+        with unfinished_beside(beside / place.name if beside else place) as unfinished:
+            yield unfinished
+            if durable:
+                sync(unfinished)
+            os.replace(unfinished, place)
         if durable:
-            sync(unfinished)
-        os.replace(unfinished, path)
-    if durable:
-        for folder in (path.parent, *entries):
-            sync(folder)
+            for folder in (place.parent, *entries):
+                sync(folder)
 
 
 @contextmanager
@@ -68,8 +83,33 @@ def unfinished_beside(path: Path) -> Iterator[Path]:
     A folder of its own, because some writers choose a file's format by its name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    short = os.fsdecode(os.fsencode(path.name)[:_LONGEST_PREFIX])  # a name may fill all that fits
+    with tempfile.TemporaryDirectory(prefix=f".{short}.", dir=path.parent) as folder:
         yield Path(folder) / path.name
+
+
+@contextmanager
+def _to_standard_output() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        unfinished = Path(folder) / "output"
+        yield unfinished
+        with unfinished.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of the system speak of the file that was asked for, not of where it is made."""
+    try:
+        yield
+    except OSError as error:
+        hidden = error.filename is None or os.fsdecode(error.filename).startswith(
+            f"{os.path.realpath(path.parent)}/."
+        )
+        if error.errno is not None and hidden:
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def publish_folders(moves: Sequence[tuple[Path, Path]]) -> None:

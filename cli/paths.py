@@ -1,0 +1,106 @@
+"""Option types for files and folders: what cannot be read or written is refused before any work.
+
+A command's inputs are :class:`InputFile` or :class:`InputPath`, its outputs :class:`OutputFile` or
+:class:`OutputFolder`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.errors import UsageError, machine_sentence
+from pipeline.files.inputs import require_regular
+from pipeline.files.outputs import STANDARD_OUTPUT, check_file_output, check_folder_output
+
+_STANDARD_OUTPUTS = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
+
+
+class _PathType(click.ParamType):
+    """A path; ``check`` raises what is wrong with it."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, checked."""
+        text = os.fsdecode(value)
+        if not text:
+            self.fail("the name is empty; give a path.", param, ctx)
+        try:
+            return self.check(text)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        except OSError as error:
+            self.fail(machine_sentence(error, text), param, ctx)
+
+    def check(self, text: str) -> Path:
+        """The path of ``text``.
+
+        Raises:
+            UsageError: it cannot be used.
+            OSError: the system will not say what is there.
+        """
+        raise NotImplementedError
+
+
+class InputFile(_PathType):
+    """A regular file that is there, to be read."""
+
+    def check(self, text: str) -> Path:
+        """The path of a regular file."""
+        require_regular(Path(text))
+        return Path(text)
+
+
+class InputPath(_PathType):
+    """A file or a folder that is there, to be read."""
+
+    def check(self, text: str) -> Path:
+        """The path of a regular file or a folder."""
+        path = Path(text)
+        if not path.is_dir():
+            require_regular(path)
+        return path
+
+
+class InputFolder(_PathType):
+    """A folder that is there, to be read."""
+
+    def check(self, text: str) -> Path:
+        """The path of a folder."""
+        path = Path(text)
+        os.stat(path)
+        if not path.is_dir():
+            raise UsageError(f"{path}: is no folder; give one.")
+        return path
+
+
+class OutputFile(_PathType):
+    """A file to write whole; ``-`` is standard output where the command's content is text."""
+
+    def __init__(self, *, standard_output: bool = False) -> None:
+        self._standard_output = standard_output
+
+    def check(self, text: str) -> Path:
+        """The path of a file that can be written."""
+        if text in _STANDARD_OUTPUTS:
+            if self._standard_output:
+                return STANDARD_OUTPUT
+            raise UsageError(
+                f"{text}: this cannot go to standard output; give a file, or ./{text} for one of "
+                "that name."
+                if text == "-"
+                else f"{text}: this cannot go to standard output; give a file."
+            )
+        check_file_output(Path(text))
+        return Path(text)
+
+
+class OutputFolder(_PathType):
+    """A folder to write into; the command itself says which folders it takes."""
+
+    def check(self, text: str) -> Path:
+        """The path of a folder that is there or can be made."""
+        check_folder_output(Path(text))
+        return Path(text)

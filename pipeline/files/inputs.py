@@ -1,0 +1,69 @@
+"""Opening what a user names, or a folder lists, as a file: only regular files, and only as much as fits.
+
+A pipe in the place of a file would be waited for, a device read for ever.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.errors import UsageError
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def kind_of(mode: int) -> str | None:
+    """What a path is by its ``st_mode``, where it is no regular file; None for one."""
+    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
+
+
+def require_regular(path: Path) -> int:
+    """Check that ``path`` is a regular file, or a link to one; its size in bytes.
+
+    Raises:
+        UsageError: it is a folder, a pipe, a socket or a device.
+        OSError: it is not there, or cannot be looked at.
+    """
+    status = os.stat(path)
+    kind = kind_of(status.st_mode)
+    if kind is not None:
+        raise UsageError(f"{path}: is {kind}; give a regular file.")
+    return status.st_size
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """``path`` opened for reading, without waiting for anyone; raises as :func:`require_regular`."""
+    require_regular(path)
+    # What stands there may have changed since: a pipe would still be waited for.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        kind = kind_of(os.fstat(handle).st_mode)
+        if kind is not None:
+            raise UsageError(f"{path}: is {kind}; give a regular file.")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The bytes of a file of at most ``limit`` bytes.
+
+    Raises:
+        UsageError: it is no regular file, or larger.
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise UsageError(
+            f"{path}: is larger than the {limit} bytes that such a file may have; give another file."
+        )
+    return data
