@@ -57,7 +57,7 @@ class TrainingSettings(Settings):
     optimizer: Literal["adam", "adamw"] = Field(
         default="adamw", description="adamw takes its weight decay past the adaptive step."
     )
-    learning_rate: float = Field(default=2e-4, gt=0, le=1000, description="Peak of the schedule.")
+    learning_rate: float = Field(default=2e-4, gt=0, le=1e30, description="Peak of the schedule.")
     weight_decay: float = Field(
         default=1e-2, ge=0, le=1000, description="As the optimiser defines it."
     )

@@ -17,6 +17,8 @@ from pipeline.errors import CheckpointError
 # Stored by the release, read by nothing: [pillar channels, point features].
 UNUSED_RELEASED = "voxel_feature_extractor.pfn_layers.0.linear.weight"
 
+# Those that lose nothing where float32 and counts are wanted.
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int64)
 _MOST_NAMES = 200  # in a message; a network has about 400 tensors
 _LONGEST_NAME = 100
 
@@ -52,7 +54,7 @@ def released_names(settings: ModelSettings) -> dict[str, str]:
 def from_released(
     state_dict: Mapping[str, Tensor], settings: ModelSettings, source: str = "checkpoint"
 ) -> dict[str, Tensor]:
-    """Our state dict with a released checkpoint's tensors (not copied).
+    """Our state dict with a released checkpoint's tensors, in our dtypes.
 
     Args:
         state_dict: released name -> tensor.
@@ -75,13 +77,13 @@ def from_released(
         if name in state_dict and state_dict[name].shape != shape
     ]
     kinds = [
-        f"{name} ({state_dict[name].dtype} instead of {template[ours].dtype})"
-        for name, ours in sorted(names.items())
-        if name in state_dict and state_dict[name].dtype != template[ours].dtype
+        f"{name} ({state_dict[name].dtype})"
+        for name in sorted(names)
+        if name in state_dict and state_dict[name].dtype not in _DTYPES
     ]
     numbers = [
         name
-        for name, ours in sorted(names.items())
+        for name in sorted(names)
         if name in state_dict and not bool(torch.isfinite(state_dict[name]).all())
     ]
     problems = {
@@ -97,7 +99,7 @@ def from_released(
             "classes): "
             + "; ".join(f"{kind}: {_listed(found)}" for kind, found in problems.items() if found)
         )
-    return {ours: state_dict[name] for name, ours in names.items()}
+    return {ours: state_dict[name].to(template[ours].dtype) for name, ours in names.items()}
 
 
 def to_released(state_dict: Mapping[str, Tensor], settings: ModelSettings) -> dict[str, Tensor]:
