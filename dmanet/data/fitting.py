@@ -1,37 +1,8 @@
-"""What a network takes from a cache: the recordings of a split, boxes of its classes; and if it fits."""
+"""What a network takes from a cache, the recordings of a split; and whether it fits. Without torch."""
 
-import torch
-from torch import Tensor
-
-from dmanet.detection.losses import Targets
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.errors import CacheError, UsageError
-
-
-def class_outputs(cached: tuple[int, ...], classes: tuple[int, ...]) -> Tensor:
-    """Where the boxes of a cache's classes go among a network's outputs.
-
-    Args:
-        cached: the cache's classes, by the release's numbers.
-        classes: the network's, by the release's numbers.
-
-    Returns:
-        int64, for each class of the cache its place in ``classes``, -1 where it is not among them.
-    """
-    return torch.tensor([classes.index(c) if c in classes else -1 for c in cached])
-
-
-def select_classes(targets: Targets, outputs: Tensor) -> Targets:
-    """The boxes of a network's classes, under the numbers of its outputs.
-
-    Args:
-        targets: boxes with the cache's numbers.
-        outputs: what :func:`class_outputs` gives.
-    """
-    classes = outputs[targets.classes]
-    kept = classes >= 0
-    return Targets(targets.boxes[kept], classes[kept], targets.frame[kept])
 
 
 def recordings_of(cache: PillarCache, split: str) -> list[CachedRecording]:

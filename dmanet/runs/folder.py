@@ -108,7 +108,7 @@ class RunFolder:
                 raise error from None
             on_note(
                 f"{self.last}: is damaged or missing; going on from {PREVIOUS_NAME}, the checkpoint "
-                f"before it (step {checkpoint.step})."
+                f"before it (step {checkpoint.step}): {str(error).removeprefix(f'{self.last}: ')}"
             )
             return checkpoint
 

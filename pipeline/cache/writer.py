@@ -4,42 +4,30 @@ Killed at any moment, a writer leaves at most a folder under ``.building``, whic
 removes; readers never look there.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import zarr
 
 from pipeline.cache import records as layout
+from pipeline.cache.attributes import (
+    FoundDefects,
+    RecordingAttributes,
+    SourceIdentity,
+    root_attributes,
+)
 from pipeline.cache.build_folder import BuildFolder
 from pipeline.cache.columns import Column
-from pipeline.cache.records import (
-    CacheSettings,
-    RecordingAttributes,
-    array_digest,
-    attributes_digest,
-)
+from pipeline.cache.records import CacheSettings, array_digest, attributes_digest
 from pipeline.errors import CacheError
 from pipeline.files.whole import sync, sync_tree, written_whole
 from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules
 
 LABEL_WINDOWS = 256  # windows whose labels are collected before they are written
-
-
-def root_attributes(root: Path) -> dict[str, Any]:
-    """Attributes of the zarr group in the folder ``root``.
-
-    Raises:
-        CacheError: its zarr.json cannot be read.
-    """
-    try:
-        return json.loads((root / "zarr.json").read_text())["attributes"]
-    except (OSError, ValueError, KeyError):
-        raise CacheError(f"{root}: its zarr.json cannot be read; build the cache again.") from None
 
 
 def write_group_file(folder: Path, attributes: Mapping[str, Any], scratch: Path) -> None:
@@ -84,6 +72,7 @@ class RecordingWriter:
         self._label_offsets.append(np.zeros((1, 2), np.int64))
         self._ends = np.zeros((2, 2), np.int64)  # running pillar/point and raw/kept totals
         self._labels: list[np.ndarray] = []
+        self._begins: list[int] = []  # of their windows, µs; -1 where it is a guess
         self.windows = 0
 
     def _create_arrays(self, point_dtype: np.dtype) -> None:
@@ -145,6 +134,8 @@ class RecordingWriter:
         row += [counts.read, counts.in_range, counts.kept, counts.positive_in_range, repeated]
         self._windows.append(np.array([row], np.int64))
         self._labels.append(labels)
+        # A repeated window's own events could not be used: nothing says where it stands.
+        self._begins.append(-1 if repeated else t_start)
         self.windows += 1
         if len(self._labels) == LABEL_WINDOWS:
             self._write_labels()
@@ -160,7 +151,7 @@ class RecordingWriter:
         raw[:, 0] = window
         for column, name in enumerate(layout.RAW_LABEL_COLUMNS[1:], start=1):
             raw[:, column] = labels[name]
-        kept = apply_label_rules(labels, self._rules)
+        kept = apply_label_rules(labels, self._rules, np.repeat(self._begins, sizes))
         rows = np.empty((len(kept.rows), len(layout.LABEL_COLUMNS)))
         rows[:, 0] = window[kept.rows]
         rows[:, 1:5] = kept.boxes
@@ -175,7 +166,7 @@ class RecordingWriter:
         self._kept.append(rows)
         self._label_offsets.append(ends)
         self._ends[1] = ends[-1]
-        self._labels = []
+        self._labels, self._begins = [], []
 
     def publish(self, source: dict[str, Any], defects: dict[str, Any]) -> None:
         """Close the arrays, write the attributes with every digest, sync, and rename into place.
@@ -198,8 +189,8 @@ class RecordingWriter:
             "recording": self._id,
             "sensor": list(self._sensor),
             "windows": self.windows,
-            "source": source,
-            "defects": defects,
+            "source": cast(SourceIdentity, source),
+            "defects": cast(FoundDefects, defects),
             "digests": {name: folder_digest(folder / name) for name in layout.ARRAYS},
             "digest": "",
         }

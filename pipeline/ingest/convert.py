@@ -19,6 +19,7 @@ import numpy as np
 from pipeline.errors import RecordingError, ShardError, UsageError
 from pipeline.files.whole import publish_folders, unfinished_beside
 from pipeline.ingest.raw_recording import RawRecording, open_raw
+from pipeline.release.members import as_labels
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import (
     LABEL_DTYPE,
@@ -26,7 +27,6 @@ from pipeline.release.shards import (
     SPLITS,
     WINDOW_US,
     WINDOWS_PER_SHARD,
-    as_labels,
     write_shard,
 )
 

@@ -55,7 +55,7 @@ def test_a_wrong_checkpoint_is_one_sentence(cache, trained, tmp_path: Path):
     short.write_bytes(trained.read_bytes()[:5000])
     for path, code, saying in (
         (tmp_path / "absent.pt", 2, "no such checkpoint"),
-        (tmp_path, 2, "no such checkpoint"),
+        (tmp_path, 2, "is a folder"),
         (text, 1, "notes.pt: cannot be read as a checkpoint"),
         (short, 1, "short.pt: cannot be read as a checkpoint"),
     ):

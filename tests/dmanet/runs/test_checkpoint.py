@@ -89,7 +89,8 @@ def test_a_file_holds_the_fields_of_the_record_under_their_names(tmp_path: Path,
     """What earlier releases wrote and read; another key or form of a value needs a new version."""
     save_checkpoint(tmp_path / "last.pt", checkpoint)
     content = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert (content.pop("format"), content.pop("version")) == ("dmanet-checkpoint", 2)
+    assert (content.pop("format"), content.pop("version")) == ("dmanet-checkpoint", 3)
+    assert len(content.pop("digest")) == 64
     assert content.keys() == {
         "settings", "model", "optimizer", "scaler", "average", "carried", "epoch", "position",
         "step", "tally", "best_score", "cache", "recordings", "classes",
@@ -184,7 +185,7 @@ def test_other_files_of_torch_are_told_apart(tmp_path: Path, checkpoint):
     with pytest.raises(CheckpointError, match="import-weights"):
         load_weights(path)
     torch.save({"format": "dmanet-checkpoint", "version": 99}, path)
-    with pytest.raises(CheckpointError, match="version 99, this release reads 2"):
+    with pytest.raises(CheckpointError, match="version 99, this release reads 2 and 3"):
         load_weights(path)
     torch.save({"format": "dmanet-checkpoint", "version": 2, "epoch": 1}, path)
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):

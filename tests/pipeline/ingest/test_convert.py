@@ -16,17 +16,10 @@ from pipeline.ingest.convert import (
     split_windows,
 )
 from pipeline.ingest.raw_recording import open_raw
+from pipeline.release.members import as_labels, read_events, read_labels
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors
-from pipeline.release.shards import (
-    EVENT_DTYPE,
-    LABEL_DTYPE,
-    WINDOW_US,
-    as_labels,
-    read_events,
-    read_labels,
-    walk_release,
-)
+from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, walk_release
 from pipeline.selection.scan import scan_release
 from tests.pipeline.raw_files import BOX_DTYPE, HEADER, write_dat, write_hdf5
 
