@@ -17,8 +17,8 @@ from dmanet.evaluation.protocols import ProtocolResult
 from dmanet.models.detector import DMANet
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.runs.checkpoint import load_checkpoint
-from dmanet.runs.folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.runs.log import EPOCHS_NAME, METRICS_NAME
+from dmanet.runs.run_files import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.runs.weights import load_weights
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
@@ -128,7 +128,7 @@ def read_runs(folders: Sequence[Path], evaluations: Iterable[Path] = ()) -> list
     return runs
 
 
-def cache_presets(caches: Iterable[Path]) -> dict[str, str]:
+def cache_presets(caches: Iterable[Path | str]) -> dict[str, str]:
     """Preset and grid of each cache by the fingerprint that runs and results hold."""
     presets = {}
     for path in caches:

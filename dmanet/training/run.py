@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from dmanet.data.batches import PackedBatch
+from dmanet.data.fitting import has_labels
 from dmanet.ranks import Ranks
 from dmanet.recipes import RunSettings
 from dmanet.runs.folder import RunFolder
@@ -48,6 +49,7 @@ class TrainingRun:
         self.settings, self.folder, self.location = settings, folder, cache.location
         self.device, self.ranks, self.watcher = device, ranks, watcher
         self.batches = TrainingBatches(cache, settings, device, workers, ranks=ranks)
+        self._cache = cache
         self._fingerprint = cache.attributes["fingerprint"]
         self._recordings = {
             recording.id: str(recording.attributes["digest"])
@@ -76,6 +78,11 @@ class TrainingRun:
                 self.folder.write_settings(self.settings)
                 if checkpoint is not None:
                     self.folder.go_on_from(checkpoint)
+        if not has_labels(self._cache, "train", self.batches.classes):
+            self.watcher.noted(
+                f"{self.location}: has no box of the classes to learn in the split train, so that the "
+                "network learns to find nothing; check the labels, --classes and training.classes."
+            )
         recipe, lengths = self.settings.training, self.batches.sampler.lengths
         short = [key for key, windows in lengths.items() if windows < recipe.steps]
         if short and recipe.sampling == "random":
