@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class DeviceName(click.ParamType):
     """The name of a device; whether it is there is asked later, of torch."""
 
-    name = "device"
+    name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name."""

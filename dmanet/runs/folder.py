@@ -15,6 +15,7 @@ from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
 from dmanet.runs.records import Checkpoint
 from dmanet.runs.run_files import PREVIOUS_NAME, SETTINGS_NAME, RunFiles
 from pipeline.errors import PipelineError
+from pipeline.files.outputs import check_file_output
 from pipeline.files.whole import written_whole
 
 # How the folders begin that `written_whole` works in.
@@ -28,6 +29,7 @@ class RunFolder(RunFiles):
 
     def write_settings(self, settings: RunSettings) -> None:
         """Write ``settings.yaml``, everything as resolved."""
+        check_file_output(self.path / SETTINGS_NAME)
         with written_whole(self.path / SETTINGS_NAME) as unfinished:
             unfinished.write_text(to_yaml(settings), encoding="utf-8")
 
@@ -46,10 +48,16 @@ class RunFolder(RunFiles):
             best: name it ``best.pt`` too.
             kept: give it also a name with its step, which no later one takes.
             replaces_last: it has the same weights as ``last.pt``, so ``previous.pt`` stays.
+
+        Raises:
+            UsageError: something else than a regular file has one of the names.
+            OSError: it cannot be written; what was there is whole.
         """
         names = [self.best] if best else []
         if kept:
             names.append(self.path / f"step-{checkpoint.step:08d}.pt")
+        for name in (self.last, self.previous, *names):
+            check_file_output(name)
         with written_whole(self.last) as unfinished:
             save_checkpoint(unfinished, checkpoint)
             # Before ``last.pt`` stands for it: a run killed in between writes them once more.
@@ -87,6 +95,7 @@ class RunFolder(RunFiles):
         unfinished only takes room.
         """
         if checkpoint.source != str(self.last):
+            check_file_output(self.last)
             _name_too(self.previous, self.last)
         for left in self.path.glob(".*"):
             if left.is_dir() and left.name.startswith(_UNFINISHED):

@@ -1,6 +1,7 @@
 """Results of runs: read from real run folders, told with their protocol, refused when damaged."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from dmanet.reporting.tables import (
     results_table,
     what_to_evaluate,
 )
+from dmanet.runs.log_lines import LONGEST_LINE
 from dmanet.runs.weights import load_weights
 from dmanet.settings import MODEL_PRESETS
 from dmanet.training.loop import train
@@ -198,6 +200,16 @@ def test_a_last_line_cut_short_is_left_out(one):
     assert read_runs([one]) == whole
 
 
+def as_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -217,13 +229,13 @@ def cut(path: Path) -> None:
             "metrics.jsonl",
             lambda path: path.write_text("{}\n{}\n"),
             DataError,
-            "metrics.jsonl, line 1: lacks outcome",
+            "metrics.jsonl, line 1: is no line of a log that `dmanet train` wrote (step: ",
         ),
         (
             "epochs.jsonl",
             lambda path: path.write_text("[1\n" + path.read_text()),
             DataError,
-            "epochs.jsonl, line 1: is not JSON",
+            "epochs.jsonl, line 1: is no line of a log that `dmanet train` wrote (it is not JSON",
         ),
         ("last.pt", cut, CheckpointError, "last.pt: cannot be read as a checkpoint"),
         ("evaluation.json", cut, DataError, "evaluation.json: is not a result"),
@@ -238,6 +250,35 @@ def cut(path: Path) -> None:
             lambda path: path.write_text(path.read_text().replace('"split"', '"part"')),
             DataError,
             "evaluation.json: lacks split",
+        ),
+        ("metrics.jsonl", as_a_pipe, UsageError, "metrics.jsonl: is a pipe"),
+        ("settings.yaml", as_a_pipe, UsageError, "settings.yaml: is a pipe"),
+        ("evaluation.json", as_a_pipe, UsageError, "evaluation.json: is a pipe"),
+        ("metrics.jsonl", as_a_folder, UsageError, "metrics.jsonl: is a folder"),
+        (
+            "metrics.jsonl",
+            lambda path: path.write_bytes(b"x" * (LONGEST_LINE + 1)),
+            DataError,
+            "metrics.jsonl, line 1: is no line of a log that `dmanet train` wrote (it is longer",
+        ),
+        (
+            "epochs.jsonl",
+            lambda path: path.write_text('{"epoch": 0, "loss": NaN}\n'),
+            DataError,
+            "(NaN is no number of JSON)",
+        ),
+        (
+            "evaluation.json",
+            lambda path: path.write_text(path.read_text().replace('"windows": ', '"windows": 1e')),
+            DataError,
+            "evaluation.json: is not a result",
+        ),
+        ("evaluation.json", lambda path: path.write_text("[" * 10**5), DataError, "too deeply"),
+        (
+            "evaluation.json",
+            lambda path: path.write_text(path.read_text().replace('"all"', '"none"')),
+            DataError,
+            "lacks the row of all classes",
         ),
     ],
 )
