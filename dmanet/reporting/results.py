@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 
 from dmanet.evaluation.protocols import ProtocolResult
-from dmanet.models.detector import DMANet
+from dmanet.models.size import parameter_count
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.runs.checkpoint import load_checkpoint
 from dmanet.runs.log_lines import (
@@ -27,7 +26,6 @@ from dmanet.runs.log_lines import (
 )
 from dmanet.runs.run_files import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.runs.weights import load_weights
-from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError
 from pipeline.files.documents import MalformedError, parse_json
@@ -158,12 +156,6 @@ def differing_settings(runs: Sequence[RunResult]) -> dict[str, list[Any]]:
         for key in (flat[0] if flat else ())
         if any(values[key] != flat[0][key] for values in flat)
     }
-
-
-def parameter_count(settings: ModelSettings) -> int:
-    """Trained numbers of a network of these settings."""
-    with torch.device("meta"):  # shapes alone, no memory
-        return sum(parameter.numel() for parameter in DMANet(settings).parameters())
 
 
 def _read_run(folder: Path) -> RunResult:

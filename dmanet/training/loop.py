@@ -11,8 +11,9 @@ from dmanet.recipes import RunSettings
 from dmanet.runs.folder import RunFolder
 from dmanet.runs.log import EpochReport
 from dmanet.runs.outcomes import Tally
+from dmanet.training.memory import memory_checked
 from dmanet.training.run import TrainingRun, begin_run
-from dmanet.training.stopping import memory_checked, stop_if_asked, stop_if_diverged, stopped
+from dmanet.training.stopping import stop_if_asked, stop_if_diverged, stopped
 from dmanet.training.validation import VALIDATION_SCORE
 from dmanet.training.watcher import TrainingWatcher
 from pipeline.cache.reader import PillarCache
@@ -118,7 +119,7 @@ def train_one_epoch(
     """Make the steps of the epoch that are left; raises as :func:`train`."""
     trainer = run.trainer
     for batch, data_s in run.batches_left():
-        with memory_checked(run):
+        with memory_checked(trainer.step, run.device):
             report = trainer.make_step(batch, data_s)
         run.tell_step(report)
         stop_if_diverged(run, report, max_bad_steps)

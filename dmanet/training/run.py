@@ -15,6 +15,7 @@ from dmanet.runs.folder import RunFolder
 from dmanet.runs.log import EpochReport, RunLog, StepReport
 from dmanet.runs.records import Checkpoint
 from dmanet.training.batches import TrainingBatches
+from dmanet.training.memory import check_network_fits
 from dmanet.training.resume import check_same_ranks, check_same_run, restore, take_checkpoint
 from dmanet.training.step import Trainer
 from dmanet.training.validation import VALIDATION_SPLIT, Validation
@@ -60,6 +61,7 @@ class TrainingRun:
             check_same_run(
                 checkpoint, settings, self._fingerprint, self._recordings, cache.location
             )
+        check_network_fits(settings, device)
         self.trainer = Trainer(settings, device, len(self.batches), ranks)
         if checkpoint is not None:
             restore(self.trainer, checkpoint)

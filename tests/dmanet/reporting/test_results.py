@@ -6,16 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
-from dmanet.models.detector import DMANet
 from dmanet.reporting.results import (
     RunResult,
     cache_presets,
     differing_settings,
-    parameter_count,
     read_runs,
 )
 from dmanet.reporting.tables import (
@@ -27,7 +24,6 @@ from dmanet.reporting.tables import (
 )
 from dmanet.runs.log_lines import LONGEST_LINE
 from dmanet.runs.weights import load_weights
-from dmanet.settings import MODEL_PRESETS
 from dmanet.training.loop import train
 from pipeline.errors import CheckpointError, DataError, SettingsError, UsageError
 from tests.dmanet.caches import small_run
@@ -288,10 +284,3 @@ def test_damage_is_one_sentence_that_names_the_file(one, name, harm, kind, sayin
         read_runs([one])
     assert saying in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_parameters_are_counted_without_making_them():
-    for settings in (MODEL_PRESETS["tiny"], small_run("model.long_memory=none").model):
-        torch.manual_seed(0)
-        expected = sum(parameter.numel() for parameter in DMANet(settings).parameters())
-        assert parameter_count(settings) == expected
