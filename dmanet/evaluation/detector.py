@@ -7,7 +7,7 @@ import numpy as np
 
 from dmanet.data.batches import collate
 from dmanet.data.samplers import Sample, WindowRange
-from dmanet.detection.postprocessing import in_sensor_pixels
+from dmanet.detection.found import in_sensor_pixels
 from dmanet.device import choose_device, choose_precision, place
 from dmanet.evaluation.evaluate import classes_of, evaluate
 from dmanet.evaluation.protocols import ProtocolResult

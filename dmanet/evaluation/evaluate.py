@@ -6,7 +6,7 @@ import numpy as np
 
 from dmanet.data.fitting import check_fit, recordings_of
 from dmanet.data.samplers import WindowRange
-from dmanet.detection.postprocessing import Detections, Labels
+from dmanet.detection.found import Detections, Labels
 from dmanet.evaluation.coco import coco_result
 from dmanet.evaluation.prophesee import BOX_DTYPE, box_records
 from dmanet.evaluation.protocols import ProtocolResult, protocol_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.detection.postprocessing import Detections, in_sensor_pixels
+from dmanet.detection.found import Detections, in_sensor_pixels
 from pipeline.files.whole import written_whole
 
 #: One box: time in µs, top-left corner and size in sensor pixels, class, track, score.

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from dmanet.detection.boxes import box_iou
-from dmanet.detection.postprocessing import Detections, Labels
+from dmanet.detection.found import Detections, Labels
+from dmanet.evaluation.overlaps import corner_overlaps
 from dmanet.evaluation.protocols import PROTOCOLS, ClassRow, Protocol, ProtocolResult
 from pipeline.errors import DataError
 
@@ -164,4 +163,4 @@ def _area(recall: np.ndarray, precision: np.ndarray) -> float:
 
 def _overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of every pair, in float32: ``[n, 4]``, ``[m, 4]`` → ``[n, m]``."""
-    return box_iou(*(torch.from_numpy(b.astype(np.float32)) for b in (first, second))).numpy()
+    return corner_overlaps(first.astype(np.float32)[:, None], second.astype(np.float32)[None, :])

@@ -15,7 +15,8 @@ from dmanet.data.loading import BatchLoader
 from dmanet.data.samplers import Sample, WindowRange, read_tape
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
-from dmanet.detection.postprocessing import Detections, Labels, decode_detections
+from dmanet.detection.found import Detections, Labels
+from dmanet.detection.postprocessing import decode_detections
 from dmanet.device import autocast, place
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.models.pillar_net import Pillars

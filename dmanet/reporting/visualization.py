@@ -12,7 +12,7 @@ from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES
 
 if TYPE_CHECKING:  # pictures of a cache's windows need no network, so this must not import torch
-    from dmanet.detection.postprocessing import Detections
+    from dmanet.detection.found import Detections
 
 GROUND = (13, 17, 27)
 POSITIVE = (214, 226, 245)

@@ -8,7 +8,8 @@ import torch
 from dmanet.data.batches import collate
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
-from dmanet.detection.postprocessing import Labels, decode_detections
+from dmanet.detection.found import Labels
+from dmanet.detection.postprocessing import decode_detections
 from dmanet.evaluation.evaluate import evaluate, sensor_labels
 from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import StreamSettings

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dmanet.detection.postprocessing import Detections
+from dmanet.detection.found import Detections
 from dmanet.evaluation.prophesee import BOX_DTYPE, box_records, write_boxes
 
 SENSOR = (1280, 720)  # width, height

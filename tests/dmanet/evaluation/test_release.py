@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmanet.detection.postprocessing import Detections, Labels
+from dmanet.detection.found import Detections, Labels
 from dmanet.evaluation.protocols import PROTOCOLS
 from dmanet.evaluation.release import (
     IOU_THRESHOLDS,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dmanet.detection.postprocessing import Detections, Labels
+from dmanet.detection.found import Detections, Labels
 from dmanet.reporting.visualization import (
     BOTH,
     CLASS_COLOURS,
