@@ -62,12 +62,7 @@ def coco_result(
         )
     class_ids = [list(class_names).index(name) for name in names]
     _require_numbers(detections)
-    scored = []
-    for found, truth in zip(detections, labels, strict=True):
-        truth = truth[_passes(truth, protocol, class_ids)]
-        if len(truth):
-            found = found[_passes(found, protocol, class_ids)]
-            scored.append((found[found["class_confidence"] > protocol.score_threshold], truth))
+    scored = [window[1:] for window in filtered_windows(detections, labels, class_ids, protocol)]
     precision = coco_average_precision(
         [found for found, _ in scored], [truth for _, truth in scored], class_ids
     )
@@ -80,6 +75,23 @@ def coco_result(
         tuple(rows),
         summary={n: _number(v) for n, v in zip(_STATS, precision.stats, strict=True)},
     )
+
+
+def filtered_windows(
+    detections: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    class_ids: Sequence[int],
+    protocol: Protocol,
+) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """What the protocol scores of some windows: number, detections and labels of those with labels."""
+    scored = []
+    for number, (found, truth) in enumerate(zip(detections, labels, strict=True)):
+        truth = truth[_passes(truth, protocol, class_ids)]
+        if len(truth):
+            found = found[_passes(found, protocol, class_ids)]
+            found = found[found["class_confidence"] > protocol.score_threshold]
+            scored.append((number, found, truth))
+    return scored
 
 
 def pair_by_time(

@@ -1,0 +1,92 @@
+"""Intervals of a score by the bootstrap over recordings.
+
+Windows of one recording resemble each other; what a score would be elsewhere is uncertain because other
+recordings would be there. So whole recordings are drawn, with replacement, as many as there are; the
+protocol's number is computed of each draw, and the middle 95 % of these are the interval (the percentile
+bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993). Results of the same recordings
+and seed are made of the same draws, so that their difference has an interval of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+LEVEL = 0.95
+_DIGITS = 6  # of a draw as it is kept
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How recordings are drawn.
+
+    Attributes:
+        count: of draws; 0 for none.
+        seed: of the draws.
+    """
+
+    count: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where the middle 95 % of the draws lie.
+
+    Attributes:
+        low: its lower end.
+        high: its upper end.
+    """
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """What the draws say.
+
+    Attributes:
+        level: share of the draws in an interval.
+        resampling: how they were drawn.
+        of: the interval of each number, by the keys of :func:`dmanet.evaluation.headline.headline`;
+            draws without the number (no label of the class among them) are left out.
+        draws: the numbers themselves, to be compared with another result's; None where a draw has none.
+    """
+
+    level: float
+    resampling: Resampling
+    of: Mapping[str, Interval | None]
+    draws: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+
+
+def drawn_weights(recordings: int, resampling: Resampling) -> np.ndarray:
+    """How often each of R recordings is in each draw: int64 ``[B, R]``, every row with the sum R."""
+    rng = np.random.default_rng(resampling.seed)
+    drawn = rng.integers(recordings, size=(resampling.count, recordings))
+    weights = np.zeros((resampling.count, recordings), np.int64)
+    np.add.at(weights, (np.arange(resampling.count)[:, None], drawn), 1)
+    return weights
+
+
+def intervals_of(draws: Mapping[str, np.ndarray], resampling: Resampling) -> Intervals:
+    """The intervals of numbers from their values ``[B]`` in each draw."""
+    return Intervals(
+        LEVEL,
+        resampling,
+        {key: interval_of(values) for key, values in draws.items()},
+        {key: tuple(map(_kept, values.tolist())) for key, values in draws.items()},
+    )
+
+
+def interval_of(values: np.ndarray) -> Interval | None:
+    """The interval of values ``[B]``, those that are NaN left out; None where all are."""
+    there = values[~np.isnan(values)]
+    if not len(there):
+        return None
+    low, high = np.percentile(there, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return Interval(float(low), float(high))
+
+
+def _kept(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, _DIGITS)
