@@ -8,56 +8,13 @@ and seed are made of the same draws, so that their difference has an interval of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from dmanet.evaluation.details import Interval, Intervals, Resampling
+
 LEVEL = 0.95
 _DIGITS = 6  # of a draw as it is kept
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How recordings are drawn.
-
-    Attributes:
-        count: of draws; 0 for none.
-        seed: of the draws.
-    """
-
-    count: int = 1000
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Where the middle 95 % of the draws lie.
-
-    Attributes:
-        low: its lower end.
-        high: its upper end.
-    """
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """What the draws say.
-
-    Attributes:
-        level: share of the draws in an interval.
-        resampling: how they were drawn.
-        of: the interval of each number, by the keys of :func:`dmanet.evaluation.headline.headline`;
-            draws without the number (no label of the class among them) are left out.
-        draws: the numbers themselves, to be compared with another result's; None where a draw has none.
-    """
-
-    level: float
-    resampling: Resampling
-    of: Mapping[str, Interval | None]
-    draws: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
 
 def drawn_weights(recordings: int, resampling: Resampling) -> np.ndarray:

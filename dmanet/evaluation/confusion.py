@@ -5,28 +5,14 @@ overlap first, down to 0.5; of equal overlaps a pair of one class goes first.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from dmanet.evaluation.details import Confusion
 from dmanet.evaluation.window_matches import Matches
 
 BACKGROUND = "background"
 _ENOUGH = 0.5
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """A matrix of counts.
-
-    Attributes:
-        names: of the classes, then "background".
-        counts: a row for each label's class, last the detections without a label; a column for each
-            class that was found, last the labels without a detection.
-    """
-
-    names: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
 
 
 def confusion_of(matches: Sequence[Matches], names: Sequence[str], score: float) -> Confusion:

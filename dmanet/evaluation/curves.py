@@ -1,52 +1,15 @@
 """Precision, recall and F1 over the score that detections must reach, at overlap 0.5."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from dmanet.evaluation.details import Curve, Curves
 from dmanet.evaluation.ranking import Ranking
 from dmanet.evaluation.window_matches import IGNORED, RIGHT
 
 _STEPS = 1000  # between the scores that are tried for the best one
 _KEPT = 20  # every so many of them are kept
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One class at the scores of :class:`Curves`.
-
-    Attributes:
-        name: of the class.
-        precision: None where no detection reaches the score.
-        recall: None where the class has no label.
-        f1: their harmonic mean, 0 where both are 0; None where either is.
-        best_score: the least of a thousand steps at which F1 is largest; None without labels.
-        best_f1: F1 there.
-    """
-
-    name: str
-    precision: tuple[float | None, ...]
-    recall: tuple[float | None, ...]
-    f1: tuple[float | None, ...]
-    best_score: float | None
-    best_f1: float | None
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Curves of all classes, thinned.
-
-    Attributes:
-        scores: at which they stand, 0…1.
-        operating_score: where the classes' mean F1 is largest (classes without labels left out): at it
-            the errors are counted.
-        classes: a curve for each class.
-    """
-
-    scores: tuple[float, ...]
-    operating_score: float
-    classes: tuple[Curve, ...]
 
 
 def curves_of(rankings: Sequence[Ranking], names: Sequence[str]) -> Curves:
@@ -65,7 +28,9 @@ def curves_of(rankings: Sequence[Ranking], names: Sequence[str]) -> Curves:
         classes.append(
             Curve(
                 name,
-                *(_thinned(values) for values in (precision, recall, defined)),
+                precision=_thinned(precision),
+                recall=_thinned(recall),
+                f1=_thinned(defined),
                 best_score=float(scores[own.argmax()]) if n else None,
                 best_f1=float(own.max()) if n else None,
             )
@@ -78,7 +43,10 @@ def _counts(ranking: Ranking, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
     state = ranking.state[0, 0]
     kept = ranking.scores[state != IGNORED][::-1]
     right = ranking.scores[state == RIGHT][::-1]
-    return tuple(len(own) - np.searchsorted(own, scores, side="left") for own in (right, kept))
+    return (
+        len(right) - np.searchsorted(right, scores, side="left"),
+        len(kept) - np.searchsorted(kept, scores, side="left"),
+    )
 
 
 def _f1(right: np.ndarray, total: np.ndarray, labels: int) -> np.ndarray:

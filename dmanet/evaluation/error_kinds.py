@@ -33,13 +33,13 @@ class Errors:
         rows: int64 ``[e]``, detections that reach the score and are not right.
         kinds: int64 ``[e]``, places in :data:`KINDS`.
         missed: bool ``[M]``, of the labels.
-        right: how many detections are.
+        right: int64 ``[r]``, detections that reach the score and are right.
     """
 
     rows: np.ndarray
     kinds: np.ndarray
     missed: np.ndarray
-    right: int
+    right: np.ndarray
 
 
 def errors_of(matches: Matches, score: float) -> Errors:
@@ -68,7 +68,7 @@ def errors_of(matches: Matches, score: float) -> Errors:
     meant = has_label.copy()
     meant[own_label[rows[kind[rows] == POOR_BOX]]] = True
     meant[other_label[rows[kind[rows] == WRONG_CLASS]]] = True
-    return Errors(rows, kind[rows], ~meant, int(right.sum()))
+    return Errors(rows, kind[rows], ~meant, np.flatnonzero(right))
 
 
 def _most(matches: Matches, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

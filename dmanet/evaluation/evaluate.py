@@ -7,10 +7,10 @@ import numpy as np
 from dmanet.data.fitting import check_fit, recordings_of
 from dmanet.data.samplers import WindowRange
 from dmanet.detection.found import Detections, Labels
-from dmanet.evaluation.coco import coco_result
+from dmanet.evaluation.examination import Examination
 from dmanet.evaluation.prophesee import BOX_DTYPE, box_records
 from dmanet.evaluation.protocols import ProtocolResult, protocol_of
-from dmanet.evaluation.release import release_result
+from dmanet.evaluation.scoring import GridWindows, SensorWindows, score_grid, score_sensor
 from dmanet.evaluation.streaming import STATE_POLICY, StreamSettings, stream_detections
 from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.records import Weights
@@ -28,6 +28,7 @@ def evaluate(
     stream: StreamSettings,
     on_windows: Callable[[int], None] = lambda count: None,
     ranks: Ranks = ALONE,
+    examination: Examination | None = None,
 ) -> ProtocolResult:
     """Score every window of a split.
 
@@ -42,6 +43,7 @@ def evaluate(
         on_windows: called with the number of windows just finished.
         ranks: of several processes each runs its own recordings, the first scores all, and all get
             the result.
+        examination: what to examine beside the rows; None for nothing.
 
     Raises:
         UsageError: the protocol is unknown, or the cache has no such split.
@@ -68,33 +70,24 @@ def evaluate(
             detections[windows.windows.recording] += windows.detections
             labels[windows.windows.recording] += windows.labels
             on_windows(len(windows.detections))
-    class_names = [CLASS_NAMES[number] for number in classes]
     gathered = ranks.gather((detections, labels))
     result: ProtocolResult | None = None
     if ranks.is_main:
-        of = {key: windows for detections, _ in gathered for key, windows in detections.items()}
-        found = [window for recording in recordings for window in of[recording.id]]
+        found = {key: windows for detections, _ in gathered for key, windows in detections.items()}
+        true = {key: windows for _, labels in gathered for key, windows in labels.items()}
+        names = [CLASS_NAMES[number] for number in classes]
         if protocol.boxes == "grid":
-            true = {key: windows for _, labels in gathered for key, windows in labels.items()}
-            truth = [window for recording in recordings for window in true[recording.id]]
-            result = release_result(found, truth, class_names, protocol)
+            grids = [_in_grid(r, found[r.id], true[r.id], weights) for r in recordings]
+            result = score_grid(grids, names, protocol, examination)
         else:
-            result = coco_result(
-                _in_sensor_pixels(found, recordings, weights.settings.grid_size),
-                [
-                    window
-                    for recording in recordings
-                    for window in sensor_labels(recording, classes)
-                ],
-                class_names,
-                protocol,
-            )
+            sensors = [_in_sensor(r, found[r.id], classes, weights) for r in recordings]
+            result = score_sensor(sensors, names, protocol, examination)
     return ranks.broadcast(result).with_conditions(
         split=split,
         recordings=len(recordings),
         sequence_length="whole recordings",
         state=STATE_POLICY,
-        classes=class_names,
+        classes=[CLASS_NAMES[number] for number in classes],
         precision=stream.precision,
         weights=weights.fingerprint(),
         cache=cache.attributes["fingerprint"][:16],
@@ -157,13 +150,23 @@ def sensor_labels(recording: CachedRecording, classes: tuple[int, ...]) -> list[
     return [boxes[edges[k] : edges[k + 1]] for k in range(len(recording))]
 
 
-def _in_sensor_pixels(
-    detections: list[Detections], recordings: list[CachedRecording], grid_size: tuple[int, int]
-) -> list[np.ndarray]:
-    places = [
-        (recording, int(t)) for recording in recordings for t in recording.window_column("t_start")
+def _in_grid(
+    recording: CachedRecording, found: list[Detections], true: list[Labels], weights: Weights
+) -> GridWindows:
+    (width, height), (rows, columns) = recording.sensor, weights.settings.grid_size
+    times = recording.window_column("t_start")
+    return GridWindows(recording.id, times, (width / columns, height / rows), found, true)
+
+
+def _in_sensor(
+    recording: CachedRecording,
+    found: list[Detections],
+    classes: tuple[int, ...],
+    weights: Weights,
+) -> SensorWindows:
+    times = recording.window_column("t_start")
+    records = [
+        box_records(window, int(t), weights.settings.grid_size, recording.sensor)
+        for window, t in zip(found, times, strict=True)
     ]
-    return [
-        box_records(found, t, grid_size, recording.sensor)
-        for found, (recording, t) in zip(detections, places, strict=True)
-    ]
+    return SensorWindows(recording.id, times, records, sensor_labels(recording, classes))

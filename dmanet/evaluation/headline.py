@@ -22,7 +22,10 @@ _SIZES = {size.name: s for s, size in enumerate(SIZE_RANGES)}
 
 
 def headline(
-    rankings: Sequence[Ranking], names: Sequence[str], weights: np.ndarray, protocol: Protocol
+    rankings: Sequence[Ranking],
+    names: Sequence[str],
+    weights: np.ndarray,
+    protocol: Protocol,
 ) -> dict[str, np.ndarray]:
     """Every number of a result, for each weighting.
 

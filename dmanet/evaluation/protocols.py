@@ -1,11 +1,13 @@
 """Named evaluation protocols, and results that name theirs."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from dmanet.evaluation.details import Details
 from pipeline.errors import UsageError
 
 
@@ -114,12 +116,14 @@ class ProtocolResult:
         summary: further numbers of the protocol by name.
         conditions: what else decides the numbers (sequence length, state and reset policy, how
             windows were paired, checkpoint), plain JSON values.
+        details: sizes, recordings, intervals, curves and errors; None where nobody asked for them.
     """
 
     protocol: Protocol
     rows: tuple[ClassRow, ...]
     summary: Mapping[str, float | None] = field(default_factory=dict)
     conditions: Mapping[str, Any] = field(default_factory=dict)
+    details: Details | None = None
 
     def with_conditions(self, **conditions: Any) -> "ProtocolResult":
         """The same result under further conditions."""
@@ -149,16 +153,15 @@ class ProtocolResult:
 
     def to_json(self) -> str:
         """The whole result as a JSON object."""
-        return json.dumps(
-            {
-                "protocol": asdict(self.protocol),
-                "conditions": dict(self.conditions),
-                "rows": [asdict(row) for row in self.rows],
-                "summary": dict(self.summary),
-            },
-            indent=2,
-            allow_nan=False,
-        )
+        content = {
+            "protocol": asdict(self.protocol),
+            "conditions": dict(self.conditions),
+            "rows": [asdict(row) for row in self.rows],
+            "summary": dict(self.summary),
+        }
+        if self.details is not None:
+            content["details"] = asdict(self.details)
+        return _lists_of_numbers_in_a_line(json.dumps(content, indent=2, allow_nan=False))
 
 
 def _figures(row: ClassRow) -> str:
@@ -170,3 +173,12 @@ def _figures(row: ClassRow) -> str:
 
 def _cell(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
+
+
+def _lists_of_numbers_in_a_line(text: str) -> str:
+    """JSON whose lists of plain numbers do not take a line for each."""
+    return re.sub(
+        r"\[\s+((?:(?:null|-?[0-9.eE+-]+),?\s+)+)\]",
+        lambda found: f"[{' '.join(found[1].split())}]",
+        text,
+    )

@@ -1,33 +1,12 @@
 """The windows that cost most."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from dmanet.evaluation.details import WorstWindow
 from dmanet.evaluation.error_kinds import Errors
 from dmanet.evaluation.window_matches import Matches
-
-
-@dataclass(frozen=True)
-class WorstWindow:
-    """One window and what is wrong in it.
-
-    Attributes:
-        recording: its id.
-        window: its number in the recording.
-        t: µs, when it begins or, for box files, when its labels are.
-        labels: in it.
-        missed: labels that no detection meant.
-        wrong: detections that reach the score and are not right.
-    """
-
-    recording: str
-    window: int
-    t: int
-    labels: int
-    missed: int
-    wrong: int
 
 
 def worst_windows(

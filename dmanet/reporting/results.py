@@ -4,15 +4,13 @@ A run's evaluations are the files ``evaluation*.json`` in its folder, and others
 find their run by the fingerprint of its weights. :mod:`dmanet.reporting.tables` prints them.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from dmanet.evaluation.protocols import ProtocolResult
+from dmanet.evaluation.result_files import read_result
 from dmanet.models.size import parameter_count
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.runs.checkpoint import load_checkpoint
@@ -28,15 +26,11 @@ from dmanet.runs.run_files import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_
 from dmanet.runs.weights import load_weights
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError
-from pipeline.files.documents import MalformedError, parse_json
-from pipeline.files.inputs import read_regular
 from pipeline.settings import Settings
 
 EVALUATION_NAME = "evaluation.json"
 _EVALUATIONS = "evaluation*.json"
 _FINGERPRINT = 16  # digits of a cache's fingerprint that a result holds
-_LARGEST_RESULT = 16 << 20  # bytes
-_RESULT = TypeAdapter(ProtocolResult)
 
 
 @dataclass(frozen=True)
@@ -189,21 +183,10 @@ def _read_run(folder: Path) -> RunResult:
 
 
 def _read_evaluation(file: Path) -> Evaluation:
-    try:
-        data = read_regular(file, _LARGEST_RESULT)
-    except FileNotFoundError:
-        raise UsageError(f"{file}: cannot be read, there is no such file.") from None
-    try:
-        result = _RESULT.validate_json(_plain_json(data), strict=True)
-    except (MalformedError, ValidationError) as error:
-        raise DataError(
-            f"{file}: is not a result that `dmanet evaluate --json` wrote ({_reason(error)}); evaluate "
-            "again."
-        ) from None
+    result = read_result(file)
     named = {key for key, value in result.conditions.items() if isinstance(value, str)}
-    lacking = {"split", "weights", "cache"} - named
-    if lacking or sum(row.name == "all" for row in result.rows) != 1:
-        what = ", ".join(sorted(lacking)) or "the row of all classes"
+    if lacking := {"split", "weights", "cache"} - named:
+        what = ", ".join(sorted(lacking))
         raise DataError(f"{file}: lacks {what}; evaluate again with `dmanet evaluate --json`.")
     return Evaluation(file, result, checkpoint=None)
 
@@ -222,19 +205,6 @@ def _checkpoint_names(folder: Path, wanted: set[str]) -> dict[str, str]:
             if fingerprint in wanted:
                 names.setdefault(fingerprint, name)
     return names
-
-
-def _plain_json(data: bytes) -> str:
-    """The same JSON, once it is within bounds: no key twice, no NaN, no depth without end."""
-    return json.dumps(parse_json(data))
-
-
-def _reason(error: MalformedError | ValidationError) -> str:
-    if isinstance(error, MalformedError):
-        return str(error)
-    problem = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(part)[:100] for part in problem["loc"])
-    return f"{f'{place}: ' if place else ''}{problem['msg']}"
 
 
 def _logged(file: Path, kind: type[L]) -> Iterator[L]:
