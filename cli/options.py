@@ -25,9 +25,9 @@ def exit_codes(*lines: str) -> Callable[[Any], Any]:
     return _below_the_help("Exit codes:", *lines)
 
 
-def example(text: str) -> Callable[[Any], Any]:
-    """Put an example under a command's help; every command has one."""
-    return _below_the_help("Example:", text)
+def example(*lines: str) -> Callable[[Any], Any]:
+    """Put an example under a command's help, or several; every command has one."""
+    return _below_the_help("Example:", *lines)
 
 
 def _below_the_help(title: str, *lines: str) -> Callable[[Any], Any]:

@@ -10,6 +10,7 @@ VERBS = {
     "evaluate": "cli.model.evaluate:evaluate",
     "predict": "cli.model.predict:predict",
     "bench": "cli.model.bench:bench",
+    "compare": "cli.model.compare:compare",
     "results": "cli.model.results:results",
     "import-weights": "cli.model.import_weights:import_weights",
     "export-weights": "cli.model.export_weights:export_weights",

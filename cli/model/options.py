@@ -82,15 +82,24 @@ steps_option = click.option(
 )
 
 
+batch_option = click.option(
+    "--batch",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Recordings computed side by side.",
+)
+
+
 def is_one_of_several() -> bool:
     """Whether torchrun, or something like it, started this process among others."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def stream_settings(
-    device: "torch.device", precision: str, steps: int, workers: int
+    device: "torch.device", precision: str, steps: int, workers: int, batch: int = 1
 ) -> "StreamSettings":
-    """How recordings are run, from ``--precision``, ``--steps`` and ``--workers``.
+    """How recordings are run, from ``--precision``, ``--steps``, ``--workers`` and ``--batch``.
 
     Raises:
         UsageError: the precision is unknown.
@@ -98,4 +107,4 @@ def stream_settings(
     from dmanet.device import choose_precision
     from dmanet.evaluation.streaming import StreamSettings
 
-    return StreamSettings(device, choose_precision(precision, device), steps, workers)
+    return StreamSettings(device, choose_precision(precision, device), steps, workers, batch)

@@ -30,10 +30,11 @@ def evaluate_folders(
     """Score one folder's boxes against another's.
 
     Files `NAME_bbox.npy` pair by their place below the folders; classes go by the release's numbers.
-    Under `prophesee` and `rvt` there is a window for each time of the labels, with the detections at most
-    50 ms away. Under `release` windows are the 50 ms of the clock, as its shards have them: of each track
-    the boxes at its first time in the window count, and overlaps are those of sensor pixels, which are
-    those of any grid.
+
+    Under `prophesee` and `rvt` there is a window for each time of the labels, with the detections at
+    most 50 ms away. Under `release` windows are the 50 ms of the clock, as its shards have them: the
+    boxes at a track's first time in the window count, and overlaps are those of sensor pixels, which
+    are those of any grid.
 
     Args:
         truth: folder of the labels.

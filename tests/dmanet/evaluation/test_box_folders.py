@@ -1,0 +1,144 @@
+"""Folders of boxes are scored as windows are, and refused in one sentence where they cannot be."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmanet.evaluation.box_folders import evaluate_folders
+from dmanet.evaluation.details import Resampling
+from dmanet.evaluation.examination import Examination
+from dmanet.evaluation.prophesee import write_boxes
+from dmanet.evaluation.protocols import PROTOCOLS
+from dmanet.evaluation.scoring import GridWindows, SensorWindows, score_grid, score_sensor
+from pipeline.errors import DataError, UsageError
+from pipeline.release.labels import CLASS_NAMES
+from tests.dmanet.evaluation.box_scenes import FIRST_US, grid, scenes
+
+TIMES = FIRST_US + 50_000 * np.arange(4)
+
+
+@pytest.fixture
+def recordings():
+    """No label time is within 50 ms of another window's detections."""
+    found = scenes(4, recordings=3)
+    for scene in found:
+        for k, window in enumerate((*scene.found, *scene.true)):
+            window["t"] += 100_000 * (k % 4)
+            window["track_id"] = np.arange(len(window))
+    return found
+
+
+@pytest.fixture
+def folders(recordings, tmp_path: Path) -> tuple[Path, Path]:
+    for scene in recordings:
+        write_boxes(tmp_path / "gt" / "deep" / f"{scene.name}_bbox.npy", scene.true)
+        write_boxes(tmp_path / "dt" / "deep" / f"{scene.name}_bbox.npy", scene.found)
+    return tmp_path / "gt", tmp_path / "dt"
+
+
+def test_coco_protocols_score_files_as_windows(recordings, folders):
+    protocol = PROTOCOLS["prophesee"]
+    examination = Examination(Resampling(20))
+    expected = score_sensor(
+        [SensorWindows(f"deep/{s.name}", TIMES, s.found, s.true) for s in recordings],
+        CLASS_NAMES,
+        protocol,
+        examination,
+    )
+    result = evaluate_folders(*folders, "prophesee", examination)
+    assert (result.rows, result.summary) == (expected.rows, expected.summary)
+    assert result.rows[0].labels > 5
+    assert result.details.intervals == expected.details.intervals
+    assert result.conditions["boxes"] == "files"
+
+
+def test_the_release_scores_files_by_the_clock(recordings, folders):
+    expected = score_grid(
+        [GridWindows(s.name, TIMES, (1.0, 1.0), *grid(s)) for s in recordings],
+        CLASS_NAMES,
+        PROTOCOLS["release"],
+    )
+    result = evaluate_folders(*folders, "release")
+    for row, other in zip(result.rows, expected.rows, strict=True):
+        assert (row.labels, row.precision, row.recall) == (
+            other.labels,
+            other.precision,
+            other.recall,
+        )
+        assert (row.map50, row.map50_95) == (other.map50, other.map50_95)
+
+
+def test_of_a_track_the_first_time_in_a_window_counts_under_the_release(recordings, folders):
+    before = evaluate_folders(*folders, "release")
+    for scene in recordings:
+        later = []
+        for window in scene.true:
+            again = window.copy()
+            again["t"] += 20_000
+            again["x"] += 40
+            later.append(np.concatenate([window, again]))
+        write_boxes(folders[0] / "deep" / f"{scene.name}_bbox.npy", later)
+    assert evaluate_folders(*folders, "release").rows == before.rows
+
+
+def test_files_without_boxes_are_recordings_without_boxes(tmp_path):
+    write_boxes(tmp_path / "gt" / "a_bbox.npy", [])
+    write_boxes(tmp_path / "dt" / "a_bbox.npy", [])
+    for protocol in PROTOCOLS:
+        result = evaluate_folders(tmp_path / "gt", tmp_path / "dt", protocol, Examination())
+        assert (result.rows[0].labels, result.rows[0].map50) == (0, None)
+
+
+def spoil(path: Path, **values) -> None:
+    boxes = np.load(path)
+    for name, value in values.items():
+        boxes[name][0] = value
+    np.save(path, boxes)
+
+
+@pytest.mark.parametrize(
+    ("where", "values", "saying"),
+    [
+        ("gt", {"class_id": 9}, "has the class 9, and classes are numbered 0 to 6"),
+        ("dt", {"class_id": 4_000_000_000}, "has the class 255"),
+        ("dt", {"class_confidence": 1.5}, "scores are 0 to 1"),
+        ("dt", {"class_confidence": np.nan}, "scores are 0 to 1"),
+        ("dt", {"x": np.inf}, "not a finite number"),
+        ("gt", {"t": 2**60}, "no recording is so long"),
+    ],
+)
+def test_values_that_cannot_be_scored_are_refused(folders, where, values, saying):
+    path = (folders[0] if where == "gt" else folders[1]) / "deep" / "r1_bbox.npy"
+    spoil(path, **values)
+    with pytest.raises(DataError, match=saying) as error:
+        evaluate_folders(*folders, "prophesee")
+    assert str(path) in str(error.value)
+
+
+def test_labels_that_are_not_numbers_are_left_out(folders):
+    for protocol in ("release", "prophesee"):
+        whole = evaluate_folders(*folders, protocol).rows[0].labels
+        path = folders[0] / "deep" / "r1_bbox.npy"
+        kept = path.read_bytes()
+        boxes = np.load(path)
+        large = int(np.argmax(boxes["w"] * boxes["h"]))
+        boxes["x"][large] = np.nan
+        np.save(path, boxes)
+        assert evaluate_folders(*folders, protocol).rows[0].labels == whole - 1
+        path.write_bytes(kept)
+
+
+def test_files_that_do_not_pair_are_named(folders, tmp_path):
+    truth, found = folders
+    os.remove(found / "deep" / "r1_bbox.npy")
+    with pytest.raises(UsageError, match=r"dt: lacks deep/r1_bbox\.npy, which .*gt has"):
+        evaluate_folders(truth, found, "release")
+    with pytest.raises(UsageError, match=r"nothing: has no file NAME_bbox\.npy"):
+        evaluate_folders(tmp_path / "nothing", found, "release")
+    with pytest.raises(UsageError, match=r"dt: lacks deep/r1_bbox\.npy"):
+        evaluate_folders(found, truth, "release")
+    (truth / "deep" / "r0_bbox.npy").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"r0_bbox\.npy"):
+        evaluate_folders(truth, truth, "release")
