@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _CONVOLUTIONS = (
+    torch.ops.aten.conv2d.default,  # in inference mode; with gradients it comes as the next
     torch.ops.aten.convolution.default,
     torch.ops.aten.convolution_backward.default,
 )

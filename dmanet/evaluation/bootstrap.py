@@ -14,6 +14,8 @@ import numpy as np
 from dmanet.evaluation.details import Interval, Intervals, Resampling
 
 LEVEL = 0.95
+#: With fewer recordings the draws differ too little: intervals are too narrow.
+FEW_RECORDINGS = 10
 _DIGITS = 6  # of a draw as it is kept
 
 

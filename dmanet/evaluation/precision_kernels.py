@@ -45,7 +45,7 @@ def coco_precision(
             filled = _turns(recordings, runs, rights, weights[b], right, total)
             best = 0.0
             for k in range(filled - 1, -1, -1):
-                best = max(best, right[k] / total[k])
+                best = max(best, right[k] / max(total[k], 1))
                 envelope[k] = best
             at, area = 0, 0.0
             for recall in recalls:
@@ -86,7 +86,8 @@ def release_precision(
                 continue
             x[0], y[0] = 0.0, 1.0
             for k in range(filled):
-                x[k + 1], y[k + 1] = right[k] / positives[b], right[k] / total[k]
+                x[k + 1] = right[k] / positives[b]
+                y[k + 1] = right[k] / total[k] if total[k] else 1.0
             x[filled + 1], y[filled + 1] = x[filled] + 0.01, 0.0
             for k in range(filled, -1, -1):
                 y[k] = max(y[k], y[k + 1])
@@ -189,6 +190,8 @@ def _turns(
 ) -> int:
     """Where precision turns going down a ranking: at the ends of what is right, and of what is false.
 
+    Before each that is right stands what was before it, which is nothing of nothing at the begin.
+
     Args:
         recording: int64 ``[D]``.
         run: int64 ``[D]``.
@@ -200,33 +203,31 @@ def _turns(
     Returns:
         How many places were filled.
     """
-    filled, good, every, noted = 0, 0, 0, 0
+    filled, good, every = 0, 0, 0
     at = 0
     while at < len(recording):
         weight, length = weights[recording[at]], run[at]
-        if weight > 0:
-            copies, step = (1, weight) if length == 1 else (weight, 1)
-            for _ in range(copies):
+        if length == 1:
+            # Without a branch, as which of them are right cannot be guessed: every place is written,
+            # and kept where it is.
+            right[filled], total[filled] = good, every
+            right[filled + 1], total[filled + 1] = good + 1, every + 1
+            every += weight
+            good += weight * rights[at]
+            right[filled + 2], total[filled + 2] = good, every
+            filled += 3 * (rights[at] & (weight > 0))
+        else:
+            for _ in range(weight):
                 for place in range(at, at + length):
                     if rights[place]:
-                        if every > noted:
-                            right[filled], total[filled] = good, every
-                            filled += 1
-                        right[filled], total[filled] = good + 1, every + 1
-                        filled += 1
-                        good += step
-                        every += step
-                        if step > 1:
-                            right[filled], total[filled] = good, every
-                            filled += 1
-                        noted = every
-                    else:
-                        every += step
+                        right[filled], total[filled] = good, every
+                        good += 1
+                        right[filled + 1], total[filled + 1] = good, every + 1
+                        filled += 2
+                    every += 1
         at += length
-    if every > noted:
-        right[filled], total[filled] = good, every
-        filled += 1
-    return filled
+    right[filled], total[filled] = good, every
+    return filled + 1 if every > 0 else 0
 
 
 @njit(cache=True, nogil=True)
@@ -276,7 +277,7 @@ def _places(
 def _room(run: np.ndarray, weights: np.ndarray) -> int:
     """Places that :func:`_turns` or :func:`_places` fills at most."""
     most = max(2, weights.max()) if weights.size else 2
-    places = 1
+    places = 4
     for length in run:
         places += 3 if length == 1 else 2 * length * most
     return places

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.evaluation.bootstrap import interval_of
+from dmanet.evaluation.bootstrap import FEW_RECORDINGS, interval_of
 from dmanet.evaluation.details import Details, Interval
 from dmanet.evaluation.protocols import ProtocolResult
 from dmanet.evaluation.result_files import read_result
+from dmanet.reporting.details_text import TOO_FEW
 from pipeline.errors import DataError, UsageError
 
 _NAME = "evaluation.json"
@@ -47,12 +48,14 @@ class Comparison:
         first: name of the first.
         second: name of this one.
         draws: how many.
+        recordings: of which each draw takes as many.
         differences: of every number that both have.
     """
 
     first: str
     second: str
     draws: int
+    recordings: int
     differences: tuple[Difference, ...]
 
 
@@ -77,7 +80,7 @@ def compare(places: Sequence[Path]) -> list[Comparison]:
         Comparison(
             str(places[0]),
             str(place),
-            _details(files[0], results[0])[1],
+            *_size(files[0], results[0]),
             _differences(results[0], result),
         )
         for place, result in zip(places[1:], results[1:], strict=True)
@@ -104,7 +107,15 @@ def comparison_text(comparison: Comparison) -> str:
             else:
                 line += f"  B beats A in {one.second_is_better:.1%} of resamples"
         lines.append(line)
+    if comparison.recordings < FEW_RECORDINGS:
+        lines.append(f"Intervals {TOO_FEW}.")
     return "\n".join(lines)
+
+
+def _size(file: Path, result: ProtocolResult) -> tuple[int, int]:
+    """Draws and recordings of a result."""
+    details, draws = _details(file, result)
+    return draws, len(details.recordings)
 
 
 def _file(place: Path) -> Path:

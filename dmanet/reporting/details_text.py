@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from dmanet.evaluation.bootstrap import FEW_RECORDINGS
 from dmanet.evaluation.details import Details, Interval
 from dmanet.evaluation.protocols import ProtocolResult
 
@@ -11,6 +12,8 @@ _HEADLINE = (
     ("map50", "mAP@0.5"),
     ("map50_95", "mAP@0.5:0.95"),
 )
+#: What stands beside intervals of few recordings.
+TOO_FEW = f"of fewer than {FEW_RECORDINGS} recordings: wider in truth than it looks"
 _LISTED = 5  # of the lowest recordings and worst windows
 
 
@@ -31,6 +34,8 @@ def _intervals(result: ProtocolResult, details: Details) -> Iterator[str]:
         f"{found.level:.0%} intervals over recordings ({found.resampling.count} draws of "
         f"{len(details.recordings)}, seed {found.resampling.seed})"
     )
+    if len(details.recordings) < FEW_RECORDINGS:
+        yield f"  {TOO_FEW}"
     for row in result.rows:
         cells = [
             f"{title} {_with_interval(value, found.of.get(f'{row.name}.{what}'))}"

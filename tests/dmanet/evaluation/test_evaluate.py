@@ -10,7 +10,9 @@ from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchors import anchors_for
 from dmanet.detection.found import Labels
 from dmanet.detection.postprocessing import decode_detections
+from dmanet.evaluation.details import Resampling
 from dmanet.evaluation.evaluate import evaluate, sensor_labels
+from dmanet.evaluation.examination import Examination
 from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.runs.records import Weights
@@ -135,6 +137,43 @@ def test_recordings_side_by_side_score_the_same(weights, cache, protocol):
         assert (one.name, one.windows, one.labels) == (other.name, other.windows, other.labels)
         assert other.map50 == pytest.approx(one.map50, abs=1e-4)
         assert other.map50_95 == pytest.approx(one.map50_95, abs=1e-4)
+
+
+@pytest.mark.parametrize("protocol", ["release", "prophesee"])
+def test_details_are_the_same_for_any_batch_and_worker_count(weights, cache, protocol):
+    examination = Examination(Resampling(20))
+
+    def found(**stream):
+        return evaluate(
+            weights, cache, protocol, "test", replace(CPU, **stream), examination=examination
+        )
+
+    alone = found()
+    assert found(workers=2).to_json() == alone.to_json()  # the same windows through the same steps
+    together = found(batch=2, workers=1)
+    assert together.details.labels == alone.details.labels
+    assert sum(alone.details.errors.values()) > 100
+    for key, value in alone.details.errors.items():
+        assert together.details.errors[key] == pytest.approx(
+            value, abs=2
+        )  # scores differ by rounding
+    for key, values in alone.details.intervals.draws.items():
+        for one, other in zip(values, together.details.intervals.draws[key], strict=True):
+            assert other == (one and pytest.approx(one, abs=1e-3))
+
+
+def test_sizes_are_in_sensor_pixels_under_every_protocol(weights, cache):
+    labels = [w for key in (TEST_A, TEST_B) for w in sensor_labels(cache.recording(key), CLASSES)]
+    areas = np.concatenate([w["w"] * w["h"] for w in labels])
+    large = np.concatenate([np.hypot(w["w"], w["h"]) >= 60 for w in labels])
+    large &= np.concatenate([(w["w"] >= 20) & (w["h"] >= 20) for w in labels])
+    for protocol in ("release", "prophesee"):
+        result = evaluate(
+            weights, cache, protocol, "test", CPU, examination=Examination(Resampling(0))
+        )
+        sizes = {size.name: size.labels for size in result.details.sizes}
+        assert sizes["large"] == (areas[large] >= 96**2).sum()
+        assert sizes["medium"] == (areas[large] < 96**2).sum()
 
 
 def test_what_does_not_fit_is_refused_by_name(weights, cache, paper_cache):

@@ -61,6 +61,7 @@ def test_the_paired_bootstrap_is_that_of_scoring_both_on_each_draw(tmp_path, pro
     text = comparison_text(found)
     assert "B beats A in" in text
     assert "all.map50_95" in text
+    assert "of fewer than 10 recordings" in text
 
 
 def test_runs_are_compared_by_the_result_in_their_folder(tmp_path):
