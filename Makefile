@@ -45,6 +45,7 @@ bench: setup  # every figure of docs/, in about an hour
 	$(BIN)/python -m benchmarks.loader
 	$(BIN)/python -m benchmarks.layouts
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.evaluation
 	$(BIN)/python -m benchmarks.divergence
 	$(BIN)/python -m benchmarks.ablation --seeds 2
 	$(BIN)/python -m benchmarks.learn

@@ -1,7 +1,8 @@
 """How fast evaluation is: `python -m benchmarks.evaluation [--quick] [--json]`.
 
 First the network `tiny` over recordings, one at a time and side by side, taken in turn in one run. The
-floor is the convolutions of the largest batch, forward, on random tensors, and nothing else. Then the
+floor is the convolutions of the largest batch, forward, on random tensors, and nothing else; beside it
+those of one recording at a time. Then the
 examination of a score: matching once, a thousand draws of recordings, and beside them one draw scored
 from scratch.
 """
@@ -66,9 +67,11 @@ def streaming_figures(work: Path, recordings: int, shards: int, repetitions: int
 
         return detect
 
-    floor = ConvolutionFloor()
+    floor, floor_alone = ConvolutionFloor(), ConvolutionFloor()
     with floor:
         run(replace(alone, batch=recordings))()
+    with floor_alone:
+        run(alone)()
     ways = {
         "window_by_window": run(replace(alone, steps=1)),
         "one_at_a_time": run(alone),
@@ -77,8 +80,8 @@ def streaming_figures(work: Path, recordings: int, shards: int, repetitions: int
         f"side_by_side_{recordings}_window_by_window": run(
             replace(alone, batch=recordings, steps=1)
         ),
-        "reading_ahead": run(replace(alone, workers=1)),
         "floor": floor.replay,
+        "floor_one_at_a_time": floor_alone.replay,
     }
     seconds = {name: median(times) for name, times in in_turn(repetitions, **ways).items()}
     return {

@@ -71,8 +71,10 @@ NETWORK: Mapping[str, tuple[list[str], dict[str, str]]] = {
             "--split": "test",
             "--json": _OUT,
         }
-        | {"--steps": "10", "--device": "cpu", "--precision": "fp32", "--workers": "0"},
+        | {"--steps": "10", "--device": "cpu", "--precision": "fp32", "--workers": "0"}
+        | {"--batch": "2", "--resamples": "10", "--seed": "1", "--pictures": _OUT},
     ),
+    "compare": (["{f}/boxes.json", "{f}/boxes.json"], {}),
     "predict": (
         ["{f}/tiny"],
         {

@@ -6,6 +6,7 @@ Every case is told by its kind, the seed and a number.
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -14,7 +15,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz import cache_kinds, camera_kinds, network_kinds, option_kinds, shard_kinds
+from tests.fuzz import (
+    cache_kinds,
+    camera_kinds,
+    evaluation_kinds,
+    network_kinds,
+    option_kinds,
+    shard_kinds,
+)
 from tests.fuzz.fixtures import make_fixtures
 from tests.fuzz.sandbox import Kind, Verdict, run_case
 
@@ -44,6 +52,8 @@ NETWORK_KINDS: dict[str, tuple[Kind, int]] = {
     "weights-structure": (network_kinds.weights_structure, 5),
     "run-settings": (network_kinds.run_settings, 8),
     "run-folder": (network_kinds.run_folder, 4),
+    "scored-boxes": (evaluation_kinds.scored_boxes, 6),
+    "compared-result": (evaluation_kinds.compared_result, 4),
     "result-file": (network_kinds.result_file, 4),
     "network-on-tables": (network_kinds.network_on_tables, 3),
     "network-options": (option_kinds.network_options, 10),
@@ -129,6 +139,17 @@ def _prepare(fixtures: Path, with_network: bool) -> None:
             "fixture",
             standalone_mode=False,
         )
+        for name in ("a", "b"):
+            boxes = fixtures / "boxes" / f"{name}_bbox.npy"
+            boxes.parent.mkdir(exist_ok=True)
+            shutil.copyfile(fixtures / "camera" / "drive_bbox.npy", boxes)
+        for protocol in ("release", "prophesee"):
+            words = ("evaluate", "--gt", boxes.parent, "--dt", boxes.parent, "--protocol", protocol)
+            entry("dmanet").main(
+                [str(word) for word in (*words, "--json", fixtures / "boxes.json")],
+                "fixture",
+                standalone_mode=False,
+            )
     for path in fixtures.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
