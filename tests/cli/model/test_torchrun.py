@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from dmanet.evaluation.evaluate import evaluate
+from dmanet.evaluation.examination import Examination
 from dmanet.evaluation.streaming import StreamSettings
+from dmanet.reporting.details_text import details_text
 from dmanet.runs.checkpoint import load_checkpoint
 from pipeline.cache.reader import PillarCache
 from tests.cli.model.commands import NETWORK
@@ -77,6 +79,9 @@ def test_evaluation_under_torchrun_prints_once_what_one_process_prints(
     printed, messages = process.communicate(timeout=60)
     assert process.returncode == 0, messages
     stream = StreamSettings(torch.device("cpu"), "fp32")
-    result = evaluate(load_checkpoint(weights).weights(), cache, "release", "test", stream)
-    assert printed == result.as_table() + "\n"
+    result = evaluate(
+        *(load_checkpoint(weights).weights(), cache, "release", "test", stream),
+        examination=Examination(),
+    )
+    assert printed == f"{result.as_table()}\n\n{details_text(result)}\n"
     assert json.loads((tmp_path / "result.json").read_text()) == json.loads(result.to_json())
