@@ -20,6 +20,7 @@ import numpy as np
 
 from pipeline.errors import RecordingError, UsageError
 from pipeline.files.inputs import open_regular, require_regular
+from pipeline.release.sensors import is_sensor
 from pipeline.release.shards import EVENT_DTYPE
 
 BLOCK_EVENTS = 1 << 20  # 9 MB of records; at most a few such arrays are held at a time
@@ -30,7 +31,6 @@ _MAX_HEADER = 1 << 16
 _LARGEST_CHUNK = 32 << 20  # bytes of one column's; four are held at a time
 # What h5py raises for damage. An OSError with a number is the machine's own.
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
-_MAX_SIDE = 1 << 14  # 14 bits for each coordinate
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,8 @@ def _header_size(header: list[str]) -> tuple[int, int] | None:
         match = re.fullmatch(r"(width|height)\s*:?\s*(\d{1,9})", line, re.IGNORECASE)
         if match:
             sizes[match[1].lower()] = int(match[2])
-    if not all(0 < sizes.get(side, 0) <= _MAX_SIDE for side in ("width", "height")):
-        return None
-    return sizes["width"], sizes["height"]
+    width, height = sizes.get("width", 0), sizes.get("height", 0)
+    return (width, height) if is_sensor(width, height) else None
 
 
 def _dat_blocks(path: Path, start: int, count: int) -> Iterator[np.ndarray]:
@@ -268,7 +267,7 @@ def _hdf5_size(file: h5py.File, path: Path) -> tuple[int, int] | None:
             return None
         sides.append(int(np.asarray(data[()]).item()))
     width, height = sides
-    return (width, height) if all(0 < side <= _MAX_SIDE for side in sides) else None
+    return (width, height) if is_sensor(width, height) else None
 
 
 def _hdf5_blocks(path: Path) -> Iterator[np.ndarray]:

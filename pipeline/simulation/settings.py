@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.defects import Defect
 from pipeline.errors import SettingsError
 from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.sensors import is_sensor
 from pipeline.release.shards import SENSOR_SIZE, SPLITS, WINDOW_US, WINDOWS_PER_SHARD
 
 SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
@@ -46,7 +47,7 @@ class SimulationSettings:
 
         width, height = self.sensor
         require(width >= 16 and height >= 16, f"the sensor {width}x{height} is below 16x16 pixels")
-        require(max(width, height) <= 1 << 14, f"the sensor {width}x{height} is too large")
+        require(is_sensor(width, height), f"the sensor {width}x{height} is too large")
         require(set(self.recordings) <= set(SPLITS), f"splits are {', '.join(SPLITS)}")
         require(min(self.recordings.values(), default=0) >= 0, "recordings cannot be negative")
         require(

@@ -58,11 +58,12 @@ def test_numbers_beyond_their_range_are_refused(tmp_path, option, value):
     [
         (("--recordings", "train=99999999999"), "at most 100000"),
         (("--recordings", "train=100000", "--seconds", 3600), "would take about"),
-        (("--size", "16384x16384"), "of memory, and the machine has"),
+        (("--size", "16384x16384"), "is too large"),
+        (("--size", "4096x4096"), "of memory, and the machine has"),
     ],
 )
 def test_more_than_the_machine_has_is_refused_with_the_estimate(tmp_path, options, saying):
-    with mock.patch("os.sysconf", return_value=1 << 16):  # 4 GiB of memory
+    with mock.patch("os.sysconf", return_value=1 << 15):  # 1 GiB of memory
         refused("simulate", tmp_path / "sim", *options, code=2, saying=saying)
     assert not (tmp_path / "sim").exists()
 
