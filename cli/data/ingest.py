@@ -5,16 +5,22 @@ from pathlib import Path
 import click
 
 from cli.choices import SPLITS
-from cli.options import PATH, example, processes_option, quiet_option
+from cli.numbers import Real
+from cli.options import example, processes_option, quiet_option
+from cli.paths import InputFile, OutputFolder
 from cli.progress import progress_bar
 
 
 @click.command()
-@click.argument("raw", type=PATH, nargs=-1, required=True)
-@click.argument("out", type=PATH)
+@click.argument("raw", type=InputFile(), nargs=-1, required=True)
+@click.argument("out", type=OutputFolder())
 @click.option("--split", type=SPLITS, default="train", show_default=True, help="Where they go.")
 @click.option(
-    "--skip", default=0.5, show_default=True, help="Seconds left out at a recording's begin."
+    "--skip",
+    type=Real(0, 3600),
+    default=0.5,
+    show_default=True,
+    help="Seconds left out at a recording's begin, from the 50 ms of its first event.",
 )
 @processes_option
 @quiet_option

@@ -67,3 +67,12 @@ def read_regular(path: Path, limit: int) -> bytes:
             f"{path}: is larger than the {limit} bytes that such a file may have; give another file."
         )
     return data
+
+
+def read_if_any(path: Path, limit: int) -> bytes | None:
+    """:func:`read_regular`; ``None`` where nothing is, not even a link to nowhere."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return read_regular(path, limit)
