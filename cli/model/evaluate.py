@@ -66,7 +66,7 @@ def evaluate(
     deals the recordings out.
     """
     say = lines_beside(json_output)
-    opened = None if is_one_of_several() else _checked(cache, checkpoint, protocol, split)
+    opened = None if is_one_of_several() else _checked(cache, checkpoint, protocol, split, True)
 
     from dmanet.data.fitting import recordings_of
     from dmanet.device import own_device
@@ -78,7 +78,7 @@ def evaluate(
     chosen = own_device(device)
     with joined_ranks(chosen) as ranks:
         with ranks.barrier():
-            opened = opened or _checked(cache, checkpoint, protocol, split)
+            opened = opened or _checked(cache, checkpoint, protocol, split, ranks.is_main)
             weights = load_weights(checkpoint)
             own = own_recordings(recordings_of(opened, split), ranks)
         stream = stream_settings(chosen, precision, steps, workers)
@@ -93,8 +93,8 @@ def evaluate(
     say(result.as_table())
 
 
-def _checked(cache: str, checkpoint: Path, protocol: str, split: str) -> "PillarCache":
-    """The cache, once all that can be known without torch is in order."""
+def _checked(cache: str, checkpoint: Path, protocol: str, split: str, talks: bool) -> "PillarCache":
+    """The cache, once all that can be known without torch is in order; one process talks."""
     from dmanet.data.fitting import check_fit, has_labels, recordings_of
     from dmanet.evaluation.protocols import protocol_of
     from dmanet.runs.claims import read_claims
@@ -107,7 +107,7 @@ def _checked(cache: str, checkpoint: Path, protocol: str, split: str) -> "Pillar
     classes = claims.classes or opened.settings.classes
     protocol_of(protocol, [CLASS_NAMES[number] for number in classes])
     recordings_of(opened, split)
-    if not has_labels(opened, split, classes):
+    if talks and not has_labels(opened, split, classes):
         click.echo(
             f"{cache}: has no box of the network's classes in the split {split}, so that there is no "
             "score.",
