@@ -59,7 +59,7 @@ class CheckpointContent(_Content):
     settings: dict[str, Any]
     model: _Tensors
     optimizer: OptimizerContent
-    scaler: dict[str, float]
+    scaler: dict[str, int | float]
     average: AverageContent | None
     carried: tuple[LevelContent, ...] | None
     epoch: _Count

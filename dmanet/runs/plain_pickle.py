@@ -1,7 +1,7 @@
 """The plain values that a pickle describes, read from its instructions: nothing is imported or run.
 
-Of all that a pickle can say, what ``torch.save`` makes of tensors and plain containers is understood,
-and nothing else. A tensor is not read here: what comes out says where its numbers are.
+What ``torch.save`` makes of tensors and plain containers is understood, and nothing else. A tensor is
+not read here: what comes out says where its numbers are.
 """
 
 import math
@@ -245,8 +245,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> S
 
 def _check_extent(value: Any) -> None:
     """Refuse values within values without end, which a few bytes can describe."""
-    left = [(value, 0)]
-    seen = 0
+    left, seen = [(value, 0)], 0
     while left:
         one, depth = left.pop()
         inner = list(one.values()) if isinstance(one, dict) else one

@@ -98,6 +98,12 @@ def opened_archive(path: Path) -> Iterator[TorchArchive]:
             raise _unreadable(path, reason) from None
 
 
+def check_archive(path: Path) -> None:
+    """Check that ``torch.save`` wrote a file, of plain data; raises as :func:`opened_archive`."""
+    with opened_archive(path):
+        pass
+
+
 def _content(index: bytes, path: Path) -> Any:
     try:
         return read_plain_pickle(index)

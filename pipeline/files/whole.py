@@ -66,11 +66,12 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
 
     Raises:
         UsageError: ``path`` exists and is not an empty folder.
+        OSError: it cannot be written; the error names ``path``.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(f"{path}: exists and is not empty; give a new folder, or remove it first.")
     place = path.resolve()  # a link to an empty folder stays one
-    with unfinished_beside(place) as unfinished:
+    with _naming(path), unfinished_beside(place) as unfinished:
         unfinished.mkdir()
         yield unfinished
         publish_folders([(unfinished, place)])

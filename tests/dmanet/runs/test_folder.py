@@ -120,7 +120,7 @@ def test_a_folder_without_a_checkpoint_or_with_anything_is_named(tmp_path: Path)
     RunFolder(tmp_path / "absent").check_new()
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file"):
-        with pytest.raises(UsageError, match="--resume"):
+        with pytest.raises(UsageError, match=r"--resume|is a file"):
             RunFolder(path).check_new()
 
 

@@ -100,6 +100,11 @@ def moments(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
     return {**sound, **changes}
 
 
+def group(**changes: object) -> dict[str, object]:
+    trainer = Trainer(small_run("training.ema_decay=0.9"), CPU, 7)
+    return {**trainer.optimizer.state_dict()["param_groups"][0], **changes}
+
+
 def level(*shape: int) -> LevelState:
     return LevelState(torch.zeros(shape), torch.zeros(shape), torch.zeros(shape))
 
@@ -119,6 +124,8 @@ def test_what_an_optimiser_and_a_state_must_be_is_taken(checkpoint):
         ({"optimizer": {"state": {9999: moments()}}}, "parameter 9999"),
         ({"optimizer": {"param_groups": [{}]}}, "other settings"),
         ({"optimizer": {"param_groups": []}}, "other settings"),
+        ({"optimizer": {"param_groups": [group(betas=(-1, 0.999))]}}, "other settings"),
+        ({"optimizer": {"param_groups": [group(params=[0])]}}, "other settings"),
         ({"carried": (level(2, 16, 8, 12),)}, "1 levels"),
         ({"carried": (level(1, 16, 8, 12),) * 3}, "carried feature 0 has the shape"),
         ({"position": 8}, "position 8"),
