@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import ARRAYS, RAW_LABEL_COLUMNS
+from pipeline.defects import Defect
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.boxes import BoxCollector
@@ -31,6 +32,7 @@ from pipeline.statistics.summaries import hours, quantiles, tidy
 from pipeline.statistics.windows import EventCollector, SequenceCollector
 from pipeline.tasks.outcomes import counted, result_of
 from pipeline.tasks.run import run_tasks
+from pipeline.text import printable
 
 
 def collect_from_cache(
@@ -70,7 +72,7 @@ def collect_from_cache(
                 collectors.merge(ready.pop(waiting.pop(0)))
     source = Source(
         kind="cache",
-        name=PurePosixPath(cache.location).name,
+        name=printable(PurePosixPath(cache.location).name),
         digest=digest.hexdigest(),
         fingerprint=cache.attributes["fingerprint"],
         settings=dict(cache.settings),
@@ -119,7 +121,7 @@ class _Collectors:
         self._events.add(recording)
         self._pillars.add(recording)
         self._pillars.sample(recording, sample)
-        sequences, gaps = self._sequences.add(recording)
+        sequences = self._sequences.add(recording)
         defects = recording.attributes["defects"]
         left_out = Counter(w["defect"] for w in defects["left_out"] if not w["repeated"])
         self._left_out.update(left_out)
@@ -133,7 +135,7 @@ class _Collectors:
             left_out=left_out.total(),
             repeated=int(recording.window_column("repeated").sum()),
             sequences=sequences,
-            gaps=gaps,
+            gaps=defects["counts"].get(Defect.TIME_GAP.value, 0),
             events=int(recording.window_column("events_read").sum()),
             events_per_window=quantiles(in_range),
             positive_share=tidy(positive.sum() / in_range.sum()) if in_range.any() else None,
