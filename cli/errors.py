@@ -30,7 +30,7 @@ class OneLineErrors(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = _one_line(error.message)
+            vars(error)["message"] = _one_line(error.message)  # click declares it final
             raise
         except PipelineError as error:
             kind = _WrongRequest if error.exit_code == _WrongRequest.exit_code else _Failure
