@@ -277,7 +277,7 @@ def test_a_file_that_workers_cannot_read_fails_its_recording_and_no_other(
     events.mkdir()
     report = voxelizing(broken, tmp_path / "c", scheduler=cluster)
     assert [failed.key for failed in report.failed] == ["train/trainfilelist00/rec_0"]
-    assert f"{events}: Is a directory" in str(report.failed[0].error)
+    assert f"{events}: is a folder" in str(report.failed[0].error)
     assert len(report.made) == 5
 
 
