@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.files.outputs import STANDARD_OUTPUT
@@ -108,12 +109,17 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hidden = error.filename is None or os.fsdecode(error.filename).startswith(
-            f"{os.path.realpath(path.parent)}/."
-        )
-        if error.errno is not None and hidden:
-            error.filename, error.filename2 = str(path), None
+        if error.errno is not None:
+            if error.filename is None or _is_hidden(error.filename, path):
+                error.filename, error.filename2 = str(path), None
+            elif error.filename2 is not None and _is_hidden(error.filename2, path):
+                error.filename2 = str(path)  # a copy: either file may be the one to blame
         raise
+
+
+def _is_hidden(name: Any, path: Path) -> bool:
+    """Whether a file is one that is made on the way to ``path``."""
+    return os.fsdecode(name).startswith(f"{os.path.realpath(path.parent)}/.")
 
 
 def publish_folders(moves: Sequence[tuple[Path, Path]]) -> None:

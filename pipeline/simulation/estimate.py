@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.release.shards import WINDOWS_PER_SHARD
 from pipeline.simulation.settings import SimulationSettings
+from pipeline.text import size
 
 # Measured on sensors from 64×48 to 2560×1440 with 100 to 500 000 events a window, and rounded up.
 _DISK_PER_EVENT, _DISK_PER_OBJECT, _DISK_PER_WINDOW = 5.5, 40, 1_000  # bytes, deflated
@@ -61,17 +62,13 @@ def require_room(settings: SimulationSettings, root: Path, processes: int = 1) -
     free = shutil.disk_usage(folder).free
     if needed.disk > free:
         raise UsageError(
-            f"{root}: this release would take about {_gigabytes(needed.disk)}, and its disk has "
-            f"{_gigabytes(free)} free; ask for fewer or shorter recordings, or a lower rate."
+            f"{root}: this release would take about {size(needed.disk)}, and its disk has "
+            f"{size(free)} free; ask for fewer or shorter recordings, or a lower rate."
         )
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed.memory > memory:
         raise UsageError(
-            f"{root}: this simulation would take about {_gigabytes(needed.memory)} of memory, and the "
-            f"machine has {_gigabytes(memory)}; ask for a smaller sensor, or fewer workers."
+            f"{root}: this simulation would take about {size(needed.memory)} of memory, and the "
+            f"machine has {size(memory)}; ask for a smaller sensor, or fewer workers."
         )
     return needed
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB"

@@ -209,6 +209,18 @@ def _anything(code: int) -> list[str]:
 
 def unknown_words(rng: random.Random, fixtures: Path, folder: Path) -> Case:
     """Words that no command knows."""
-    words: list[Any] = [rng.choice((*DATA, "--version", "nothing", "", "--help", "-h", "\udcff"))]
+    words: list[Any] = [
+        rng.choice(
+            (
+                *(verb for verb in DATA if verb != "simulate"),
+                "--version",
+                "nothing",
+                "",
+                "--help",
+                "-h",
+                "\udcff",
+            )
+        )
+    ]
     words += rng.choices((*TEXTS, *NUMBERS), k=rng.randrange(4))
     return Case("dmanet-data", words)

@@ -170,13 +170,11 @@ def test_a_name_that_is_not_utf8_is_printed_and_none_of_it_is_a_traceback(here, 
     assert "c\\udcff" in json.loads((here / "j").read_text())["source"]["name"]
 
 
-def test_a_recording_whose_name_is_not_utf8_fails_alone(here, small_release):
+def test_a_release_with_a_name_that_is_not_utf8_is_refused_before_any_work(here, small_release):
     root = Path(shutil.copytree(small_release, "release"))
     for kind in ("events", "labels"):
         folder = root / "train/trainfilelist00" / kind
         shutil.copytree(folder / "rec_0", folder / os.fsdecode(b"b\xff"))
-    made = run("voxelize", root, "c", *GRID)
-    assert made.exit_code == 1
-    assert "not UTF-8" in made.stderr
-    assert run("verify", "c").output == "c: 2 recordings, every digest matches.\n"
-    refused("scan", root, "-o", "m.json", code=1, saying="not UTF-8")
+    refused("voxelize", root, "c", *GRID, code=2, saying="not UTF-8")
+    refused("scan", root, "-o", "m.json", code=2, saying="not UTF-8")
+    assert not (here / "c").exists()

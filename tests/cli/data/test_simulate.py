@@ -56,7 +56,8 @@ def test_numbers_beyond_their_range_are_refused(tmp_path, option, value):
 @pytest.mark.parametrize(
     ("options", "saying"),
     [
-        (("--recordings", "train=99999999999"), "at most 100000"),
+        (("--recordings", "train=99999999999"), "numbers have up to 6 digits"),
+        (("--recordings", "train=999999"), "at most 100000"),
         (("--recordings", "train=100000", "--seconds", 3600), "would take about"),
         (("--size", "16384x16384"), "is too large"),
         (("--size", "4096x4096"), "of memory, and the machine has"),

@@ -416,14 +416,14 @@ def test_a_window_of_more_events_than_a_shard_may_hold_ends_the_reading():
         list(split_windows([block] * 1000, 0, "here"))
 
 
-@pytest.mark.parametrize("name", ["two\nlines", os.fsdecode(b"latin\xe9"), "zarr.json"])
+@pytest.mark.parametrize("name", [os.fsdecode(b"latin\xe9"), "zarr.json"])
 def test_a_name_that_nothing_could_store_is_refused(tmp_path, name):
     raw = tmp_path / f"{name}_td.dat"
     write_dat(raw, steady())
     refuses(tmp_path, raw, UsageError, "rename it")
 
 
-@pytest.mark.parametrize("name", ["-rf", "a b", "ü€"])
+@pytest.mark.parametrize("name", ["-rf", "a b", "ü€", "two\nlines"])
 def test_an_odd_name_that_can_be_stored_is_kept(tmp_path, name):
     write_dat(tmp_path / f"{name}_td.dat", steady())
     summary = ingest_recording(tmp_path / f"{name}_td.dat", tmp_path / "out", "train")
