@@ -75,7 +75,10 @@ NETWORK: Mapping[str, tuple[list[str], dict[str, str]]] = {
     ),
     "predict": (
         ["{f}/tiny"],
-        {"--checkpoint": "{f}/run/last.pt", "--recording": "test/testfilelist00/sim_000000_test_0000"}
+        {
+            "--checkpoint": "{f}/run/last.pt",
+            "--recording": "test/testfilelist00/sim_000000_test_0000",
+        }
         | {"--windows": "0:3", "-o": _OUT, "--score": "0.3", "--pictures": "1", "--steps": "3"}
         | {"--device": "cpu", "--precision": "fp32", "--workers": "0"},
     ),
