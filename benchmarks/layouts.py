@@ -31,9 +31,10 @@ from pipeline.ingest.convert import ingest_recording
 from pipeline.pillars.encoding import PillarEncoding
 from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.pillars.settings import PillarSettings
+from pipeline.release.members import read_events
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors
-from pipeline.release.shards import SENSOR_SIZE, ShardFiles, read_events, walk_release
+from pipeline.release.shards import SENSOR_SIZE, ShardFiles, walk_release
 
 SAMPLE = 10  # windows
 REPETITIONS = 12

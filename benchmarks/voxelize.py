@@ -24,8 +24,9 @@ from benchmarks.release_loader import load_window
 from benchmarks.shards import RATES, event_files, simulated_release, source_bytes
 from benchmarks.timing import in_turn, median
 from pipeline.cache.records import CacheSettings
+from pipeline.release.members import read_events
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import SENSOR_SIZE, RecordingFiles, read_events, walk_release
+from pipeline.release.shards import SENSOR_SIZE, RecordingFiles, walk_release
 from pipeline.voxelizing.run import voxelize
 
 Clusters = dict[int, str]  # scheduler addresses by number of workers

@@ -1,9 +1,10 @@
 """The names of everything known to go wrong in release data.
 
 One vocabulary for the scanner, the cache, the statistics and the simulator. A defect is *fatal* for
-a window when its events or labels cannot be used as they stand; the others are counted and the
-window is kept. :mod:`pipeline.release.windows` finds the defects of a window,
-:mod:`pipeline.release.gaps` those between two windows.
+a window when its events or labels cannot be used as they stand: the policy for such windows decides.
+The others are counted and the window is kept; a comment says what becomes of the event or the box.
+:mod:`pipeline.release.windows` finds the defects of a window, :mod:`pipeline.release.gaps` those
+between two windows.
 """
 
 from dataclasses import dataclass
@@ -18,20 +19,26 @@ class Defect(StrEnum):
     UNREADABLE_FILE = "unreadable-file"  # not npz, or truncated; a member that is no array
     MISSING_EVENT_FILE = "missing-event-file"
     MISSING_LABEL_FILE = "missing-label-file"
+    TOO_LARGE = "too-large"  # a file, a member or a window beyond what memory is given to
+    DUPLICATE_MEMBER = "duplicate-member"  # nothing says which one counts
     MISSING_MEMBER = "missing-member"  # fewer than ten windows of events or of labels
-    WRONG_DTYPE = "wrong-dtype"  # not the fields or the integers of events or boxes
+    WRONG_DTYPE = "wrong-dtype"  # not the fields of events or boxes, or no whole numbers that fit
     BAD_POLARITY = "bad-polarity"  # p is neither 0 nor 1
     # Of a window's events.
     UNSORTED_TIME = "unsorted-time"  # of all events, those outside the sensor too
     EMPTY_WINDOW = "empty-window"  # no event inside the sensor
     SINGLE_TIMESTAMP = "single-timestamp"  # two or more events inside the sensor, at one time
     SINGLE_POLARITY = "single-polarity"  # two or more events inside the sensor, of one polarity
+    LONG_WINDOW = "long-window"  # events inside the sensor lie in more than one slot of 50 ms
+    EVENT_OUT_OF_FRAME = "event-out-of-frame"  # outside the sensor; such an event is left out
     TIME_GAP = "time-gap"  # the window does not follow the one before it
     # Of boxes.
-    BOX_OUT_OF_FRAME = "box-out-of-frame"
-    BOX_TOO_WIDE = "box-too-wide"
+    BOX_OUT_OF_FRAME = "box-out-of-frame"  # cut at the sensor's border, as the release does
+    BOX_TOO_WIDE = "box-too-wide"  # left out, as are the next three
     BOX_NOT_FINITE = "box-not-finite"
+    BOX_OUT_OF_TIME = "box-out-of-time"  # of another time than its window; 0 is no time
     WRONG_CLASS = "wrong-class"  # class number outside 0…6
+    BAD_CONFIDENCE = "bad-confidence"  # not from 0 to 1; nothing uses it, and the box stays
     OVER_60_BOXES = "over-60-boxes"
 
 
@@ -40,6 +47,8 @@ FATAL = frozenset(
     {
         Defect.BAD_CRC,
         Defect.UNREADABLE_FILE,
+        Defect.TOO_LARGE,
+        Defect.DUPLICATE_MEMBER,
         Defect.MISSING_EVENT_FILE,
         Defect.MISSING_LABEL_FILE,
         Defect.MISSING_MEMBER,

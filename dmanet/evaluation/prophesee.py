@@ -8,7 +8,7 @@ import numpy as np
 from dmanet.detection.postprocessing import Detections, in_sensor_pixels
 from pipeline.errors import RecordingError
 from pipeline.files.whole import written_whole
-from pipeline.release.shards import as_labels
+from pipeline.release.members import as_labels
 
 #: One box: time in µs, top-left corner and size in sensor pixels, class, track, score.
 BOX_DTYPE = np.dtype(

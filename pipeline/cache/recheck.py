@@ -16,9 +16,10 @@ from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.verify import Finding
 from pipeline.errors import PipelineError, UsageError
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
-from pipeline.release.labels import KeptBoxes, apply_label_rules
+from pipeline.release.labels import LabelRules, apply_label_rules
+from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import read_events, read_labels, shard_path
+from pipeline.release.shards import shard_path
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _compare(
             packed = pack_window(read_events(event_file, event_member), workspace)
             differing = [
                 *_other_pillars(recording, row, packed),
-                *_other_labels(recording, row, labels, apply_label_rules(labels, rules)),
+                *_other_labels(recording, row, labels, rules),
             ]
         except PipelineError as error:
             yield f"window {row} cannot be compared ({error})"
@@ -194,9 +195,12 @@ def _other_pillars(recording: CachedRecording, row: int, packed: PackedWindow) -
 
 
 def _other_labels(
-    recording: CachedRecording, row: int, labels: np.ndarray, kept: KeptBoxes
+    recording: CachedRecording, row: int, labels: np.ndarray, rules: LabelRules
 ) -> Iterator[str]:
     """The same for labels: every box as the release has it, and those the rules keep."""
+    is_guess = recording.window_column("repeated")[row]
+    begin = None if is_guess else int(recording.window_column("t_start")[row])
+    kept = apply_label_rules(labels, rules, begin)
     (r0, k0), (r1, k1) = recording.table("label_offsets")[row : row + 2]
     raw = recording.table("labels_raw")[r0:r1, 1:]
     expected = np.column_stack([labels[n] for n in layout.RAW_LABEL_COLUMNS[1:]]).astype(float)

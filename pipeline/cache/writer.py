@@ -84,6 +84,7 @@ class RecordingWriter:
         self._label_offsets.append(np.zeros((1, 2), np.int64))
         self._ends = np.zeros((2, 2), np.int64)  # running pillar/point and raw/kept totals
         self._labels: list[np.ndarray] = []
+        self._begins: list[int] = []  # of their windows, µs; -1 where it is a guess
         self.windows = 0
 
     def _create_arrays(self, point_dtype: np.dtype) -> None:
@@ -145,6 +146,8 @@ class RecordingWriter:
         row += [counts.read, counts.in_range, counts.kept, counts.positive_in_range, repeated]
         self._windows.append(np.array([row], np.int64))
         self._labels.append(labels)
+        # A repeated window's own events could not be used: nothing says where it stands.
+        self._begins.append(-1 if repeated else t_start)
         self.windows += 1
         if len(self._labels) == LABEL_WINDOWS:
             self._write_labels()
@@ -160,7 +163,7 @@ class RecordingWriter:
         raw[:, 0] = window
         for column, name in enumerate(layout.RAW_LABEL_COLUMNS[1:], start=1):
             raw[:, column] = labels[name]
-        kept = apply_label_rules(labels, self._rules)
+        kept = apply_label_rules(labels, self._rules, np.repeat(self._begins, sizes))
         rows = np.empty((len(kept.rows), len(layout.LABEL_COLUMNS)))
         rows[:, 0] = window[kept.rows]
         rows[:, 1:5] = kept.boxes
@@ -175,7 +178,7 @@ class RecordingWriter:
         self._kept.append(rows)
         self._label_offsets.append(ends)
         self._ends[1] = ends[-1]
-        self._labels = []
+        self._labels, self._begins = [], []
 
     def publish(self, source: dict[str, Any], defects: dict[str, Any]) -> None:
         """Close the arrays, write the attributes with every digest, sync, and rename into place.

@@ -5,8 +5,8 @@ A pipe in the place of a file would be waited for, a device read for ever.
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from pipeline.errors import UsageError
 
@@ -38,7 +38,7 @@ def require_regular(path: Path) -> int:
     return status.st_size
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """``path`` opened for reading, without waiting for anyone; raises as :func:`require_regular`."""
     require_regular(path)
     # What stands there may have changed since: a pipe would still be waited for.
@@ -67,3 +67,12 @@ def read_regular(path: Path, limit: int) -> bytes:
             f"{path}: is larger than the {limit} bytes that such a file may have; give another file."
         )
     return data
+
+
+def read_if_any(path: Path, limit: int) -> bytes | None:
+    """:func:`read_regular`; ``None`` where nothing is, not even a link to nowhere."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return read_regular(path, limit)

@@ -2,31 +2,35 @@
 
 Windows are ``[k·50 000, (k+1)·50 000)`` µs of the recording's own clock, the first half second is
 left out, and ten windows make a shard. A window without events is left out too: the ten members
-``e0…e9`` of a shard are the next ten windows that hold events, and the shard's number is the clock
-index of its first window divided by ten. Numbers therefore advance with the clock and never repeat,
-but they are no clock: continuity comes from the event times alone. Windows at the end that do not
-fill a shard are thrown away.
+``e0…e9`` of a shard are the next ten windows that hold events, and the shard's number is that of its
+first window, counted from the window of the recording's first event, divided by ten. Numbers
+therefore advance with the clock and never repeat, but they are no clock: continuity comes from the
+event times alone. Windows at the end that do not fill a shard are thrown away.
 """
 
 import contextlib
+import filecmp
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import RecordingError, ShardError, UsageError
+from pipeline.errors import RecordingError, UsageError
 from pipeline.files.whole import publish_folders, unfinished_beside
+from pipeline.ingest.boxes import boxes_of_window, read_boxes
 from pipeline.ingest.raw_recording import RawRecording, open_raw
+from pipeline.ingest.windows import RawWindow, split_windows
+from pipeline.release.names import require_storable
+from pipeline.release.npz import EVENT_BOUNDS
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import (
-    LABEL_DTYPE,
     SKIP_US,
     SPLITS,
-    WINDOW_US,
     WINDOWS_PER_SHARD,
-    as_labels,
+    shard_path,
     write_shard,
 )
 
@@ -109,26 +113,47 @@ def ingest_recording(
         raw: a DAT or HDF5 file.
         out: the release's folder.
         split: ``train``, ``val`` or ``test``.
-        skip_us: left out at the begin; counted from the clock's zero, rounded up to whole windows.
+        skip_us: left out at the begin, counted from the window of the first event and rounded up to
+            whole windows.
         filelist: folder in the split.
         progress: gets the number of windows read since it was called last; what it raises ends the
             work.
 
     Raises:
         UsageError: the recording is there already, the file is missing, an option is wrong.
-        RecordingError: the file cannot be read or fills no shard, or ``out`` cannot be written.
+        RecordingError: the file cannot be read, or fills no shard.
+        OSError: the machine fails to read or write.
     """
-    try:
-        return convert_recording(raw, out, split, skip_us, filelist, progress)
-    except OSError as error:
-        raise cannot_write(out, error) from None
+    require_new(out, recording_id_of(raw, split, filelist))
+    return convert_recording(raw, out, split, skip_us, filelist, progress)
 
 
-def cannot_write(out: Path, error: OSError) -> RecordingError:
-    """The sentence for a release at ``out`` of which the machine takes no more."""
-    return RecordingError(
-        f"{out}: cannot be written ({error.strerror}); check the free space and the permissions."
-    )
+def recording_id_of(raw: Path, split: str, filelist: str | None = None) -> str:
+    """What the recording ``raw`` is called in a release.
+
+    Raises:
+        UsageError: the split does not exist, or the file's name gives none that can be stored.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"'{split}' is not a split; choose one of {', '.join(SPLITS)}.")
+    name = recording_name(raw)
+    if not name or name.startswith("."):
+        raise UsageError(f"{raw}: its file name gives the recording no name; rename it.")
+    require_storable(name, raw.parent)
+    return f"{split}/{filelist or f'{split}filelist00'}/{name}"
+
+
+def require_new(out: Path, recording_id: str) -> None:
+    """Check that nothing of a recording is in the release at ``out``.
+
+    Raises:
+        UsageError: something is.
+    """
+    for place in _places(out, recording_id):
+        if _is_there(place):
+            raise UsageError(
+                f"{place}: the recording is there already; remove it or choose another folder."
+            )
 
 
 def convert_recording(
@@ -139,34 +164,46 @@ def convert_recording(
     filelist: str | None,
     progress: Callable[[int], object] | None,
 ) -> IngestSummary:
-    """:func:`ingest_recording`, but a fault of the machine is left an :class:`OSError`."""
-    if split not in SPLITS:
-        raise UsageError(f"'{split}' is not a split; choose one of {', '.join(SPLITS)}.")
+    """:func:`ingest_recording` of a recording that may be there, if it is the same.
+
+    An attempt before this one may have died when all was done, or with one folder in its place.
+    """
     if skip_us < 0:
         raise UsageError(f"cannot skip {skip_us} µs; give zero or more.")
+    recording_id = recording_id_of(raw, split, filelist)
     recording = open_raw(raw)
-    name = recording_name(raw)
-    if not name or name.startswith("."):
-        raise UsageError(f"{raw}: its file name gives the recording no name; rename it.")
-    recording_id = f"{split}/{filelist or f'{split}filelist00'}/{name}"
-    places = [_folder(out, recording_id, kind) for kind in ("labels", "events")]
-    for place in places:
-        if place.exists():
-            raise UsageError(
-                f"{place}: the recording is there already; remove it or choose another folder."
-            )
-    boxes = _read_boxes(box_path(raw))
+    boxes = read_boxes(box_path(raw))
     with _removed_if_empty(out), unfinished_beside(out / "ingest") as beside:
         summary = _write_shards(recording, boxes, beside, recording_id, skip_us, progress)
         write_sensor(out, recording_id, recording.sensor)
-        built = [_folder(beside, recording_id, kind) for kind in ("labels", "events")]
-        publish_folders(list(zip(built, places, strict=True)))
+        moves = zip(_places(beside, recording_id), _places(out, recording_id), strict=True)
+        publish_folders([move for move in moves if not _is_published(*move)])
     return summary
 
 
-def _folder(root: Path, recording_id: str, kind: str) -> Path:
+def _places(root: Path, recording_id: str) -> list[Path]:
     split, filelist, name = recording_id.split("/")
-    return root / split / filelist / kind / name
+    return [root / split / filelist / kind / name for kind in ("labels", "events")]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_published(built: Path, place: Path) -> bool:
+    """Whether ``place`` holds what was built; refuses to mix it with anything else."""
+    if not _is_there(place):
+        return False
+    names = sorted(os.listdir(built))
+    if names == sorted(os.listdir(place)) and all(
+        filecmp.cmp(built / name, place / name, shallow=False) for name in names
+    ):
+        return True
+    raise UsageError(f"{place}: another recording is there; remove it or choose another folder.")
 
 
 @contextlib.contextmanager
@@ -189,23 +226,25 @@ def _write_shards(
     progress: Callable[[int], object] | None,
 ) -> IngestSummary:
     width, height = recording.sensor
-    group: list[tuple[int, np.ndarray]] = []
+    group: list[RawWindow] = []
     events = shards = written_boxes = outside = 0
-    span: list[int] = []  # clock index of the first and the last window written
-    for index, window in split_windows(recording.blocks(), skip_us):
+    span: list[int] = []  # clock slots of the first and the last window written
+    for window in split_windows(recording.blocks(), skip_us, str(recording.path)):
         if progress is not None:
             progress(1)
-        group.append((index, window))
+        group.append(window)
         if len(group) < WINDOWS_PER_SHARD:
             continue
-        labels = [boxes_of_window(boxes, k) for k, _ in group]
-        windows = [content for _, content in group]
-        write_shard(root, recording_id, group[0][0] // WINDOWS_PER_SHARD, windows, labels)
+        labels = [boxes_of_window(boxes, w.slot) for w in group]
+        windows = [w.events for w in group]
+        number = group[0].number // WINDOWS_PER_SHARD
+        write_shard(root, recording_id, number, windows, labels)
+        _require_readable(recording.path, shard_path(root, recording_id, number, "events"))
         shards += 1
         events += sum(map(len, windows))
         written_boxes += sum(map(len, labels))
         outside += sum(int(((w["x"] >= width) | (w["y"] >= height)).sum()) for w in windows)
-        span = [span[0] if span else group[0][0], index]
+        span = [span[0] if span else group[0].slot, window.slot]
         group = []
     if not shards:
         raise RecordingError(
@@ -227,61 +266,10 @@ def _write_shards(
     )
 
 
-def split_windows(blocks: Iterable[np.ndarray], skip_us: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Clock index and events of every window that holds any, from blocks of any length.
-
-    ``blocks``: ``EVENT_DTYPE [N]`` with times that never decrease. Windows that begin before
-    ``skip_us`` are left out.
-    """
-    first = -(-skip_us // WINDOW_US)
-    parts: list[np.ndarray] = []
-    current = -1
-    for block in blocks:
-        kept = block[np.searchsorted(block["t"], first * WINDOW_US) :]
-        indices = kept["t"] // WINDOW_US
-        bounds = np.flatnonzero(np.diff(indices)) + 1
-        for start, part in zip([0, *bounds], np.split(kept, bounds), strict=True):
-            if not len(part):
-                continue
-            index = int(indices[start])
-            if parts and index != current:
-                yield current, _joined(parts)
-                parts = []
-            current = index
-            parts.append(part)
-    if parts:
-        yield current, _joined(parts)
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts)  # a copy, so that no view keeps a whole block alive
-
-
-def _read_boxes(path: Path) -> np.ndarray | None:
-    """All boxes of a recording in the order of their times, ``LABEL_DTYPE [M]``; None without."""
-    if not path.exists():
-        return None
-    try:
-        boxes = as_labels(np.load(path, allow_pickle=False), str(path))
-    except ShardError as error:
-        raise RecordingError(str(error)) from None
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+def _require_readable(raw: Path, shard: Path) -> None:
+    """Nothing is written that `scan` and `voxelize` would not read."""
+    if os.stat(shard).st_size > EVENT_BOUNDS.file:
         raise RecordingError(
-            f"{path}: not a box file ({error}); download it again, or move it away to ingest "
-            "without boxes."
-        ) from None
-    return boxes[np.argsort(boxes["t"], kind="stable")]
-
-
-def boxes_of_window(boxes: np.ndarray | None, index: int) -> np.ndarray:
-    """The first box of each track in one window, in the order of their times.
-
-    ``boxes``: ``LABEL_DTYPE [M]`` sorted by time, or None for a recording without boxes.
-    """
-    if boxes is None:
-        return np.empty(0, LABEL_DTYPE)
-    clock = np.array([index, index + 1], np.uint64) * np.uint64(WINDOW_US)
-    start, end = np.searchsorted(boxes["t"], clock)
-    inside = boxes[start:end]
-    _, first = np.unique(inside["track_id"], return_index=True)
-    return inside[np.sort(first)]
+            f"{raw}: ten of its windows take more than the {EVENT_BOUNDS.file} bytes that a shard's "
+            "file may have; leave the recording out."
+        )

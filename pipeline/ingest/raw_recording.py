@@ -6,18 +6,20 @@ HDF5: ``events/x``, ``y``, ``t``, ``p`` of equal length and the scalars ``events
 A recording of any length is read in bounded memory.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import hdf5plugin  # noqa: F401  registers the Blosc and zstd filters the HDF5 hosting uses
 import numpy as np
 
 from pipeline.errors import RecordingError, UsageError
+from pipeline.files.inputs import open_regular, require_regular
 from pipeline.release.shards import EVENT_DTYPE
 
 BLOCK_EVENTS = 1 << 20  # 9 MB of records; at most a few such arrays are held at a time
@@ -25,6 +27,9 @@ BLOCK_EVENTS = 1 << 20  # 9 MB of records; at most a few such arrays are held at
 _DAT_DTYPE = np.dtype([("t", "<u4"), ("v", "<u4")])
 _DAT_EVENT_TYPES = (0x00, 0x0C)  # both names of a change event; others are triggers, IMU and so on
 _MAX_HEADER = 1 << 16
+_LARGEST_CHUNK = 32 << 20  # bytes of one column's; four are held at a time
+# What h5py raises for damage. An OSError with a number is the machine's own.
+_HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 _MAX_SIDE = 1 << 14  # 14 bits for each coordinate
 
 
@@ -49,7 +54,7 @@ class RawRecording:
         """
         try:
             yield from self._in_order()
-        except (OSError, RuntimeError, KeyError) as error:
+        except _HDF5_ERRORS as error:
             raise _unreadable(self.path, error) from None
 
     def _in_order(self) -> Iterator[np.ndarray]:
@@ -71,8 +76,11 @@ class RawRecording:
             yield block
 
 
-def _unreadable(path: Path, error: Exception) -> RecordingError:
-    reason = getattr(error, "strerror", None) or (str(error).splitlines() or ["damaged"])[0]
+def _unreadable(path: Path, error: Exception) -> Exception:
+    """The sentence for a damaged file; what the machine said goes through as it is."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    reason = (str(error).splitlines() or ["damaged"])[0]
     return RecordingError(f"{path}: cannot be read ({reason}); download it again.")
 
 
@@ -80,16 +88,18 @@ def open_raw(path: Path) -> RawRecording:
     """The recording at ``path``, DAT or HDF5 by its content and not by its name.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it is no regular file.
         RecordingError: it is neither format, is truncated, or does not state a sensor size.
     """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file; give a DAT or HDF5 recording.")
+    try:
+        require_regular(path)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; give a DAT or HDF5 recording.") from None
     try:
         if h5py.is_hdf5(path):
             return _open_hdf5(path)
         return _open_dat(path)
-    except (OSError, RuntimeError, KeyError) as error:
+    except _HDF5_ERRORS as error:
         raise _unreadable(path, error) from None
 
 
@@ -97,7 +107,7 @@ def open_raw(path: Path) -> RawRecording:
 
 
 def _open_dat(path: Path) -> RawRecording:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         header = _read_header(file)
         if not header:
             raise RecordingError(
@@ -151,7 +161,7 @@ def _header_size(header: list[str]) -> tuple[int, int] | None:
 
 
 def _dat_blocks(path: Path, start: int, count: int) -> Iterator[np.ndarray]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(start)
         for first in range(0, count, BLOCK_EVENTS):
             wanted = min(BLOCK_EVENTS, count - first)
@@ -173,7 +183,7 @@ def _open_hdf5(path: Path) -> RawRecording:
     with h5py.File(path, "r") as file:
         columns = _columns(file, path)
         count = len(columns["t"])
-        sensor = _hdf5_size(file)
+        sensor = _hdf5_size(file, path)
     if sensor is None:
         raise RecordingError(
             f"{path}: does not state the sensor size; "
@@ -182,8 +192,8 @@ def _open_hdf5(path: Path) -> RawRecording:
     return RawRecording(path, sensor, count, lambda: _hdf5_blocks(path))
 
 
-def _columns(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
-    columns = {name: file.get(f"events/{name}") for name in "txyp"}
+def _columns(file: h5py.File, path: Path) -> dict[str, Any]:
+    columns = {name: _own_data(file, f"events/{name}", path) for name in "txyp"}
     for name, column in columns.items():
         if (
             not isinstance(column, h5py.Dataset)
@@ -202,11 +212,59 @@ def _columns(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
     return columns
 
 
-def _hdf5_size(file: h5py.File) -> tuple[int, int] | None:
+def _own_data(file: h5py.File, name: str, path: Path) -> Any:
+    """A data set of this file that takes bounded memory to read; None where there is none.
+
+    Raises:
+        RecordingError: its content is in other files or not there, or its chunks are too large.
+    """
+    parent: h5py.Group = file
+    *folders, last = name.split("/")
+    for folder in folders:
+        found = _own(parent, folder, path)
+        if not isinstance(found, h5py.Group):
+            return None
+        parent = found
+    data = _own(parent, last, path)
+    if not isinstance(data, h5py.Dataset):
+        return None
+    if data.is_virtual or data.external:
+        raise RecordingError(
+            f"{path}: {name} reads other files; write a file that holds its own events."
+        )
+    chunk = math.prod(data.chunks or ()) * data.dtype.itemsize
+    if chunk > _LARGEST_CHUNK:
+        raise RecordingError(
+            f"{path}: {name} has chunks of {chunk} bytes, and may have {_LARGEST_CHUNK}; write it "
+            "again with smaller ones."
+        )
+    if data.size:
+        held = data.id.get_num_chunks() if data.chunks else data.id.get_storage_size()
+        needed = -(-data.size // math.prod(data.chunks)) if data.chunks else data.nbytes
+        if held < needed:  # what is not there would be read as zeros, however many
+            raise RecordingError(
+                f"{path}: {name} claims {data.size} values and does not hold them; download it again."
+            )
+    return data
+
+
+def _own(group: h5py.Group, name: str, path: Path) -> Any:
+    """What a group holds itself under a name; links are looked at before anything follows them."""
+    links, key = group.id.links, name.encode()
+    if not links.exists(key):
+        return None
+    if links.get_info(key).type != h5py.h5l.TYPE_HARD:
+        raise RecordingError(
+            f"{path}: {name} is a link to somewhere else; write a file that holds its own events."
+        )
+    return group[name]
+
+
+def _hdf5_size(file: h5py.File, path: Path) -> tuple[int, int] | None:
     sides = []
     for name in ("events/width", "events/height"):
-        data = file.get(name)
-        if not isinstance(data, h5py.Dataset) or data.size != 1 or data.dtype.kind not in "iu":
+        data = _own_data(file, name, path)
+        if data is None or data.size != 1 or data.dtype.kind not in "iu":
             return None
         sides.append(int(np.asarray(data[()]).item()))
     width, height = sides

@@ -5,9 +5,15 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 
-from pipeline.ingest.convert import IngestSummary, cannot_write, convert_recording
+from pipeline.errors import UsageError
+from pipeline.ingest.convert import (
+    IngestSummary,
+    convert_recording,
+    recording_id_of,
+    require_new,
+)
 from pipeline.release.shards import SKIP_US
-from pipeline.tasks.outcomes import Counter, Failed, result_of
+from pipeline.tasks.outcomes import Counter, result_of
 from pipeline.tasks.run import run_tasks
 
 
@@ -28,7 +34,7 @@ def ingest_recordings(
         raws: DAT or HDF5 files.
         out: the release's folder.
         split: ``train``, ``val`` or ``test``.
-        skip_us: left out at each recording's begin; counted from its clock's zero.
+        skip_us: left out at each recording's begin; counted from the window of its first event.
         workers: processes that share the recordings.
         progress: gets the number of windows read since it was called last.
 
@@ -37,18 +43,25 @@ def ingest_recordings(
 
     Raises:
         UsageError: a recording is there already, a file is missing, an option is wrong.
-        RecordingError: a file cannot be read or fills no shard, or ``out`` cannot be written.
+        RecordingError: a file cannot be read, or fills no shard.
+        DataError: the machine fails to read or write, also after several attempts.
     """
-    # By number, because a file may be named twice: the second one is then there already.
-    tasks = {f"{number} {raw}": raw for number, raw in enumerate(raws)}
+    tasks: dict[str, Path] = {}
+    for raw in raws:
+        recording_id = recording_id_of(raw, split)
+        if recording_id in tasks:
+            raise UsageError(
+                f"{raw}: {tasks[recording_id]} would become the same recording, {recording_id}; "
+                "rename one, or ingest it into another folder."
+            )
+        require_new(out, recording_id)
+        tasks[recording_id] = raw
     waiting = list(tasks)
     ready: dict[str, IngestSummary] = {}
     work = partial(_ingest, out=out, split=split, skip_us=skip_us)
     outcomes = run_tasks(work, tasks, Counter(progress), workers=workers)
     with contextlib.closing(outcomes):
         for outcome in outcomes:
-            if isinstance(outcome, Failed) and outcome.cause is not None:
-                raise cannot_write(out, outcome.cause)
             ready[outcome.key] = result_of(outcome)
             while waiting and waiting[0] in ready:
                 yield ready.pop(waiting.pop(0))

@@ -2,15 +2,13 @@
 
 ``numpy.load`` inflates with zlib through a chain of small Python reads; here a member is one slice
 of the file's bytes, one inflate call and one CRC, about twice as fast, and every fault has a name.
-Nothing is ever unpickled: an object array is refused.
+What a file claims is checked before memory is given to it, and nothing is ever unpickled.
 """
 
-import ast
-import io
-import re
-import struct
+import os
 import zipfile
-from functools import lru_cache
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -18,50 +16,61 @@ import numpy as np
 from isal import isal_zlib
 
 from pipeline.defects import Defect
-from pipeline.errors import ShardError
+from pipeline.errors import DataError, ShardError, UsageError
+from pipeline.files.inputs import open_regular
+from pipeline.release.npy import ElementTypeError, NpyError, parse_array
+from pipeline.release.zip_directory import Member, ZipError, packed_bytes, read_directory
 
 _MAX_DEFLATE_RATIO = 1032  # no deflate stream expands further; a larger promise is damage
 _InflateError = cast(type[Exception], isal_zlib.error)
-_LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")  # zip local file header, 30 bytes
-# The header numpy writes, version 1.0; any other form goes through numpy's own reader.
-_NPY_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': ([^{}]+), 'fortran_order': (True|False), "
-    rb"'shape': \(([\d, ]*)\), \} *\n",
-    re.DOTALL,
-)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much memory a file may take.
+
+    Attributes:
+        file: Bytes of the file, which is held whole.
+        member: Bytes of one inflated member; one is held at a time.
+    """
+
+    file: int
+    member: int
+
+
+#: Seven times the release's mean shard, and windows of three million events in integers of 32 bits.
+EVENT_BOUNDS = Bounds(file=64 << 20, member=48 << 20)
+#: Windows of many thousand boxes.
+LABEL_BOUNDS = Bounds(file=16 << 20, member=1 << 20)
 
 
 class NpzFile:
     """One npz file held in memory, its members inflated on demand.
 
+    Args:
+        path: The file.
+        bounds: How much memory it may take; :data:`EVENT_BOUNDS` and :data:`LABEL_BOUNDS` together
+            keep `scan` and `voxelize` below 500 MB a process, whatever a file claims.
+
     Raises:
-        ShardError: The file is missing, or cannot be read as a zip archive.
+        ShardError: It is no zip archive of a few members, or too large.
+        DataError: It is a folder, a pipe or a device.
+        OSError: The machine fails to read it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bounds: Bounds = EVENT_BOUNDS) -> None:
         self.path = path
+        self._bounds = bounds
+        self._bytes = _read(path, bounds.file)
         try:
-            self._bytes = path.read_bytes()
-        except FileNotFoundError:
-            raise ShardError(
-                f"{path}: the file is missing; restore it from the release.",
-                Defect.MISSING_EVENT_FILE
-                if path.name.startswith("ev")
-                else Defect.MISSING_LABEL_FILE,
-            ) from None
-        except OSError as error:
-            raise ShardError(
-                f"{path}: cannot be read ({error.strerror}); check the disk and the permissions.",
-                Defect.UNREADABLE_FILE,
-            ) from None
-        try:
-            with zipfile.ZipFile(io.BytesIO(self._bytes)) as archive:
-                self._members = {info.filename: info for info in archive.infolist()}
-        except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
+            found = read_directory(self._bytes)
+        except ZipError as error:
             raise ShardError(
                 f"{path}: not an npz file, or truncated ({error}); download it again.",
                 Defect.UNREADABLE_FILE,
             ) from None
+        self._times = Counter(member.name for member in found)
+        self._members = {member.name: member for member in found}
 
     @property
     def raw(self) -> bytes:
@@ -76,86 +85,91 @@ class NpzFile:
         """Inflate the array ``name``; the result is read-only.
 
         Raises:
-            ShardError: A missing member, a bad CRC, truncated data, an object dtype.
+            ShardError: A member that is missing, there twice, too large or damaged, or no array of
+                numbers.
         """
-        info = self._members.get(f"{name}.npy")
-        if info is None:
-            raise ShardError(
-                f"{self.path}: member '{name}' is missing; download the file again.",
-                Defect.MISSING_MEMBER,
+        file_name = f"{name}.npy"
+        member = self._members.get(file_name)
+        if member is None:
+            raise self._fault(name, "is missing; download the file again", Defect.MISSING_MEMBER)
+        if self._times[file_name] > 1:
+            raise self._fault(
+                name,
+                f"is there {self._times[file_name]} times, and nothing says which one counts; "
+                "write the file again",
+                Defect.DUPLICATE_MEMBER,
             )
-        return self._parse(name, self._inflate(name, info))
-
-    def _inflate(self, name: str, info: zipfile.ZipInfo) -> bytes:
-        head = self._bytes[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
-        broken = ShardError(
-            f"{self.path}: member '{name}' is damaged (its bytes do not match the stored CRC-32); "
-            "download the file again.",
-            Defect.BAD_CRC,
-        )
-        if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\x03\x04":
-            raise broken
-        if info.file_size > _MAX_DEFLATE_RATIO * (info.compress_size + 64):
-            raise broken
-        name_length, extra_length = _LOCAL_HEADER.unpack(head)[-2:]
-        start = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
-        packed = memoryview(self._bytes)[start : start + info.compress_size]
-        if info.compress_type == zipfile.ZIP_DEFLATED:
-            try:
-                # One spare byte: a stream that inflates to more than it promised is caught below.
-                data = isal_zlib.decompress(packed, wbits=-15, bufsize=info.file_size + 1)
-            except _InflateError:
-                raise broken from None
-        elif info.compress_type == zipfile.ZIP_STORED:
-            data = bytes(packed)
-        else:
-            raise ShardError(
-                f"{self.path}: member '{name}' uses zip method {info.compress_type}; "
-                "the release uses deflate, write the file again with numpy.savez_compressed.",
-                Defect.UNREADABLE_FILE,
-            )
-        if len(data) != info.file_size or isal_zlib.crc32(data) != info.CRC:
-            raise broken
-        return data
-
-    def _parse(self, name: str, data: bytes) -> np.ndarray:
         try:
-            shape, fortran, dtype, offset = _array_header(data)
-            if dtype.hasobject:
-                raise ShardError(
-                    f"{self.path}: member '{name}' holds Python objects, which are never loaded; "
-                    "write it as a structured array.",
-                    Defect.WRONG_DTYPE,
-                )
-            count = int(np.prod(shape, dtype=np.int64))
-            array = np.frombuffer(data, dtype, count, offset=offset)
-            return array.reshape(shape, order="F" if fortran else "C")
-        except (ValueError, SyntaxError, TypeError) as error:
-            raise ShardError(
-                f"{self.path}: member '{name}' is not a numpy array ({error}); "
-                "download the file again.",
+            return parse_array(self._inflate(name, member))
+        except ElementTypeError as error:
+            raise self._fault(
+                name, f"holds no events or boxes: {error}; write it again", Defect.WRONG_DTYPE
+            ) from None
+        except NpyError as error:
+            raise self._fault(
+                name,
+                f"is not a numpy array ({error}); download the file again",
                 Defect.UNREADABLE_FILE,
             ) from None
 
+    def _inflate(self, name: str, member: Member) -> bytes:
+        if member.size > self._bounds.member:
+            raise self._fault(
+                name,
+                f"claims {member.size} bytes, and a window may have {self._bounds.member}; "
+                "download the file again, or write it with shorter windows",
+                Defect.TOO_LARGE,
+            )
+        if member.is_encrypted or member.method not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+            way = "is encrypted" if member.is_encrypted else f"uses zip method {member.method}"
+            raise self._fault(
+                name,
+                f"{way}; the release uses deflate, write the file again with "
+                "numpy.savez_compressed",
+                Defect.UNREADABLE_FILE,
+            )
+        broken = self._fault(
+            name,
+            "is damaged (its bytes do not match the stored CRC-32); download the file again",
+            Defect.BAD_CRC,
+        )
+        if member.size > _MAX_DEFLATE_RATIO * (member.packed_size + 64):
+            raise broken
+        try:
+            packed = packed_bytes(self._bytes, member)
+            if member.method == zipfile.ZIP_DEFLATED:
+                # One spare byte: a stream that holds more than it promised is caught below, and is
+                # not inflated further.
+                stream = isal_zlib.decompressobj(wbits=-15)
+                data = stream.decompress(packed, member.size + 1)
+            else:
+                data = bytes(packed)
+        except (ZipError, _InflateError):
+            raise broken from None
+        if len(data) != member.size or isal_zlib.crc32(data) != member.crc:
+            raise broken
+        return data
 
-def _array_header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    """Shape, Fortran order, dtype and the data's offset.
-
-    A shard's twenty members share one dtype, so it is parsed once: numpy's reader takes longer over
-    the header than inflating a small window takes.
-    """
-    found = _NPY_HEADER.match(data, 0, 4096)
-    if found and found.end() == 10 + int.from_bytes(data[8:10], "little"):
-        shape = tuple(int(side) for side in found[3].split(b",") if side.strip())
-        return shape, found[2] == b"True", _dtype(found[1]), found.end()
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) == (1, 0):
-        header = np.lib.format.read_array_header_1_0(stream)
-    else:
-        header = np.lib.format.read_array_header_2_0(stream)
-    return *header, stream.tell()
+    def _fault(self, name: str, sentence: str, defect: Defect) -> ShardError:
+        return ShardError(f"{self.path}: member '{name}' {sentence}.", defect)
 
 
-@lru_cache(maxsize=64)
-def _dtype(description: bytes) -> np.dtype:
-    return np.lib.format.descr_to_dtype(ast.literal_eval(description.decode("latin1")))
+def _read(path: Path, limit: int) -> bytes:
+    """The file's bytes, at most ``limit``."""
+    try:
+        file = open_regular(path)
+    except UsageError:
+        # No damaged file: somebody put it there, and may take it away again.
+        raise DataError(
+            f"{path}: is a folder, a pipe or a device where a shard's file belongs; restore the file "
+            "from the release."
+        ) from None
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise ShardError(
+                f"{path}: has {size} bytes, and a shard's file may have {limit}; download it again, or "
+                "write it as several shards.",
+                Defect.TOO_LARGE,
+            )
+        return file.read(size)

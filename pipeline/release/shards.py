@@ -4,17 +4,18 @@ The tree is ``<split>/<split>filelistNN/{events,labels}/<recording>/{ev,lb}NNN.n
 windows of 50 ms: ``e0…e9`` in the event file, ``l0…l9`` in the label file of the same number.
 """
 
+import os
 import re
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.defects import Defect
-from pipeline.errors import ShardError, UsageError
+from pipeline.errors import DataError, UsageError
 from pipeline.files.whole import written_whole
-from pipeline.release.npz import NpzFile
+from pipeline.release.names import require_storable
 
 SENSOR_SIZE = (1280, 720)  # width, height in pixels
 WINDOW_US = 50_000
@@ -38,8 +39,8 @@ LABEL_DTYPE = np.dtype(
         ("track_id", "<u4"),
     ]
 )
-_LABEL_ALIASES = {"ts": "t", "confidence": "class_confidence"}
-_SHARD_NAME = re.compile(r"(ev|lb)(\d+)\.npz")
+_SHARD_NAME = re.compile(r"(ev|lb)([0-9]{1,9})\.npz")
+_PREFIXES = {"events": "ev", "labels": "lb"}
 
 
 @dataclass(frozen=True)
@@ -81,28 +82,36 @@ def release_order(recording_id: str) -> tuple[int, str]:
 def shard_path(root: Path, recording_id: str, number: int, kind: str) -> Path:
     """Path of one file; ``kind`` is ``events`` or ``labels``."""
     split, filelist, name = recording_id.split("/")
-    prefix = {"events": "ev", "labels": "lb"}[kind]
-    return root / split / filelist / kind / name / f"{prefix}{number:03d}.npz"
+    return root / split / filelist / kind / name / f"{_PREFIXES[kind]}{number:03d}.npz"
 
 
 def walk_release(root: Path) -> list[RecordingFiles]:
     """Every recording under ``root``, sorted by split (train, val, test), filelist and name.
 
     Events and labels are paired by their number, never by their place in a listing: one missing
-    file would shift all that follow.
+    file would shift all that follow. What cannot be listed is never taken for missing.
 
     Raises:
-        UsageError: The folder is missing or holds no recording.
+        UsageError: The folder is missing or holds no recording, or a name cannot be stored.
+        DataError: Two files of a recording have one number.
+        OSError: The machine will not say what a folder holds.
     """
-    if not root.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(os.stat(root).st_mode)
+    except FileNotFoundError:
+        is_folder = False
+    if not is_folder:
         raise UsageError(f"{root}: no such folder; give the folder that holds train/, val/, test/.")
     recordings = []
     for split in SPLITS:
-        for filelist in sorted(_subfolders(root / split)):
-            names = {p.name for kind in ("events", "labels") for p in _subfolders(filelist / kind)}
-            for name in sorted(names):
-                shards = _pair_shards(filelist / "events" / name, filelist / "labels" / name)
+        for filelist in _folders_if_any(root / split):
+            held = {kind: _folders_if_any(filelist / kind) for kind in ("events", "labels")}
+            for name in sorted({folder.name for folders in held.values() for folder in folders}):
+                require_storable(name, filelist)
+                folders = [folder for kind in held for folder in held[kind] if folder.name == name]
+                shards = _pair_shards(folders)
                 if shards:
+                    require_storable(filelist.name, root / split)
                     recordings.append(RecordingFiles(split, filelist.name, name, shards))
     if not recordings:
         raise UsageError(
@@ -112,125 +121,36 @@ def walk_release(root: Path) -> list[RecordingFiles]:
     return recordings
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+def _folders_if_any(folder: Path) -> list[Path]:
+    """The folders in ``folder`` by name, but hidden ones; none where it is not there."""
+    try:
+        os.lstat(folder)
+    except FileNotFoundError:
         return []
-    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    with os.scandir(folder) as entries:
+        # Every answer of the system counts: a link to nowhere may lead to a disk that is not there.
+        return sorted(
+            Path(entry.path)
+            for entry in entries
+            if not entry.name.startswith(".") and stat.S_ISDIR(os.stat(entry.path).st_mode)
+        )
 
 
-def _pair_shards(events: Path, labels: Path) -> tuple[ShardFiles, ...]:
+def _pair_shards(folders: Iterable[Path]) -> tuple[ShardFiles, ...]:
     found: dict[int, dict[str, Path]] = {}
-    for folder, prefix in ((events, "ev"), (labels, "lb")):
-        for path in folder.glob(f"{prefix}*.npz"):
-            match = _SHARD_NAME.fullmatch(path.name)
-            if match:
-                found.setdefault(int(match[2]), {})[prefix] = path
+    for folder in folders:
+        for name in sorted(os.listdir(folder)):
+            match = _SHARD_NAME.fullmatch(name)
+            if not match or match[1] != _PREFIXES[folder.parent.name]:
+                continue
+            files = found.setdefault(int(match[2]), {})
+            if match[1] in files:
+                raise DataError(
+                    f"{folder}: {files[match[1]].name} and {name} have the same number; "
+                    "remove the one that does not belong there."
+                )
+            files[match[1]] = folder / name
     return tuple(ShardFiles(n, found[n].get("ev"), found[n].get("lb")) for n in sorted(found))
-
-
-def as_events(array: np.ndarray, source: str) -> np.ndarray:
-    """Return ``array`` as ``EVENT_DTYPE [N]``; no copy when it has that layout already.
-
-    Args:
-        array: Records with the fields t, x, y, p of any integer width, or an integer array ``[N, 4]``
-            with these columns.
-        source: Names the member in errors.
-
-    Raises:
-        ShardError: Another dtype or shape, values that do not fit, or a polarity that is neither 0
-            nor 1.
-    """
-    if array.dtype == EVENT_DTYPE and array.ndim == 1:
-        events = array
-    elif array.dtype.names is None and array.ndim == 2 and array.shape[1] == 4:
-        events = _to_event_records({n: array[:, i] for i, n in enumerate("txyp")}, source)
-    elif array.dtype.names and set("txyp") <= set(array.dtype.names) and array.ndim == 1:
-        events = _to_event_records({name: array[name] for name in "txyp"}, source)
-    else:
-        raise ShardError(
-            f"{source}: events have dtype {array.dtype} and shape {array.shape}; "
-            "expected the fields t, x, y, p or four integer columns.",
-            Defect.WRONG_DTYPE,
-        )
-    if len(events) and events["p"].max() > 1:
-        raise ShardError(
-            f"{source}: a polarity is {events['p'].max()}; only 0 and 1 have a meaning, "
-            "convert the recording again.",
-            Defect.BAD_POLARITY,
-        )
-    return events
-
-
-def _to_event_records(columns: dict[str, np.ndarray], source: str) -> np.ndarray:
-    events = np.empty(len(columns["t"]), EVENT_DTYPE)
-    for name, column in columns.items():
-        if column.dtype.kind == "b":
-            column = column.view(np.uint8)
-        if column.dtype.kind not in "iu" or column.ndim != 1:
-            raise ShardError(
-                f"{source}: event field '{name}' has dtype {column.dtype} and shape {column.shape}; "
-                "expected one integer for each event.",
-                Defect.WRONG_DTYPE,
-            )
-        limit = np.iinfo(EVENT_DTYPE[name]).max
-        if len(column) and (column.min() < 0 or (name != "p" and column.max() > limit)):
-            raise ShardError(
-                f"{source}: event field '{name}' leaves the range 0…{limit}; "
-                "convert the recording again.",
-                Defect.BAD_POLARITY if name == "p" else Defect.WRONG_DTYPE,
-            )
-        events[name] = np.minimum(column, limit) if name == "p" else column
-    return events
-
-
-def as_labels(array: np.ndarray, source: str) -> np.ndarray:
-    """Return ``array`` as ``LABEL_DTYPE [M]``, read by field name.
-
-    Args:
-        array: Records with the release's fields in any order, or with the original box files' names
-            (``ts``, ``confidence``).
-        source: Names the member in errors.
-
-    Raises:
-        ShardError: A field is missing, or does not hold one number for each box.
-    """
-    if array.dtype == LABEL_DTYPE and array.ndim == 1:
-        return array
-    names = {_LABEL_ALIASES.get(name, name): name for name in array.dtype.names or ()}
-    if array.size == 0 and not names:
-        return np.empty(0, LABEL_DTYPE)  # some tools write an empty float array for "no boxes"
-    required = {"t", "x", "y", "w", "h", "class_id"}
-    if array.ndim != 1 or not required <= names.keys():
-        missing = ", ".join(sorted(required - names.keys())) or "one dimension"
-        raise ShardError(
-            f"{source}: labels have dtype {array.dtype}; missing: {missing}.", Defect.WRONG_DTYPE
-        )
-    for field in names.keys() & set(LABEL_DTYPE.names or ()):
-        column = array[names[field]]
-        if column.dtype.kind not in "biuf" or column.ndim != 1:
-            raise ShardError(
-                f"{source}: label field '{field}' has dtype {column.dtype} and shape {column.shape}; "
-                "expected one number for each box.",
-                Defect.WRONG_DTYPE,
-            )
-    labels = np.zeros(len(array), LABEL_DTYPE)
-    for field in LABEL_DTYPE.names or ():
-        if field == "class_id":  # a wider class number must not wrap into a valid one
-            column = array[names[field]]
-            labels[field] = np.where((column < 0) | (column > 255), 255, column)
-        elif field in names:
-            labels[field] = array[names[field]]
-    return labels
-
-
-def read_events(shard: NpzFile, window: int) -> np.ndarray:
-    """Events of one window of an open shard, ``EVENT_DTYPE [N]``; raises :class:`ShardError`."""
-    return as_events(shard.read(f"e{window}"), f"{shard.path}, member e{window}")
-
-
-def read_labels(shard: NpzFile, window: int) -> np.ndarray:
-    """Boxes of one window of an open shard, ``LABEL_DTYPE [M]``; raises :class:`ShardError`."""
-    return as_labels(shard.read(f"l{window}"), f"{shard.path}, member l{window}")
 
 
 def write_shard(

@@ -8,8 +8,9 @@ import numpy as np
 from pipeline.defects import Defect, EventFacts
 from pipeline.errors import ShardError
 from pipeline.release.labels import label_defects
+from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import read_events, read_labels
+from pipeline.release.shards import WINDOW_US
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def read_window(
 
 
 def window_defects(
-    window: Window, facts: EventFacts | None, sensor: tuple[int, int]
+    window: Window, facts: EventFacts | None, sensor: tuple[int, int], begin: int
 ) -> list[FoundDefect]:
     """Everything that is wrong with one window by itself, those of its events first.
 
@@ -79,28 +80,36 @@ def window_defects(
         window: The window as read.
         facts: Facts of its events; ``None`` where they cannot be used.
         sensor: Width and height in pixels.
+        begin: Of the window on the recording's clock, in µs; without facts it is a guess, which no
+            box is judged by.
     """
     found: list[tuple[Defect, str, int]] = []
     member = f"e{window.member}"
     if isinstance(window.events, ShardError):
         found.append((window.events.defect, member, 1))
     if facts is not None:
-        found += [(defect, member, int(holds)) for defect, holds in _event_defects(facts)]
+        found += [(defect, member, count) for defect, count in _event_defects(facts)]
     member = f"l{window.member}"
     if isinstance(window.labels, ShardError):
         found.append((window.labels.defect, member, 1))
     elif window.labels is not None:
-        found += [(d, member, count) for d, count in label_defects(window.labels, sensor).items()]
+        known = None if facts is None else begin
+        counts = label_defects(window.labels, sensor, known)
+        found += [(defect, member, count) for defect, count in counts.items()]
     return [FoundDefect(*row) for row in found if row[2]]
 
 
-def _event_defects(facts: EventFacts) -> list[tuple[Defect, bool]]:
+def _event_defects(facts: EventFacts) -> list[tuple[Defect, int]]:
     several = facts.in_range > 1
+    first, last = facts.first_us or 0, facts.last_us or 0
+    is_long = facts.in_range > 0 and first // WINDOW_US != last // WINDOW_US
     return [
-        (Defect.EMPTY_WINDOW, facts.in_range == 0),
-        (Defect.SINGLE_POLARITY, several and facts.positive in (0, facts.in_range)),
-        (Defect.SINGLE_TIMESTAMP, several and facts.first_us == facts.last_us),
-        (Defect.UNSORTED_TIME, not facts.is_sorted),
+        (Defect.EMPTY_WINDOW, int(facts.in_range == 0)),
+        (Defect.SINGLE_POLARITY, int(several and facts.positive in (0, facts.in_range))),
+        (Defect.SINGLE_TIMESTAMP, int(several and first == last)),
+        (Defect.LONG_WINDOW, int(is_long)),
+        (Defect.EVENT_OUT_OF_FRAME, facts.total - facts.in_range),
+        (Defect.UNSORTED_TIME, int(not facts.is_sorted)),
     ]
 
 

@@ -12,20 +12,26 @@ from pipeline.text import counted, grouped, share, short, size
 DEFECT_MEANING = {
     Defect.BAD_CRC: "bytes do not match their CRC-32",
     Defect.UNREADABLE_FILE: "not an npz file, or cut short",
+    Defect.TOO_LARGE: "more bytes, events or boxes than a window may have",
+    Defect.DUPLICATE_MEMBER: "one window twice in a file",
     Defect.MISSING_EVENT_FILE: "labels without their event file",
     Defect.MISSING_LABEL_FILE: "events without their label file",
     Defect.MISSING_MEMBER: "a shard of fewer than ten windows",
-    Defect.WRONG_DTYPE: "fields that are not those of events or boxes",
+    Defect.WRONG_DTYPE: "fields that are not those of events or boxes, or no whole numbers",
     Defect.BAD_POLARITY: "a polarity other than 0 and 1",
     Defect.UNSORTED_TIME: "events not in order of time; sorted",
     Defect.EMPTY_WINDOW: "no event inside the sensor",
     Defect.SINGLE_TIMESTAMP: "all events at the same time",
     Defect.SINGLE_POLARITY: "all events of the same polarity",
+    Defect.LONG_WINDOW: "events of more than one slot of 50 ms; kept",
+    Defect.EVENT_OUT_OF_FRAME: "outside the sensor; dropped",
     Defect.TIME_GAP: "a window does not follow the one before it",
     Defect.BOX_OUT_OF_FRAME: "cropped to the frame, or dropped",
     Defect.BOX_TOO_WIDE: "wider than the sensor; dropped",
     Defect.BOX_NOT_FINITE: "a coordinate that is no number; dropped",
+    Defect.BOX_OUT_OF_TIME: "of another time than its window; dropped",
     Defect.WRONG_CLASS: "a class number that does not exist; dropped",
+    Defect.BAD_CONFIDENCE: "a confidence that is not from 0 to 1; kept",
     Defect.OVER_60_BOXES: "beyond the 60th of a window, where the release's loader fails; kept",
 }
 _BOX_DEFECTS = frozenset(
@@ -33,6 +39,8 @@ _BOX_DEFECTS = frozenset(
         Defect.BOX_OUT_OF_FRAME,
         Defect.BOX_TOO_WIDE,
         Defect.BOX_NOT_FINITE,
+        Defect.BOX_OUT_OF_TIME,
+        Defect.BAD_CONFIDENCE,
         Defect.WRONG_CLASS,
         Defect.OVER_60_BOXES,
     }
@@ -49,6 +57,8 @@ def _unit(defect: Defect, kind: str) -> tuple[str, ...]:
     """
     if defect in _BOX_DEFECTS:
         return "box", "boxes"
+    if defect is Defect.EVENT_OUT_OF_FRAME:
+        return ("event",)
     if defect in FATAL and kind == "manifest":
         return ("file",) if defect in _FILE_DEFECTS else ("member",)
     return ("gap",) if defect is Defect.TIME_GAP else ("window",)

@@ -5,7 +5,6 @@ stops the scan.
 """
 
 import contextlib
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.defects import Defect
-from pipeline.errors import ShardError
 from pipeline.pillars.event_facts import event_facts
-from pipeline.release.gaps import Clock, WindowTime, window_time
+from pipeline.release.gaps import Clock, Place, window_time
 from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
 from pipeline.release.npz import NpzFile
+from pipeline.release.opened import OpenedFile, open_events, open_labels
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import (
     SENSOR_SIZE,
@@ -52,7 +51,6 @@ class ShardScan:
         members: How many of the ten windows each file has, by kind.
         events: Number of events that can be read.
         span_us: First and last time in µs of those events, inside the sensor or not.
-        times: What each window says of its time, in order; none where events are not looked at.
         labels: int64 ``[7]``, boxes by class number.
         kept: int64 ``[7]``, those the label rules keep.
         found: Each defect's place, and how often it is there.
@@ -64,7 +62,6 @@ class ShardScan:
     members: dict[str, int] = field(default_factory=dict)
     events: int = 0
     span_us: tuple[int, int] | None = None
-    times: list[WindowTime] = field(default_factory=list)
     labels: np.ndarray = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
     kept: np.ndarray = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
     found: list[tuple[DefectPlace, int]] = field(default_factory=list)
@@ -95,7 +92,7 @@ def scan_release(
 
     Raises:
         UsageError: a folder without recordings.
-        DataError: a file's size cannot be read.
+        DataError: a file cannot be read, also after several attempts.
     """
     recordings = walk_release(root)
     sensors = read_sensors(root)
@@ -134,65 +131,66 @@ def _worthwhile(workers: int, recordings: Sequence[RecordingFiles], labels_only:
     for files in recordings:
         for shard in files.shards:
             for path in (shard.labels, None if labels_only else shard.events):
-                with contextlib.suppress(OSError):  # the scan says what is wrong with it
+                with contextlib.suppress(OSError):  # the scan itself meets it, and tries again
                     total += path.stat().st_size if path is not None else 0
     return max(1, min(workers, total // _WORTH_A_PROCESS))
 
 
 def _scan_recording(job: _Job, tick: Callable[[int], None], *, labels_only: bool) -> RecordingEntry:
     shards = []
+    clock = Clock()
     for shard in job.files.shards:
-        shards.append(scan_shard(shard, job.rules, labels_only=labels_only))
+        shards.append(scan_shard(shard, job.rules, clock, labels_only=labels_only))
         tick(1)
     return _recording_entry(job.files, job.rules.sensor, shards, labels_only)
 
 
-def scan_shard(files: ShardFiles, rules: LabelRules, *, labels_only: bool) -> ShardScan:
-    """Read one shard's two files; whatever is wrong becomes a named defect."""
+def scan_shard(
+    files: ShardFiles, rules: LabelRules, clock: Clock, *, labels_only: bool
+) -> ShardScan:
+    """Read one shard's two files; whatever is wrong with them becomes a named defect.
+
+    Args:
+        files: The shard's files.
+        rules: Decide which boxes count as kept.
+        clock: The recording's, which has seen the shards before this one.
+        labels_only: Read no event file. Windows then say nothing of their time.
+
+    Raises:
+        OSError: The machine fails to read a file, which says nothing about the file.
+    """
     scan = ShardScan(files.number)
-    events = _open(files.events, "events", scan, read=not labels_only)
-    labels = _open(files.labels, "labels", scan, read=True)
+    events: NpzFile | None = None
+    if not labels_only:
+        events = _noted(open_events(files), "events", scan)
+    else:
+        scan.sizes["events"] = None if files.events is None else files.events.stat().st_size
+        scan.digests["events"], scan.members["events"] = None, 0
+    labels = _noted(open_labels(files), "labels", scan)
+    gaps = []
     for k in range(WINDOWS_PER_SHARD):
-        _add_window(read_window(files.number, k, events, labels), rules, scan)
-    if labels_only:
-        scan.times.clear()
+        window = read_window(files.number, k, events, labels)
+        if _add_window(window, rules, clock, scan).is_gap:
+            gaps.append(f"e{k}")
+    for member in gaps:
+        scan.note(Defect.TIME_GAP, member)
     return scan
 
 
-def _open(path: Path | None, kind: str, scan: ShardScan, *, read: bool) -> NpzFile | None:
-    scan.sizes[kind] = scan.digests[kind] = None
+def _noted(file: OpenedFile, kind: str, scan: ShardScan) -> NpzFile | None:
+    """What can be read of a file; a fault of the whole file is one defect, not ten."""
+    scan.sizes[kind], scan.digests[kind] = file.size, file.sha256
     scan.members[kind] = 0
-    if path is None:
-        if read:
-            missing = {"events": Defect.MISSING_EVENT_FILE, "labels": Defect.MISSING_LABEL_FILE}
-            scan.note(missing[kind], None)
+    if not isinstance(file.content, NpzFile):
+        scan.note(file.content.defect, None)
         return None
-    if not read:
-        scan.sizes[kind] = path.stat().st_size
-        return None
-    try:
-        shard = NpzFile(path)
-    except ShardError as error:
-        scan.note(error.defect, None)
-        scan.sizes[kind], scan.digests[kind] = _size_and_digest(path)
-        return None
-    scan.sizes[kind] = len(shard.raw)
-    scan.digests[kind] = hashlib.sha256(shard.raw).hexdigest()
-    present = set(shard.names())
+    present = set(file.content.names())
     wanted = [f"{kind[0]}{k}" for k in range(WINDOWS_PER_SHARD)]
     scan.members[kind] = sum(name in present for name in wanted)
-    return shard
+    return file.content
 
 
-def _size_and_digest(path: Path) -> tuple[int | None, str | None]:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None, None
-    return len(data), hashlib.sha256(data).hexdigest()
-
-
-def _add_window(window: Window, rules: LabelRules, scan: ShardScan) -> None:
+def _add_window(window: Window, rules: LabelRules, clock: Clock, scan: ShardScan) -> Place:
     events = window.events if isinstance(window.events, np.ndarray) else None
     labels = window.labels if isinstance(window.labels, np.ndarray) else None
     facts = None
@@ -204,29 +202,20 @@ def _add_window(window: Window, rules: LabelRules, scan: ShardScan) -> None:
             ends = (t[0], t[-1]) if facts.is_sorted else (t.min(), t.max())
             before = scan.span_us or ends
             scan.span_us = min(int(ends[0]), before[0]), max(int(ends[1]), before[1])
+    place = clock.place(window_time(facts, labels))
     if labels is not None:
         known = len(CLASS_NAMES)
         scan.labels += np.bincount(labels["class_id"], minlength=known)[:known]
-        kept = apply_label_rules(labels, rules)
+        kept = apply_label_rules(labels, rules, None if facts is None else place.begin)
         scan.kept += np.bincount(kept.classes, minlength=known)
-    for found in window_defects(window, facts, rules.sensor):
+    for found in window_defects(window, facts, rules.sensor, place.begin):
         scan.note(found.defect, found.member, found.count)
-    scan.times.append(window_time(facts, labels))
-
-
-def _note_gaps(shards: Sequence[ShardScan]) -> None:
-    """Note each window that does not follow the one before it on the clock."""
-    clock = Clock()
-    for shard in shards:
-        for k, time in enumerate(shard.times):
-            if clock.place(time).is_gap:
-                shard.note(Defect.TIME_GAP, f"e{k}")
+    return place
 
 
 def _recording_entry(
     files: RecordingFiles, sensor: tuple[int, int], shards: Sequence[ShardScan], labels_only: bool
 ) -> RecordingEntry:
-    _note_gaps(shards)
     entries = tuple(
         ShardEntry(
             shard.number,

@@ -1,6 +1,7 @@
 """The edits that plant a fault into a file, a window's events or a window's boxes."""
 
 import os
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,10 +10,11 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.files.whole import written_whole
-from pipeline.release.shards import LABEL_DTYPE, WINDOWS_PER_SHARD, shard_path
+from pipeline.release.shards import LABEL_DTYPE, WINDOW_US, WINDOWS_PER_SHARD, shard_path
 
 Shard = tuple[str, int]  # recording id, shard number
-_CENTRAL_ENTRY, _CENTRAL_CRC = b"PK\x01\x02", 16  # zip central directory: signature, CRC's offset
+# Zip central directory: signature, offsets of CRC-32 and of the content's size.
+_CENTRAL_ENTRY, _CENTRAL_CRC, _CENTRAL_SIZE = b"PK\x01\x02", 16, 24
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -33,6 +35,14 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _break_crc(root: Path, shard: Shard, window: int) -> tuple[int | None, str]:
     path = shard_path(root, *shard, "events")
+    data, entry = _directory_entry(path, window)
+    data[entry + _CENTRAL_CRC] ^= 0xFF
+    path.write_bytes(data)
+    return window, f"CRC-32 of member e{window} does not match its data"
+
+
+def _directory_entry(path: Path, window: int) -> tuple[bytearray, int]:
+    """An event file's bytes, and where its directory tells of a window."""
     with zipfile.ZipFile(path) as archive:
         data = bytearray(path.read_bytes())
         entry = archive.start_dir
@@ -40,9 +50,25 @@ def _break_crc(root: Path, shard: Shard, window: int) -> tuple[int | None, str]:
             if info.filename == f"e{window}.npy":
                 break
             entry = data.index(_CENTRAL_ENTRY, entry + 4)
-    data[entry + _CENTRAL_CRC] ^= 0xFF
+    return data, entry
+
+
+def _claim_too_much(root: Path, shard: Shard, window: int) -> tuple[int | None, str]:
+    path = shard_path(root, *shard, "events")
+    data, entry = _directory_entry(path, window)
+    data[entry + _CENTRAL_SIZE : entry + _CENTRAL_SIZE + 4] = b"\xff\xff\xff\x7f"
     path.write_bytes(data)
-    return window, f"CRC-32 of member e{window} does not match its data"
+    return window, f"member e{window} claims to hold 2 GiB"
+
+
+def _duplicate_member(root: Path, shard: Shard, window: int) -> tuple[int | None, str]:
+    path = shard_path(root, *shard, "events")
+    name = f"e{window}.npy"
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore", UserWarning)  # of the name that is there already
+        content = archive.read(name)
+        archive.writestr(zipfile.ZipInfo(name), content)  # without a time of day
+    return window, f"member e{window} is there twice"
 
 
 def _truncate(root: Path, shard: Shard, window: int) -> tuple[int | None, str]:
@@ -105,6 +131,8 @@ FILE_EDITS: dict[Defect, tuple[Callable[[Path, Shard, int], tuple[int | None, st
     Defect.MISSING_LABEL_FILE: (_remove_labels,),
     Defect.MISSING_MEMBER: (_remove_member,),
     Defect.WRONG_DTYPE: (_to_floats,),
+    Defect.TOO_LARGE: (_claim_too_much,),
+    Defect.DUPLICATE_MEMBER: (_duplicate_member,),
 }
 
 
@@ -126,6 +154,17 @@ def _single_timestamp(events: np.ndarray) -> np.ndarray:
     return events
 
 
+def _long(events: np.ndarray) -> np.ndarray:
+    events["t"][-1] += WINDOW_US
+    return events
+
+
+def _outside(events: np.ndarray) -> np.ndarray:
+    strays = events[-1:].copy()
+    strays["x"] = np.iinfo(np.uint16).max
+    return np.concatenate([events, strays])
+
+
 def _single_polarity(events: np.ndarray) -> np.ndarray:
     events["p"] = 1
     return events
@@ -138,6 +177,8 @@ EVENT_EDITS: dict[Defect, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     Defect.EMPTY_WINDOW: (lambda events: events[:0], "no event left"),
     Defect.SINGLE_TIMESTAMP: (_single_timestamp, "all events at one time"),
     Defect.SINGLE_POLARITY: (_single_polarity, "all events positive"),
+    Defect.LONG_WINDOW: (_long, "the last event moved into the next window's time"),
+    Defect.EVENT_OUT_OF_FRAME: (_outside, "an event outside the sensor added"),
 }
 
 
@@ -176,6 +217,13 @@ def plant_boxes(
         return _add_boxes(labels, t, [(np.nan, h, w, h)], 2), "a box with x = NaN added"
     if defect is Defect.WRONG_CLASS:
         return _add_boxes(labels, t, [(w, h, w, h)], 7), "a box of class 7 added"
+    if defect is Defect.BOX_OUT_OF_TIME:
+        late = t + 2 * WINDOW_US
+        return _add_boxes(labels, late, [(w, h, w, h)], 2), "a box of a later window added"
+    if defect is Defect.BAD_CONFIDENCE:
+        added = _add_boxes(labels, t, [(w, h, w, h)], 2)
+        added["class_confidence"][-1] = np.nan
+        return added, "a box with the confidence NaN added"
     grid = [(k % 10 * width / 12, k // 10 * height / 12, w, h) for k in range(70)]
     return _add_boxes(labels, t, grid, 2), "70 boxes added"
 
@@ -187,4 +235,6 @@ LABEL_EDITS = (
     Defect.BOX_NOT_FINITE,
     Defect.WRONG_CLASS,
     Defect.OVER_60_BOXES,
+    Defect.BOX_OUT_OF_TIME,
+    Defect.BAD_CONFIDENCE,
 )

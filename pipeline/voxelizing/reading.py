@@ -7,16 +7,14 @@ reading with the system's own error.
 
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from pipeline.defects import Defect
-from pipeline.errors import ShardError
-from pipeline.release.npz import NpzFile
+from pipeline.release.opened import OpenedFile, open_events, open_labels
 from pipeline.release.shards import WINDOWS_PER_SHARD, RecordingFiles, ShardFiles
 from pipeline.release.windows import Window, read_window
+
+_LARGEST_AHEAD = 24 << 20  # bytes of a shard that is read ahead; the release's mean is 9 MB
 
 
 class SourceFiles:
@@ -30,11 +28,11 @@ class SourceFiles:
         self._files: list[dict[str, Any]] = []
         self.total_bytes = 0
 
-    def add(self, identity: dict[str, Any] | None) -> None:
-        """Note one file: its ``name``, ``bytes`` and ``sha256``; ``None`` for one that is missing."""
-        if identity is not None:
-            self._files.append(identity)
-            self.total_bytes += identity["bytes"]
+    def add(self, file: OpenedFile) -> None:
+        """Note one file, if it was read."""
+        if file.name is not None and file.size is not None and file.sha256 is not None:
+            self._files.append({"name": file.name, "bytes": file.size, "sha256": file.sha256})
+            self.total_bytes += file.size
 
     def describe(self) -> dict[str, Any]:
         """The files in the order they were read, and one digest over their names and contents."""
@@ -57,57 +55,32 @@ def windows_of(
     """
     opened = _read_ahead(files.shards) if read_ahead else map(_open_shard, files.shards)
     for shard, (events, labels) in zip(files.shards, opened, strict=True):
-        source.add(events.identity)
-        source.add(labels.identity)
+        source.add(events)
+        source.add(labels)
         for member in range(WINDOWS_PER_SHARD):
-            yield read_window(shard.number, member, events.file, labels.file)
+            yield read_window(shard.number, member, events.content, labels.content)
 
 
-@dataclass(frozen=True)
-class _OpenedFile:
-    """A file of a shard, or what is wrong with it; ``identity`` names what was read, if anything."""
+def _read_ahead(shards: Sequence[ShardFiles]) -> Iterator[tuple[OpenedFile, OpenedFile]]:
+    """Each shard's event and label file. While one is worked on, the next is read and hashed.
 
-    file: NpzFile | ShardError
-    identity: dict[str, Any] | None
-
-
-def _read_ahead(shards: Sequence[ShardFiles]) -> Iterator[tuple[_OpenedFile, _OpenedFile]]:
-    """Each shard's event and label file. While one is worked on, the next is read and hashed."""
+    One that is much larger than a release's shards waits for its turn: two at once take too much.
+    """
     with ThreadPoolExecutor(1, "read-ahead") as reader:
-        coming = [reader.submit(_open_shard, shard) for shard in shards[:1]]
-        for number in range(len(shards)):
-            opened = coming.pop().result()
+        coming: list[Future[tuple[OpenedFile, OpenedFile]]] = []
+        for number, shard in enumerate(shards):
+            opened = coming.pop().result() if coming else _open_shard(shard)
             coming = [
-                reader.submit(_open_shard, later) for later in shards[number + 1 : number + 2]
+                reader.submit(_open_shard, later)
+                for later in shards[number + 1 : number + 2]
+                if _size(later) <= _LARGEST_AHEAD
             ]
             yield opened
 
 
-def _open_shard(shard: ShardFiles) -> tuple[_OpenedFile, _OpenedFile]:
-    return (
-        _open(shard.events, shard, Defect.MISSING_EVENT_FILE),
-        _open(shard.labels, shard, Defect.MISSING_LABEL_FILE),
-    )
+def _size(shard: ShardFiles) -> int:
+    return sum(path.stat().st_size for path in (shard.events, shard.labels) if path is not None)
 
 
-def _open(path: Path | None, shard: ShardFiles, missing: Defect) -> _OpenedFile:
-    if path is None:
-        other = shard.labels if missing is Defect.MISSING_EVENT_FILE else shard.events
-        kind = "event" if missing is Defect.MISSING_EVENT_FILE else "label"
-        fault = ShardError(
-            f"{other}: its {kind} file with number {shard.number:03d} is missing; "
-            "restore it from the release.",
-            missing,
-        )
-        return _OpenedFile(fault, None)
-    file: NpzFile | ShardError
-    try:
-        file = NpzFile(path)
-        data = file.raw
-    except ShardError as error:
-        if isinstance(error.__context__, OSError):
-            # The machine failed, not the data: leaving its windows out for good would be wrong.
-            raise error.__context__ from None
-        file, data = error, path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    return _OpenedFile(file, {"name": path.name, "bytes": len(data), "sha256": digest})
+def _open_shard(shard: ShardFiles) -> tuple[OpenedFile, OpenedFile]:
+    return open_events(shard), open_labels(shard)

@@ -70,7 +70,12 @@ def voxelize_recording(
             packed, facts, unpackable = _pack(window, files, workspace)
             labels = window.labels if isinstance(window.labels, np.ndarray) else None
             begin, is_gap = clock.place(window_time(facts, labels))
-            _count_defects(report, window, facts, unpackable, is_gap, sensor)
+            for found in window_defects(window, facts, sensor, begin):
+                report.defects[found.defect.value] += found.count
+            if unpackable is not None:
+                report.defects[unpackable.defect.value] += 1
+            if is_gap:
+                report.defects[Defect.TIME_GAP.value] += 1
             fault = window.fault or unpackable
             repeated = False
             if fault is not None:
@@ -120,20 +125,3 @@ def _pack(
         fault = ShardError(f"{where}: {error}", Defect.WRONG_DTYPE)
         return None, event_facts(events, workspace.encoding.sensor), fault
     return packed, packed_event_facts(packed, events), None
-
-
-def _count_defects(
-    report: RecordingReport,
-    window: Window,
-    facts: EventFacts | None,
-    unpackable: ShardError | None,
-    is_gap: bool,
-    sensor: tuple[int, int],
-) -> None:
-    """Count what is wrong with a window, whether or not it is kept."""
-    for found in window_defects(window, facts, sensor):
-        report.defects[found.defect.value] += found.count
-    if unpackable is not None:
-        report.defects[unpackable.defect.value] += 1
-    if is_gap:
-        report.defects[Defect.TIME_GAP.value] += 1

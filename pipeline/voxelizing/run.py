@@ -17,6 +17,8 @@ from pipeline.cache.lock import Part, open_for_writing
 from pipeline.cache.records import CacheSettings
 from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, ShardError, UsageError
+from pipeline.files.inputs import open_regular
+from pipeline.release.npz import EVENT_BOUNDS
 from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.tasks.allocation import keep_freed_memory
 from pipeline.tasks.outcomes import NO_ROOM, Done, Failed, Stopped, Watcher
@@ -188,7 +190,15 @@ def _paths(files: RecordingFiles) -> Iterator[tuple[int, Path]]:
 
 
 def _bytes_on_disk(files: RecordingFiles) -> int:
-    return sum(path.stat().st_size for _, path in _paths(files) if path.exists())
+    return sum(_size(path) or 0 for _, path in _paths(files))
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; ``None`` where there is none. Any other answer of the system is an error."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _check_same_source(cache: Path, files: RecordingFiles, attributes: dict[str, Any]) -> None:
@@ -201,16 +211,18 @@ def _check_same_source(cache: Path, files: RecordingFiles, attributes: dict[str,
     known = {entry["name"]: entry for entry in attributes["source"]["files"]}
     suspects = {window["shard"] for window in attributes["defects"]["left_out"]}
     for number, path in _paths(files):
-        if not path.exists():
-            continue
-        made_from, size = known.get(path.name), path.stat().st_size
+        made_from, size = known.get(path.name), _size(path)
         difference = None
+        if size is None:
+            continue
         if made_from is None:
-            difference = "is new since the recording was made"
+            if number not in suspects or size <= EVENT_BOUNDS.file:  # larger ones have no entry
+                difference = "is new since the recording was made"
         elif made_from["bytes"] != size:
             difference = f"has {size} bytes, the cache was made from {made_from['bytes']} bytes"
         elif number in suspects:
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            with open_regular(path) as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             if made_from["sha256"] != sha256:
                 difference = (
                     f"has the sha256 {sha256}, the cache was made from {made_from['sha256']}"

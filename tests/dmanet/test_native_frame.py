@@ -16,8 +16,9 @@ from dmanet.models.detector import DMANet
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
+from pipeline.release.members import read_events
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import SENSOR_SIZE, read_events, shard_path, walk_release
+from pipeline.release.shards import SENSOR_SIZE, shard_path, walk_release
 from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import write_recording
 

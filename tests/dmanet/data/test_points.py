@@ -5,8 +5,9 @@ import pytest
 
 from dmanet.data.points import POINT_DTYPE, read_points
 from pipeline.errors import UsageError
+from pipeline.release.members import read_events
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import read_events, shard_path
+from pipeline.release.shards import shard_path
 from tests.dmanet.caches import LONG, SMALL
 
 

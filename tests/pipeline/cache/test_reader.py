@@ -15,8 +15,9 @@ from pipeline.errors import CacheError, UsageError
 from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.pillars.unpacking import decode_points
 from pipeline.release.labels import apply_label_rules
+from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import read_events, read_labels, shard_path, walk_release
+from pipeline.release.shards import shard_path, walk_release
 from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import write_recording
 

@@ -1,32 +1,22 @@
 import hashlib
 import os
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError, RecordingError, UsageError
+from pipeline.errors import RecordingError, UsageError
 from pipeline.ingest import raw_recording
-from pipeline.ingest.convert import (
-    box_path,
-    boxes_of_window,
-    ingest_recording,
-    recording_name,
-    split_windows,
-)
+from pipeline.ingest.boxes import boxes_of_window
+from pipeline.ingest.convert import box_path, ingest_recording, recording_name
 from pipeline.ingest.raw_recording import open_raw
+from pipeline.ingest.windows import split_windows
+from pipeline.release.members import as_labels, read_events, read_labels
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors
-from pipeline.release.shards import (
-    EVENT_DTYPE,
-    LABEL_DTYPE,
-    WINDOW_US,
-    as_labels,
-    read_events,
-    read_labels,
-    walk_release,
-)
+from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, walk_release
 from pipeline.selection.scan import scan_release
 from tests.pipeline.raw_files import BOX_DTYPE, HEADER, write_dat, write_hdf5
 
@@ -62,15 +52,16 @@ def read_back(root):
 def expected_shards(events, skip_us):
     """The rules, spelled out event by event."""
     windows = {}
+    first = int(events["t"][0]) // 50_000
     for event in events.tolist():
         index = event[0] // 50_000
-        if index * 50_000 >= skip_us:
+        if (index - first) * 50_000 >= skip_us:
             windows.setdefault(index, []).append(event)
     filled = sorted(windows.items())
     shards = {}
     for start in range(0, len(filled) - 9, 10):
         group = filled[start : start + 10]
-        shards[group[0][0] // 10] = [content for _, content in group]
+        shards[(group[0][0] - first) // 10] = [content for _, content in group]
     return shards
 
 
@@ -119,6 +110,30 @@ def test_with_the_usual_skip_the_first_shard_is_number_one(tmp_path):
     assert shards[1][0][0]["t"][0] // WINDOW_US == 10
     assert summary.recording_id == "val/valfilelist00/drive"
     assert (summary.windows, summary.left_over, summary.empty_windows) == (30, 2, 0)
+
+
+@pytest.mark.parametrize("start", [0, 49_999, 11_200_000, 4_290_000_000])
+def test_what_is_left_out_counts_from_the_first_event_wherever_the_clock_starts(tmp_path, start):
+    times = np.arange(0, 2_100_000, 7000)
+    names = []
+    for name, shift in (("zero", 0), ("late", start // WINDOW_US * WINDOW_US)):
+        write_dat(tmp_path / f"{name}_td.dat", events_at(times + shift))
+        ingest_recording(tmp_path / f"{name}_td.dat", tmp_path / name, "train")
+        names.append(read_back(tmp_path / name))
+    zero, late = names
+    assert list(zero) == list(late) == [1, 2, 3]
+    for number, (windows, _) in zero.items():
+        for ours, theirs in zip(windows, late[number][0], strict=True):
+            shifted = theirs.copy()
+            shifted["t"] -= shift
+            np.testing.assert_array_equal(ours, shifted)
+
+
+def test_a_first_event_late_in_its_window_does_not_move_the_borders(tmp_path):
+    write_dat(tmp_path / "a_td.dat", events_at(np.arange(49_999, 1_500_000, 7000)))
+    ingest_recording(tmp_path / "a_td.dat", tmp_path / "out", "train")
+    (windows, _) = read_back(tmp_path / "out")[1]
+    assert [int(w["t"][0]) // WINDOW_US for w in windows] == list(range(10, 20))
 
 
 def test_a_window_without_events_is_left_out_and_the_number_follows_the_clock(tmp_path):
@@ -370,10 +385,12 @@ def test_a_recording_that_is_there_already_is_not_touched(tmp_path):
     assert list(read_back(tmp_path / "out")) == [1]
 
 
-def test_a_folder_that_cannot_be_written_is_a_data_error(tmp_path):
+def test_a_folder_that_cannot_be_written_is_the_systems_own_error(tmp_path):
     write_dat(tmp_path / "a_td.dat", steady())
     (tmp_path / "out").write_text("a file")
-    refuses(tmp_path, tmp_path / "a_td.dat", DataError, "cannot be written")
+    with pytest.raises(OSError, match="out"):
+        ingest_recording(tmp_path / "a_td.dat", tmp_path / "out", "train")
+    assert (tmp_path / "out").read_text() == "a file"
 
 
 def test_an_interrupted_ingest_leaves_nothing(tmp_path):
@@ -389,8 +406,84 @@ def test_an_interrupted_ingest_leaves_nothing(tmp_path):
 
 def test_windows_do_not_hold_whole_blocks(tmp_path):
     blocks = [steady(1.0, step=10)]
-    for _, window in split_windows(blocks, 0):
-        assert window.base is None
+    for window in split_windows(blocks, 0, "here"):
+        assert window.events.base is None
+
+
+def test_a_window_of_more_events_than_a_shard_may_hold_ends_the_reading():
+    block = np.zeros(1 << 20, EVENT_DTYPE)
+    with pytest.raises(RecordingError, match="here: the 50 ms from 0 µs have more than"):
+        list(split_windows([block] * 1000, 0, "here"))
+
+
+@pytest.mark.parametrize("name", ["two\nlines", os.fsdecode(b"latin\xe9"), "zarr.json"])
+def test_a_name_that_nothing_could_store_is_refused(tmp_path, name):
+    raw = tmp_path / f"{name}_td.dat"
+    write_dat(raw, steady())
+    refuses(tmp_path, raw, UsageError, "rename it")
+
+
+@pytest.mark.parametrize("name", ["-rf", "a b", "ü€"])
+def test_an_odd_name_that_can_be_stored_is_kept(tmp_path, name):
+    write_dat(tmp_path / f"{name}_td.dat", steady())
+    summary = ingest_recording(tmp_path / f"{name}_td.dat", tmp_path / "out", "train")
+    assert summary.recording_id == f"train/trainfilelist00/{name}"
+    assert scan_release(tmp_path / "out").recordings[0].id == summary.recording_id
+
+
+@pytest.mark.parametrize("place", ["a_td.dat", "a_bbox.npy"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, place):
+    write_dat(tmp_path / "a_td.dat", steady())
+    (tmp_path / place).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / place)
+    refuses(tmp_path, tmp_path / "a_td.dat", UsageError, "is a pipe")
+
+
+def test_a_box_file_that_is_a_link_to_nowhere_is_not_taken_for_none(tmp_path):
+    write_dat(tmp_path / "a_td.dat", steady())
+    (tmp_path / "a_bbox.npy").symlink_to("a disk that is not there")
+    with pytest.raises(FileNotFoundError):
+        ingest_recording(tmp_path / "a_td.dat", tmp_path / "out", "train")
+
+
+@pytest.fixture
+def other_file(tmp_path):
+    """A pipe: whoever opens it waits for ever."""
+    os.mkfifo(tmp_path / "other.h5")
+    return tmp_path / "other.h5"
+
+
+@pytest.mark.parametrize(
+    "way", ["external link", "folder", "soft link", "virtual", "external", "chunk"]
+)
+def test_hdf5_data_that_is_elsewhere_or_too_large_is_refused(tmp_path, other_file, way):
+    path = tmp_path / "a_td.dat.h5"
+    write_hdf5(path, steady())
+    with h5py.File(path, "a") as file:
+        name = "events" if way == "folder" else "events/x"
+        file.move(name, "before")
+        if way in ("external link", "folder"):
+            file[name] = h5py.ExternalLink(other_file, name)
+        elif way == "soft link":
+            file[name] = h5py.SoftLink("/before")
+        elif way == "virtual":
+            layout = h5py.VirtualLayout(shape=(186,), dtype="u2")
+            layout[:] = h5py.VirtualSource(other_file, "x", shape=(186,))
+            file.create_virtual_dataset(name, layout)
+        elif way == "external":
+            file.create_dataset(name, (186,), "u2", external=[(other_file, 0, 372)])
+        else:
+            file.create_dataset(name, (186,), "u2", chunks=(1 << 31,), maxshape=(None,))
+    refuses(tmp_path, path, RecordingError, "holds its own|smaller ones")
+
+
+def test_hdf5_that_claims_more_events_than_it_has_ends_soon(tmp_path):
+    path = tmp_path / "a_td.dat.h5"
+    with h5py.File(path, "w") as file:
+        for name in "xytp":
+            file.create_dataset(f"events/{name}", (10**15,), "u2", chunks=(1 << 16,))
+        file["events/width"], file["events/height"] = 64, 48
+    refuses(tmp_path, path, RecordingError, "events/t claims 1000000000000000 values")
 
 
 # --- real recordings ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import RecordingError, UsageError
+from pipeline.errors import DataError, RecordingError, UsageError
 from pipeline.ingest import convert
 from pipeline.ingest.convert import ingest_recording
 from pipeline.ingest.run import ingest_recordings
@@ -59,11 +59,34 @@ def test_the_first_failure_ends_the_run_and_leaves_whole_recordings_only(raws, t
         assert len(list(events.iterdir())) == len(list(labels.iterdir()))
 
 
-def test_a_file_named_twice_is_there_already(raws, tmp_path):
-    summaries = ingest_recordings([raws[1], raws[1]], tmp_path / "out", "train")
-    assert next(summaries).recording_id.endswith("drive_1")
+def test_what_would_become_one_recording_is_refused_before_any_work(raws, tmp_path):
+    with pytest.raises(UsageError, match="the same recording"):
+        next(ingest_recordings([raws[1], raws[1]], tmp_path / "out", "train"))
+    assert not (tmp_path / "out").exists()
+    list(ingest_recordings(raws[:1], tmp_path / "out", "train"))
     with pytest.raises(UsageError, match="there already"):
-        next(summaries)
+        next(ingest_recordings([raws[1], raws[0]], tmp_path / "out", "train"))
+    assert len(list((tmp_path / "out").glob("*/*/events/*"))) == 1
+
+
+@pytest.mark.parametrize("published", [1, 2])
+def test_an_attempt_that_published_before_it_failed_is_done(raws, tmp_path, monkeypatch, published):
+    """Both folders, or one of them as after a power cut in between."""
+    monkeypatch.setattr(outcomes, "PAUSE", 0)
+    faults = [OSError(errno.EIO, "Input/output error")]
+    publish = convert.publish_folders
+
+    def fail_once(moves):
+        if not faults:
+            return publish(moves)
+        publish(moves[:published])
+        raise faults.pop()
+
+    monkeypatch.setattr(convert, "publish_folders", fail_once)
+    (summary,) = ingest_recordings(raws[:1], tmp_path / "out", "train")
+    assert summary == ingest_recording(raws[0], tmp_path / "alone", "train")
+    assert content(tmp_path / "out") == content(tmp_path / "alone")
+    assert not faults
 
 
 def test_a_passing_fault_of_the_machine_is_tried_again(raws, tmp_path, monkeypatch):
@@ -90,6 +113,6 @@ def test_a_lasting_fault_is_one_sentence_and_leaves_nothing(raws, tmp_path, monk
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(convert, "write_shard", fail)
-    with pytest.raises(RecordingError, match=r"out: cannot be written \(Read-only file system\)"):
+    with pytest.raises(DataError, match="Read-only file system, tried 3 times"):
         list(ingest_recordings(raws, tmp_path / "out", "train"))
     assert not (tmp_path / "out").exists()

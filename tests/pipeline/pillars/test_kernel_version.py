@@ -11,8 +11,9 @@ from pipeline.cache.records import CacheSettings
 from pipeline.pillars.bit_layout import KERNEL_VERSION
 from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.release.labels import apply_label_rules
+from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import SENSOR_SIZE, read_events, read_labels, walk_release
+from pipeline.release.shards import SENSOR_SIZE, walk_release
 
 # This repository's own windows, not those that DMANET_GOLDEN may name.
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"

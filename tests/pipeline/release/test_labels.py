@@ -79,6 +79,27 @@ def test_faults_of_boxes_are_counted_by_name():
     }
 
 
+@pytest.mark.parametrize("confidence", [np.nan, np.inf, -0.1, 1.1])
+def test_a_bad_confidence_is_counted_and_the_box_stays(confidence):
+    labels = boxes((100, 100, 100, 100), (100, 100, 100, 100))
+    labels["class_confidence"] = 1, confidence
+    assert label_defects(labels, (1280, 720)) == {Defect.BAD_CONFIDENCE: 1}
+    assert len(apply_label_rules(labels, LabelRules()).rows) == 2
+
+
+def test_boxes_of_another_time_are_dropped_where_the_time_is_known():
+    labels = boxes(*[(100, 100, 100, 100)] * 4)
+    labels["t"] = 99_999, 100_000, 2**64 - 1, 0
+    assert label_defects(labels, (1280, 720)) == {}
+    assert label_defects(labels, (1280, 720), 100_000) == {Defect.BOX_OUT_OF_TIME: 2}
+    for begins, rows in (
+        (100_000, [1, 3]),
+        (np.array([50_000, 50_000, -1, 50_000]), [0, 1, 2, 3]),
+        (None, [0, 1, 2, 3]),
+    ):
+        assert apply_label_rules(labels, LabelRules(), begins).rows.tolist() == rows
+
+
 def test_no_labels_give_no_boxes():
     kept = apply_label_rules(np.empty(0, LABEL_DTYPE), LabelRules())
     assert kept.boxes.shape == (0, 4)

@@ -1,16 +1,20 @@
 """The member reader agrees with numpy on sound files and names every fault of the others."""
 
 import io
+import os
+import socket
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.defects import Defect
-from pipeline.errors import ShardError
-from pipeline.release.npz import NpzFile
+from pipeline.errors import DataError, ShardError
+from pipeline.release.npz import Bounds, NpzFile
 from tests.pipeline.releases import damage_member
 
 
@@ -69,8 +73,6 @@ def test_a_file_that_is_not_npz_is_refused(npz):
 
 
 def test_a_member_that_is_not_an_array_is_refused(tmp_path):
-    import zipfile
-
     path = tmp_path / "ev001.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.npy", b"no array at all")
@@ -84,16 +86,115 @@ def test_objects_are_never_unpickled(tmp_path):
     assert fault_of(path) is Defect.WRONG_DTYPE
 
 
-def test_a_missing_member_and_a_missing_file_are_named(npz, tmp_path):
+def test_a_missing_member_is_named_and_a_missing_file_is_the_systems_own_error(npz, tmp_path):
     assert fault_of(npz, "e9") is Defect.MISSING_MEMBER
-    assert fault_of(tmp_path / "ev002.npz") is Defect.MISSING_EVENT_FILE
-    assert fault_of(tmp_path / "lb002.npz") is Defect.MISSING_LABEL_FILE
+    with pytest.raises(FileNotFoundError):
+        NpzFile(tmp_path / "ev002.npz")
 
 
-def test_a_member_that_promises_more_than_deflate_can_hold_is_refused(npz):
-    data = npz.read_bytes()
-    stored = io.BytesIO()
-    np.lib.format.write_array(stored, np.arange(5000))
-    length = len(stored.getvalue()).to_bytes(4, "little")
-    npz.write_bytes(data.replace(length, b"\xff\xff\xff\x7f"))
-    assert fault_of(npz) in (Defect.BAD_CRC, Defect.UNREADABLE_FILE)
+def with_directory_field(path, offset, value, size=4, member=0):
+    """Overwrite a field of a member's entry in the zip directory."""
+    data = bytearray(path.read_bytes())
+    entry = -1
+    for _ in range(member + 1):
+        entry = data.index(b"PK\x01\x02", entry + 1)
+    data[entry + offset : entry + offset + size] = value.to_bytes(size, "little")
+    path.write_bytes(data)
+
+
+def test_a_member_that_promises_more_than_deflate_can_hold_is_damaged(npz):
+    with_directory_field(npz, 24, 40 << 20)
+    assert fault_of(npz) is Defect.BAD_CRC
+
+
+@pytest.mark.parametrize("size", [49 << 20, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_member_that_claims_more_than_its_bound_is_not_inflated(npz, size):
+    with_directory_field(npz, 24, size)
+    assert fault_of(npz) is Defect.TOO_LARGE
+    assert NpzFile(npz).read("b").tolist() == [0, 1, 2]
+
+
+def test_a_stream_that_goes_on_behind_its_claim_is_not_inflated_further(tmp_path):
+    path = tmp_path / "ev001.npz"
+    np.savez_compressed(path, a=np.zeros(200 << 20, np.uint8))
+    with_directory_field(path, 24, 1000)
+    tracemalloc.start()
+    assert fault_of(path) is Defect.BAD_CRC
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 << 20
+
+
+def test_bounds_are_settings_of_the_reader(npz):
+    assert NpzFile(npz, Bounds(file=1 << 20, member=41_000)).read("a").size == 5000
+    for bounds in (Bounds(file=npz.stat().st_size - 1, member=1 << 20), Bounds(1 << 20, 39_000)):
+        with pytest.raises(ShardError) as caught:
+            NpzFile(npz, bounds).read("a")
+        assert caught.value.defect is Defect.TOO_LARGE
+
+
+def test_a_member_that_is_there_twice_is_named_and_the_others_are_read(npz):
+    with zipfile.ZipFile(npz, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("a.npy", archive.read("b.npy"))
+    assert fault_of(npz) is Defect.DUPLICATE_MEMBER
+    assert NpzFile(npz).read("b").tolist() == [0, 1, 2]
+
+
+def test_an_encrypted_member_is_refused(npz):
+    with_directory_field(npz, 8, 1, size=2)
+    assert fault_of(npz) is Defect.UNREADABLE_FILE
+
+
+def test_members_that_share_their_bytes_are_refused(npz):
+    with_directory_field(npz, 42, 0, member=1)
+    assert fault_of(npz, "a") is Defect.BAD_CRC
+    assert fault_of(npz, "b") is Defect.BAD_CRC
+
+
+def test_a_member_that_reaches_into_the_next_is_refused(tmp_path):
+    path = tmp_path / "ev001.npz"
+    np.savez(path, a=np.arange(5), b=np.arange(3))
+    with zipfile.ZipFile(path) as archive:
+        size = archive.getinfo("a.npy").file_size
+    for offset in (20, 24):
+        with_directory_field(path, offset, size + 8)
+    assert fault_of(path, "a") is Defect.BAD_CRC
+    assert NpzFile(path).read("b").tolist() == [0, 1, 2]
+
+
+def test_a_directory_of_a_million_entries_is_not_read(tmp_path):
+    path = tmp_path / "ev001.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(70_000):  # beyond 65 535 the end of the archive is zip64
+            archive.writestr(zipfile.ZipInfo(f"{number}"), b"")
+    assert fault_of(path) is Defect.UNREADABLE_FILE
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "socket"])
+def test_what_is_no_file_is_refused_without_waiting(tmp_path, kind):
+    path = tmp_path / "ev001.npz"
+    with socket.socket(socket.AF_UNIX) as server:
+        make = {"folder": os.mkdir, "pipe": os.mkfifo, "socket": server.bind}[kind]
+        make(os.fspath(path))
+        with pytest.raises(DataError, match="belongs") as caught:
+            NpzFile(path)
+    assert not isinstance(caught.value, ShardError)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_flipped_bytes_never_give_other_content_or_a_traceback(data, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / "ev001.npz"
+    stream = io.BytesIO()
+    np.savez_compressed(stream, a=np.arange(20), b=np.zeros(4, "<f4"))
+    changed = bytearray(stream.getvalue())
+    for _ in range(data.draw(st.integers(1, 3))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(changed)
+    for name, content in (("a", np.arange(20)), ("b", np.zeros(4, "<f4"))):
+        try:
+            found = NpzFile(path).read(name)
+        except ShardError:
+            continue
+        np.testing.assert_array_equal(found, content)

@@ -1,25 +1,17 @@
-"""The release on disk: pairing, field names, integer widths, byte layout."""
+"""The release on disk: what is listed, how files pair, byte layout."""
+
+import os
 
 import numpy as np
 import pytest
 
-from pipeline.defects import Defect
-from pipeline.errors import ShardError, UsageError
+from pipeline.errors import DataError, UsageError
+from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import (
-    EVENT_DTYPE,
-    LABEL_DTYPE,
-    as_events,
-    as_labels,
-    read_events,
-    read_labels,
-    shard_path,
-    walk_release,
-)
-from tests.pipeline.releases import random_events, random_labels, write_recording
+from pipeline.release.shards import EVENT_DTYPE, shard_path, walk_release
+from tests.pipeline.releases import write_recording
 
 RECORDING = "train/trainfilelist00/rec_a"
-RNG = np.random.default_rng(1)
 
 
 def test_events_and_labels_pair_by_number_when_a_file_is_missing(tmp_path):
@@ -66,67 +58,58 @@ def test_written_shards_read_back_in_the_release_layout(tmp_path):
     assert read_labels(labels, 0).dtype.itemsize == 33
 
 
-@pytest.mark.parametrize("width", ["<i4", "<i8", "<u4", "<u8"])
-def test_any_integer_width_and_plain_columns_give_the_same_events(width):
-    events = random_events(RNG, 500_000, 50)
-    wide = events.astype([(n, width) for n in ("p", "y", "x", "t")])
-    reordered = np.zeros(50, wide.dtype)
-    for name in "txyp":
-        reordered[name] = events[name]
-    columns = np.stack([events[n].astype(width) for n in "txyp"], axis=1)
-    for array in (reordered, columns):
-        np.testing.assert_array_equal(as_events(array, "here"), events)
+FOLDERS = ["train", "train/trainfilelist00/events", "train/trainfilelist00/labels"]
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "defect"),
-    [
-        (0, -1, Defect.WRONG_DTYPE),
-        (0, 2**32, Defect.WRONG_DTYPE),
-        (1, 70_000, Defect.WRONG_DTYPE),
-        (3, 2, Defect.BAD_POLARITY),
-        (3, -1, Defect.BAD_POLARITY),
-        (3, 257, Defect.BAD_POLARITY),
-    ],
-)
-def test_values_that_do_not_fit_are_refused_not_wrapped(column, value, defect):
-    columns = np.zeros((3, 4), np.int64)
-    columns[1, column] = value
-    with pytest.raises(ShardError, match="here") as caught:
-        as_events(columns, "here")
-    assert caught.value.defect is defect
+@pytest.mark.parametrize("folder", [*FOLDERS, "train/trainfilelist00/events/rec_a"])
+def test_a_folder_that_cannot_be_listed_is_never_taken_for_missing(tmp_path, monkeypatch, folder):
+    write_recording(tmp_path, RECORDING, shards=(1,), events_per_window=5)
+
+    def refusing(real):
+        def list_folder(path):
+            if os.fspath(path) == os.fspath(tmp_path / folder):
+                raise PermissionError(13, "Permission denied", os.fspath(path))
+            return real(path)
+
+        return list_folder
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    with pytest.raises(PermissionError):
+        walk_release(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "array", [np.zeros((3, 4)), np.zeros((3, 5), int), np.zeros(3, [("t", "<u4"), ("x", "<u2")])]
-)
-def test_other_shapes_and_dtypes_are_refused(array):
-    with pytest.raises(ShardError) as caught:
-        as_events(array, "here")
-    assert caught.value.defect is Defect.WRONG_DTYPE
+def test_links_to_nowhere_and_loops_are_the_systems_own_errors(tmp_path):
+    write_recording(tmp_path, RECORDING, shards=(1,), events_per_window=5)
+    link = tmp_path / "val"
+    link.symlink_to(tmp_path / "a disk that is not there")
+    with pytest.raises(FileNotFoundError):
+        walk_release(tmp_path)
+    link.unlink()
+    link.symlink_to(link)
+    with pytest.raises(OSError, match="symbolic links"):
+        walk_release(tmp_path)
 
 
-def test_labels_are_read_by_name_from_original_box_files():
-    labels = random_labels(RNG, 500_000, 5)
-    original = np.zeros(
-        5,
-        [(n, "<f4") for n in ("x", "y", "w", "h", "confidence")]
-        + [("ts", "<u8"), ("class_id", "<u4"), ("track_id", "<u4")],
-    )
-    for ours, theirs in (("t", "ts"), ("class_confidence", "confidence")):
-        original[theirs] = labels[ours]
-    for name in ("x", "y", "w", "h", "class_id", "track_id"):
-        original[name] = labels[name]
-    np.testing.assert_array_equal(as_labels(original, "here"), labels)
+def test_two_files_of_one_number_are_refused(tmp_path):
+    write_recording(tmp_path, RECORDING, shards=(1,), events_per_window=5)
+    path = shard_path(tmp_path, RECORDING, 1, "events")
+    path.with_name("ev1.npz").write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=r"ev001\.npz and ev1\.npz"):
+        walk_release(tmp_path)
 
 
-def test_a_wide_class_number_does_not_wrap_into_a_valid_one():
-    labels = np.zeros(2, [(n, "<f4") for n in "xywh"] + [("t", "<u8"), ("class_id", "<i4")])
-    labels["class_id"] = [258, -1]
-    assert as_labels(labels, "here")["class_id"].tolist() == [255, 255]
+@pytest.mark.parametrize("name", ["two\nlines", "bell\a", os.fsdecode(b"latin\xe9"), "zarr.json"])
+def test_names_that_nothing_could_store_are_refused(tmp_path, name):
+    write_recording(tmp_path, f"train/trainfilelist00/{name}", shards=(1,), events_per_window=5)
+    with pytest.raises(UsageError, match="rename it") as caught:
+        walk_release(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+    str(caught.value).encode("ascii")
 
 
-def test_no_labels_may_be_an_empty_plain_array():
-    assert as_labels(np.empty(0), "here").dtype == LABEL_DTYPE
-    with pytest.raises(ShardError, match="class_id"):
-        as_labels(np.zeros(2, [("t", "<u8"), ("x", "<f4")]), "here")
+def test_odd_names_that_can_be_stored_are_kept(tmp_path):
+    names = ["-rf", "a b", "ü€", "'; --"]
+    for name in names:
+        write_recording(tmp_path, f"train/trainfilelist00/{name}", shards=(1,), events_per_window=5)
+    assert [files.name for files in walk_release(tmp_path)] == sorted(names)

@@ -1,4 +1,5 @@
 import errno
+import os
 import shutil
 
 import numpy as np
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.defects import Defect
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, UsageError
+from pipeline.release import npz
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import EVENT_DTYPE, shard_path, write_shard
@@ -102,13 +104,13 @@ def changed(field, value):
     ("window", "defect"),
     [
         (np.empty(0, EVENT_DTYPE), Defect.EMPTY_WINDOW),
-        (changed("x", 1280), Defect.EMPTY_WINDOW),
         (changed("p", 1), Defect.SINGLE_POLARITY),
         (changed("p", 0), Defect.SINGLE_POLARITY),
         (changed("p", 2), Defect.BAD_POLARITY),
         (changed("t", 15 * 50_000), Defect.SINGLE_TIMESTAMP),
         (changed("t", 15 * 50_000)[:2], Defect.SINGLE_TIMESTAMP),
         (window_events(15)[::-1], Defect.UNSORTED_TIME),
+        (changed("t", [15 * 50_000] * 39 + [16 * 50_000]), Defect.LONG_WINDOW),
         (window_events(16), Defect.TIME_GAP),
     ],
 )
@@ -121,6 +123,15 @@ def test_event_defects_are_named_where_they_are(tmp_path, window, defect):
     places = [(defect, 1, "e5")] + ([(defect, 1, "e6")] if defect is Defect.TIME_GAP else [])
     assert row.defects == {defect: len(places)}
     assert list(row.defect_places) == places
+
+
+def test_events_outside_the_sensor_are_counted(tmp_path):
+    windows = good_windows()
+    windows[4]["x"][:3] = 1280
+    windows[5]["y"] = 720
+    write_shard(tmp_path, A, 1, windows, good_boxes())
+    row = scan_one(tmp_path)
+    assert row.defects == {Defect.EVENT_OUT_OF_FRAME: 43, Defect.EMPTY_WINDOW: 1}
 
 
 def test_a_window_of_a_single_event_is_sound(tmp_path):
@@ -303,17 +314,70 @@ def test_an_interrupt_does_not_wait_for_the_release(damaged_release, monkeypatch
     assert seen == [1]
 
 
-def test_a_passing_fault_of_the_machine_is_tried_again(damaged_release, monkeypatch):
-    monkeypatch.setattr(outcomes, "PAUSE", 0)
-    faults = [OSError(errno.EIO, "Input/output error")]
-    scan_shard = scan_module.scan_shard
+def failing_reads(monkeypatch, faults):
+    """The first reads of an event file fail, as many as there are faults."""
+    real = npz.open_regular
 
-    def fail_once(*arguments, **options):
-        if faults:
+    def open_or_fail(path):
+        if faults and path.name.startswith("ev"):
             raise faults.pop()
-        return scan_shard(*arguments, **options)
+        return real(path)
 
+    monkeypatch.setattr(outcomes, "PAUSE", 0)
+    monkeypatch.setattr(npz, "open_regular", open_or_fail)
+
+
+def test_a_passing_fault_of_the_machine_is_tried_again(damaged_release, monkeypatch):
     before = scan_release(damaged_release)
-    monkeypatch.setattr(scan_module, "scan_shard", fail_once)
+    faults = [OSError(errno.EIO, "Input/output error")]
+    failing_reads(monkeypatch, faults)
     assert scan_release(damaged_release) == before
     assert not faults
+
+
+def test_a_file_that_the_machine_cannot_read_ends_the_scan_and_is_no_damage(
+    damaged_release, monkeypatch
+):
+    failing_reads(
+        monkeypatch, [PermissionError(errno.EACCES, "Permission denied", "ev001.npz")] * 3
+    )
+    with pytest.raises(DataError, match=r"^ev001\.npz: Permission denied, tried 3 times"):
+        scan_release(damaged_release)
+
+
+def test_a_file_that_goes_between_listing_and_reading_ends_the_scan(damaged_release, monkeypatch):
+    monkeypatch.setattr(outcomes, "PAUSE", 0)
+    path = damaged_release / "train/trainfilelist00/events/z/ev002.npz"
+    path.unlink()
+    path.symlink_to("a disk that is not there")
+    with pytest.raises(DataError, match="No such file"):
+        scan_release(damaged_release)
+
+
+def test_a_pipe_in_the_place_of_a_shard_ends_the_scan_and_is_not_waited_for(damaged_release):
+    path = damaged_release / "train/trainfilelist00/labels/z/lb002.npz"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match=f"^{path}: is a folder, a pipe or a device"):
+        scan_release(damaged_release)
+
+
+def test_a_file_beyond_the_bound_is_named_and_not_read(tmp_path):
+    write_recording(tmp_path, A)
+    path = shard_path(tmp_path, A, 1, "events")
+    os.truncate(path, 1 << 40)  # a terabyte of nothing
+    row = scan_one(tmp_path)
+    assert row.defects == {Defect.TOO_LARGE: 1}
+    assert (row.shards[0].event_bytes, row.shards[0].event_sha256) == (1 << 40, None)
+
+
+def test_boxes_of_another_time_are_counted_and_not_kept(tmp_path):
+    labels = good_boxes()
+    labels[3] = boxes(*[(100, 100, 80, 60, 2)] * 5)
+    labels[3]["t"] = 650_000, 700_000, 700_001, 649_999, 0  # the window is 650 000…700 000
+    write_shard(tmp_path, A, 1, good_windows(), labels)
+    row = scan_one(tmp_path)
+    assert row.defects == {Defect.BOX_OUT_OF_TIME: 2}
+    assert (row.labels["car"], row.kept["car"]) == (14, 12)
+    row = scan_one(tmp_path, labels_only=True)  # without events a window has no time
+    assert (row.defects, row.kept["car"]) == ({}, 14)

@@ -9,8 +9,9 @@ import pytest
 from pipeline.defects import Defect
 from pipeline.errors import ShardError, UsageError
 from pipeline.release.labels import label_defects
+from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
-from pipeline.release.shards import WINDOW_US, read_events, read_labels, shard_path, walk_release
+from pipeline.release.shards import WINDOW_US, shard_path, walk_release
 from pipeline.selection.scan import scan_release
 from pipeline.simulation.planted_defects import plan_defects
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
@@ -19,7 +20,7 @@ SENSOR = (96, 54)
 SETTINGS = SimulationSettings(
     seed=3,
     sensor=SENSOR,
-    recordings={"train": 5, "val": 1, "test": 1},
+    recordings={"train": 8, "val": 1, "test": 1},
     seconds=1.5,
     rate=500,
     objects=3,
@@ -179,7 +180,7 @@ def test_the_other_files_are_as_without_defects(damaged, tmp_path):
 
 
 def test_with_few_shards_window_faults_share_a_shard_but_never_a_window():
-    shards = [(f"train/trainfilelist00/r{i}", n) for i in range(5) for n in (1, 2)]
+    shards = [(f"train/trainfilelist00/r{i}", n) for i in range(7) for n in (1, 2)]
     plan = plan_defects(shards, tuple(Defect), np.random.default_rng(0))
     assert sorted({p.defect for p in plan}) == sorted(Defect)
     places = [(p.shard, p.window) for p in plan]

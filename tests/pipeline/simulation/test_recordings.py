@@ -8,17 +8,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, SettingsError, UsageError
+from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
 from pipeline.release.sensors import read_sensors
-from pipeline.release.shards import (
-    EVENT_DTYPE,
-    LABEL_DTYPE,
-    WINDOW_US,
-    read_events,
-    read_labels,
-    walk_release,
-    write_shard,
-)
+from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, walk_release, write_shard
 from pipeline.selection.scan import scan_release
 from pipeline.simulation import recordings
 from pipeline.simulation.recordings import SimulationSettings, simulate_release

@@ -102,7 +102,7 @@ def test_a_file_the_machine_cannot_read_fails_its_recording_and_no_other(release
     report = run(release, tmp_path / "c")
     assert len(report.made) == 2
     assert [failed.key for failed in report.failed] == [RECORDING]
-    assert f"{events}: Is a directory" in str(report.failed[0].error)
+    assert f"{events}: is a folder" in str(report.failed[0].error)
     assert report.left_out == []  # no window is lost for good
     assert RECORDING not in PillarCache(tmp_path / "c").recording_ids
     events.rmdir()

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -104,7 +105,9 @@ EVENT_EDITS = {
     "rows of vectors": lambda w: np.zeros(3, [(n, "<i4", (2,)) for n in "txyp"]),
     "scalar": lambda w: np.array(7),
     "objects": lambda w: np.array([{"t": 1}], object),
+    "too long": lambda w: with_field("t", w["t"] + np.array([0, 0, 0, 0, WINDOW_US, WINDOW_US]))(w),
     "missing": None,
+    "twice": "twice",
     "bad crc": "crc",
 }
 BOX_EDITS = {
@@ -119,6 +122,21 @@ BOX_EDITS = {
     "too wide and out of frame": lambda b: with_field("x", -9)(with_field("w", 50)(b)),
     "not finite": with_field("h", np.nan),
     "infinite": with_field("w", np.inf),
+    "no whole class": lambda b: with_field("class_id", 0.5)(
+        b.astype([(n, "<f8") for n in LABEL_DTYPE.names])
+    ),
+    "class NaN": lambda b: with_field("class_id", np.nan)(
+        b.astype([(n, "<f8") for n in LABEL_DTYPE.names])
+    ),
+    "track -1": lambda b: with_field("track_id", -1)(
+        b.astype([(n, "<i8" if n == "track_id" else "<f8") for n in LABEL_DTYPE.names])
+    ),
+    "confidence 2": with_field("class_confidence", 2),
+    "confidence NaN": with_field("class_confidence", np.nan),
+    "beyond float32": lambda b: with_field("x", 1e300)(
+        b.astype([(n, "<f8") for n in LABEL_DTYPE.names])
+    ),
+    "1001 boxes": extended(999),
     "wrong class": with_field("class_id", 7),
     "wide wrong class": lambda b: with_field("class_id", -1)(
         b.astype([(n, "<i8" if n == "class_id" else "<f8") for n in LABEL_DTYPE.names])
@@ -133,6 +151,7 @@ BOX_EDITS = {
     "floats": lambda b: np.ones((2, 5)),
     "objects": lambda b: np.array([{"t": 1}], object),
     "missing": None,
+    "twice": "twice",
     "bad crc": "crc",
 }
 FILE_EDITS = {
@@ -166,7 +185,7 @@ def write_damaged(root, shards):
     for step, event_file, box_file, windows in shards:
         number += step
         both = {"events": {}, "labels": {}}
-        broken = []
+        broken, twice = [], []
         for member, (jump, events, boxes) in enumerate(windows):
             slot = max(1, slot + 1 + jump)
             for kind, key, edit, made in (
@@ -176,17 +195,27 @@ def write_damaged(root, shards):
                 if edit == "crc":
                     broken.append((kind, f"{key}{member}"))
                     both[kind][f"{key}{member}"] = made
+                elif edit == "twice":
+                    both[kind][f"{key}{member}"] = made
+                    twice.append((kind, f"{key}{member}.npy"))
                 elif edit is not None:
                     both[kind][f"{key}{member}"] = edit(made)
         for kind, arrays in both.items():
             path = shard_path(root, RECORDING, number, kind)
             path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(path, **arrays)
+        for kind, member in twice:
+            add_again(shard_path(root, RECORDING, number, kind), member)
         for kind, member in broken:
             damage_member(shard_path(root, RECORDING, number, kind), member)
         for kind, name in (("events", event_file), ("labels", box_file)):
             FILE_EDITS[name](shard_path(root, RECORDING, number, kind))
     write_sensor(root, RECORDING, SENSOR)
+
+
+def add_again(path, member):
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr(member, archive.read(member))
 
 
 def counts_of_scan(root):

@@ -96,6 +96,7 @@ def test_faults_that_keep_the_window_are_counted(tmp_path):
     assert report.windows == 10
     assert dict(report.defects) == {
         "empty-window": 2,
+        "event-out-of-frame": 50,
         "single-polarity": 1,
         "single-timestamp": 1,
         "unsorted-time": 1,
