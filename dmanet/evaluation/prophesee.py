@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dmanet.detection.postprocessing import Detections, in_sensor_pixels
-from pipeline.errors import RecordingError
 from pipeline.files.whole import written_whole
-from pipeline.release.members import as_labels
 
 #: One box: time in µs, top-left corner and size in sensor pixels, class, track, score.
 BOX_DTYPE = np.dtype(
@@ -47,42 +45,6 @@ def box_records(
     records["class_id"] = detections.classes
     records["class_confidence"] = detections.scores
     return records
-
-
-def as_box_records(array: np.ndarray, source: str) -> np.ndarray:
-    """Any structured array of boxes as ``BOX_DTYPE [n]``, read by field name.
-
-    Args:
-        array: its fields in any order, ``ts`` for ``t`` and ``confidence`` for ``class_confidence``
-            among them.
-        source: names where they come from, for the message.
-
-    Raises:
-        ShardError: a field is missing.
-    """
-    labels = as_labels(array, source)
-    records = np.zeros(len(labels), BOX_DTYPE)
-    for field in BOX_DTYPE.names or ():
-        records[field] = labels[field]
-    return records
-
-
-def read_boxes(path: Path) -> np.ndarray:
-    """The boxes of a `_bbox.npy` file, ``BOX_DTYPE [n]``.
-
-    Raises:
-        RecordingError: the file is missing or is not such a file.
-        ShardError: its records lack a field.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RecordingError(
-            f"{path}: cannot be read as a .npy file of boxes ({error})."
-        ) from error
-    if not isinstance(array, np.ndarray):
-        raise RecordingError(f"{path}: is an .npz archive; expected one .npy array of boxes.")
-    return as_box_records(array, str(path))
 
 
 def write_boxes(path: Path, windows: Sequence[np.ndarray]) -> None:

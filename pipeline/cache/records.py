@@ -47,7 +47,7 @@ WINDOW_COLUMNS = (
     "starts",  # 1 where the window does not follow the one before it: recurrent state resets
     "events_read",
     "events_in_range",
-    "events_kept",  # after deduplication
+    "events_kept",  # after deduplication; those of the last instant, which no pillar has, too
     "positive_in_range",
     "repeated",  # 1 where the policy `repeat` put the previous window in place of a broken one
 )

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError
+from pipeline.files.documents import parse_json
+from pipeline.files.inputs import read_if_any
 from pipeline.files.whole import written_whole
 
 SENSOR_FILE = "release.json"
 _FORMAT = "dmanet-release"
 _VERSION = 1
+_LARGEST = 64 << 20  # bytes; a recording takes about a hundred
 _MAX_SIDE = 1 << 14  # DAT events hold 14 bits for each coordinate
 
 
@@ -29,20 +32,30 @@ def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
 
     Raises:
         DataError: The file is not of this format.
+        UsageError: It is no regular file, or too large.
+        OSError: The machine fails to read it.
     """
     path = root / SENSOR_FILE
-    if not path.is_file():
+    data = read_if_any(path, _LARGEST)
+    if data is None:
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT or content["version"] != _VERSION:
-            raise ValueError("of another format or version")
-        return {str(name): _size(size) for name, size in content["sensor"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _sizes(parse_json(data))
+    except ValueError as error:  # also what is no JSON
         raise DataError(
             f"{path}: does not state sensor sizes as expected ({error}); "
             "remove it, or write the release again."
         ) from None
+
+
+def _sizes(content: Any) -> dict[str, tuple[int, int]]:
+    if not isinstance(content, dict) or content.keys() != {"format", "version", "sensor"}:
+        raise ValueError("it has other keys than format, version and sensor")
+    if content["format"] != _FORMAT or content["version"] != _VERSION:
+        raise ValueError("it is of another format or version")
+    if not isinstance(content["sensor"], dict):
+        raise ValueError("its sensors are no object")
+    return {name: _size(size) for name, size in content["sensor"].items()}
 
 
 def write_sensors(root: Path, sensors: Mapping[str, tuple[int, int]]) -> None:
@@ -72,10 +85,10 @@ def write_sensor(root: Path, recording_id: str, size: tuple[int, int]) -> None:
 
 
 def _size(value: Any) -> tuple[int, int]:
-    width, height = value
-    if not all(type(side) is int and 0 < side <= _MAX_SIDE for side in (width, height)):
-        raise ValueError(f"a sensor of {width} by {height} pixels")
-    return width, height
+    sides = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(sides) != 2 or not all(type(n) is int and 0 < n <= _MAX_SIDE for n in sides):
+        raise ValueError(f"a sensor of {value!r:.80} pixels")
+    return sides[0], sides[1]
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ def test_objects_are_refused(release, tmp_path):
     np.savez_compressed(shard, e0=np.array([print], dtype=object))
     refused(
         "voxelize", root, tmp_path / "c", *GRID, "--on-corrupt", "fail",
-        code=1, saying="holds Python objects",
+        code=1, saying="no flat record of numbers",
     )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import torch
 from PIL import Image
 
 from dmanet.data.samplers import WindowRange
-from dmanet.evaluation.prophesee import read_boxes
 from dmanet.evaluation.streaming import StreamSettings, stream_detections
 from dmanet.reporting.prediction import PredictionSettings, predict
 from dmanet.runs.records import Weights
@@ -35,7 +34,7 @@ def test_boxes_are_the_streams_in_sensor_pixels_at_their_windows_begin(
     found = [(chunk, frame) for chunk in stream for frame in range(len(chunk.detections))]
     for prediction, span in zip(made, SPANS, strict=True):
         recording = cache.recording(span.recording)
-        boxes = read_boxes(prediction.box_file)
+        boxes = np.load(prediction.box_file)
         assert prediction.boxes == len(boxes) > 10
         for chunk, frame in found:
             if chunk.windows.recording != span.recording:
@@ -58,7 +57,7 @@ def test_recordings_side_by_side_give_the_same_files(weights, cache, tmp_path: P
     stream = replace(CPU, batch=2, steps=4)
     together = predict(weights, cache, SPANS, tmp_path / "together", stream, SETTINGS)
     for one, other in zip(alone, together, strict=True):
-        boxes, expected = read_boxes(other.box_file), read_boxes(one.box_file)
+        boxes, expected = np.load(other.box_file), np.load(one.box_file)
         assert len(boxes) == len(expected) > 10
         assert np.array_equal(boxes["t"], expected["t"])
         for t in np.unique(boxes["t"]):

@@ -234,6 +234,12 @@ class TestEdgeCases:
         window, _ = self.pack(preset, [(0, 10, 10, 1), (5, 50, 50, 1), (9, 90, 90, 0)])
         assert [len(p) for p in window.pillars] == [0, 2]
 
+    def test_events_of_the_last_instant_count_as_kept_and_are_in_no_pillar(self, preset):
+        rows = [(0, 10, 10, 1), (5, 50, 50, 0), (9, 90, 90, 0), (9, 130, 130, 1)]
+        window, _ = self.pack(preset, rows)
+        assert window.counts.kept == 4
+        assert [len(p) for p in window.pillars] == [1, 1]
+
     def test_unsorted_events_are_sorted_and_reported(self, preset):
         rows = [(9, 10, 10, 1), (0, 50, 50, 0), (5, 10, 10, 0)]
         window, s = self.pack(preset, rows)

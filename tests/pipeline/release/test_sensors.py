@@ -1,8 +1,9 @@
 import json
+import os
 
 import pytest
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 from pipeline.release.sensors import SENSOR_FILE, read_sensors, write_sensor, write_sensors
 
 
@@ -32,10 +33,27 @@ def test_sizes_written_one_after_the_other_are_all_there(tmp_path):
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [640]}}),
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [640, -1]}}),
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": ["640", 480]}}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [True, 480]}}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": [], "more": 1}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": []}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [16385, 1]}}),
+        '{"format": "dmanet-release", "version": 1, "sensor": {"a": [1, 1], "a": [2, 2]}}',
+        "[" * 100_000,
+        "\xff",
     ],
 )
 def test_a_malformed_file_is_one_sentence_that_names_it(tmp_path, text):
-    (tmp_path / SENSOR_FILE).write_text(text)
+    (tmp_path / SENSOR_FILE).write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=SENSOR_FILE) as caught:
         read_sensors(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_link_to_nowhere_or_a_pipe_is_not_taken_for_no_file(tmp_path):
+    (tmp_path / SENSOR_FILE).symlink_to("a disk that is not there")
+    with pytest.raises(FileNotFoundError):
+        read_sensors(tmp_path)
+    (tmp_path / SENSOR_FILE).unlink()
+    os.mkfifo(tmp_path / SENSOR_FILE)
+    with pytest.raises(UsageError, match="is a pipe"):
+        read_sensors(tmp_path)
