@@ -7,6 +7,9 @@ import click
 
 from pipeline.errors import PipelineError, machine_sentence
 
+_LONGEST = 1200  # characters of a sentence; of a longer one the begin and the end are shown
+_BEGIN = 400
+
 
 class OneLineErrors(click.Group):
     """A command group whose commands may raise :class:`~pipeline.errors.PipelineError`.
@@ -21,6 +24,9 @@ class OneLineErrors(click.Group):
         """Run the chosen command."""
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = _one_line(error.message)
+            raise
         except PipelineError as error:
             kind = _WrongRequest if error.exit_code == _WrongRequest.exit_code else _Failure
             raise kind(_one_line(str(error))) from None
@@ -47,4 +53,6 @@ class _WrongRequest(click.ClickException):
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    """On one line, and short: what is quoted in it may have any length."""
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST else f"{line[:_BEGIN]} … {line[_BEGIN - _LONGEST :]}"

@@ -19,13 +19,15 @@ class MalformedError(ValueError):
 
 
 def parse_json(data: bytes | str) -> Any:
-    """JSON, each key of an object once, every number finite.
+    """JSON in UTF-8, each key of an object once, every number finite.
 
     Raises:
         MalformedError: it is anything else, or nested too deeply.
     """
     try:
-        return json.loads(data, object_pairs_hook=_object, parse_constant=_no_number)
+        # json itself would take bytes for UTF-16 or UTF-32 where they look like it.
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
     except MalformedError:
         raise
     except RecursionError:

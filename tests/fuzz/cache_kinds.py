@@ -68,7 +68,7 @@ def cache_bytes(rng: random.Random, fixtures: Path, folder: Path) -> Case:
 
 def cache_tree(rng: random.Random, fixtures: Path, folder: Path) -> Case:
     """A cache in which a file or folder is missing, added, exchanged or of another kind."""
-    from tests.fuzz.hostile import hostile_path
+    from tests.fuzz.hostile import hostile_file
 
     cache = _copied_cache(fixtures, folder)
     places = sorted(cache.rglob("*"))
@@ -91,8 +91,8 @@ def cache_tree(rng: random.Random, fixtures: Path, folder: Path) -> Case:
         else:
             place.unlink()
         if kind == "hostile":
-            made = Path(hostile_path(rng, folder))
-            if made.parent == folder and (made.exists() or made.is_symlink()):
+            made = hostile_file(rng, folder)
+            if made is not None:
                 made.rename(place)
     # A recording that is gone is no damage: caches grow and shrink by whole recordings.
     inside = len(place.relative_to(cache).parts) > 3

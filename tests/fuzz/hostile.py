@@ -235,6 +235,14 @@ def hostile_path(rng: random.Random, folder: Path) -> str:
     return str(path)
 
 
+def hostile_file(rng: random.Random, folder: Path) -> Path | None:
+    """Something in ``folder`` that is no regular file with a content; None if this draw makes none."""
+    made = Path(hostile_path(rng, folder))
+    return (
+        made if made.parent == folder and len(made.name) < 200 and os.path.lexists(made) else None
+    )
+
+
 _PATHS = (
     *("folder", "empty-folder", "text", "empty", "pipe", "pipe-link", "socket", "loop", "dangling"),
     *("device-link", "closed-folder", "read-only-folder", "closed-file", "below-a-file", "missing"),

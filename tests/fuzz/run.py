@@ -3,6 +3,7 @@
 Every case is told by its kind, the seed and a number.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -101,7 +102,17 @@ def run_cases(
 
 
 def _prepare(fixtures: Path, with_network: bool) -> None:
-    """Make the fixtures and, by that, import and compile all that the cases will need."""
+    """Make the fixtures and, by that, import and compile all that the cases will need.
+
+    An unprivileged user may not see the files of this Python, so what is imported late is imported now.
+    """
+    for name in (
+        "encodings.idna",
+        "encodings.utf_16_be",
+        "encodings.utf_32",
+        "multiprocessing.queues",
+    ):
+        importlib.import_module(name)
     make_fixtures(fixtures, with_network=with_network)
     data = entry("dmanet-data")
     for words in (

@@ -197,8 +197,8 @@ def judge(code: int, said: str, names: list[str]) -> list[str]:
             problems.append("more than one sentence")
         if names and not any(name in said for name in names):
             problems.append(f"the refusal names none of {names}")
-        if any(len(line) > 6000 for line in lines):
-            problems.append("a sentence of more than 6000 characters")
+        if any(len(line) > 1500 for line in lines):
+            problems.append("a sentence of more than 1500 characters")
     return problems
 
 

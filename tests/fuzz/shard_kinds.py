@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -110,10 +111,10 @@ def shard_values(rng: random.Random, fixtures: Path, folder: Path) -> Case:
 
 def release_tree(rng: random.Random, fixtures: Path, folder: Path) -> Case:
     """Something in the release's tree is missing, closed, of another kind or oddly named."""
-    from tests.fuzz.hostile import hostile_path
+    from tests.fuzz.hostile import hostile_file
 
     release, file = _copied_release(rng, fixtures, folder)
-    place = rng.choice((file, file.parent, file.parent.parent, release / "release.json"))
+    place = rng.choice((file, *file.parents[:4]))
     kind = rng.choice(("hostile", "closed", "gone", "renamed", "emptied"))
     if kind == "closed":
         place.chmod(0)
@@ -127,18 +128,18 @@ def release_tree(rng: random.Random, fixtures: Path, folder: Path) -> Case:
             b" ",
             b"ev001.npz",
             b"x" * 250,
-            b"..x",
+            b"x.",
             b"ev99999999999.npz",
         )
-        place.rename(place.parent / __import__("os").fsdecode(rng.choice(names)))
+        place.rename(place.parent / os.fsdecode(rng.choice(names)))
     else:
         if place.is_dir():
             shutil.rmtree(place)
         else:
             place.unlink()
         if kind == "hostile":
-            made = Path(hostile_path(rng, folder))
-            if made.parent == folder and (made.exists() or made.is_symlink()):
+            made = hostile_file(rng, folder)
+            if made is not None:
                 made.rename(place)
     case = _reading_case(rng, fixtures, folder, release, None)
     case.names = []
