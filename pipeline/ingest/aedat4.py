@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import RecordingError, UsageError
-from pipeline.ingest.evt import WIDE_DTYPE
+from pipeline.ingest.wide_events import WIDE_DTYPE
 
 MAGIC = b"#!AER-DAT4."
 

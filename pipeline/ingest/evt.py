@@ -1,9 +1,9 @@
 """Prophesee RAW recordings: EVT 2.0 and EVT 3.0, decoded in blocks.
 
 A file begins with header lines ``% …``, of which the last is ``% end`` in newer files; then come
-little-endian words. EVT 3.0 has 16 bits a word and is decoded by the package ``evt3``. An EVT 2.0 word has
-32: the kind in bits 28…31, and of an event (kind 0 darker, 1 brighter) the six low bits of its time in bits
-22…27, x in 11…21, y in 0…10; kind 8 gives the 28 high bits of the time.
+little-endian words. EVT 3.0 has 16 bits a word and is decoded by the package ``evt3``. An EVT 2.0
+word has 32: the kind in bits 28…31, and of an event (kind 0 darker, 1 brighter) the six low bits of
+its time in bits 22…27, x in 11…21, y in 0…10; kind 8 gives the 28 high bits of the time.
 """
 
 import re
@@ -16,9 +16,7 @@ import numpy as np
 
 from pipeline.errors import RecordingError
 from pipeline.files.inputs import open_regular
-
-#: Events with times that a long recording may have, in µs.
-WIDE_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
+from pipeline.ingest.wide_events import WIDE_DTYPE
 
 BLOCK_BYTES = (
     4 << 20
