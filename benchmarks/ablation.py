@@ -24,7 +24,7 @@ from dmanet.evaluation.streaming import StreamSettings
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.reporting.results import EVALUATION_NAME, RunResult, cache_presets, read_runs
 from dmanet.reporting.tables import class_table, markdown, results_table
-from dmanet.runs.folder import LAST_NAME, SETTINGS_NAME
+from dmanet.runs.run_files import LAST_NAME, SETTINGS_NAME
 from dmanet.runs.weights import load_weights
 from dmanet.training.loop import train
 from pipeline.cache.reader import PillarCache

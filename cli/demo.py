@@ -12,9 +12,11 @@ from pathlib import Path
 import click
 
 from cli import data, model
-from cli.options import PATH, example, quiet_option
+from cli.options import example, quiet_option
+from cli.paths import OutputFolder
 from cli.verbs import load_verb
 from pipeline.errors import UsageError
+from pipeline.files.outputs import check_folder_output
 
 SENSOR = "640x360"
 # The release's sizes are for a sensor 1280 pixels wide; this one has half of that.
@@ -108,7 +110,8 @@ def run_demo(out: Path, quiet: bool) -> DemoResult:
     Raises:
         UsageError: ``out`` is not new.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    check_folder_output(out)
+    if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out}: exists and is not empty; give a new folder for the demo.")
     out.mkdir(parents=True, exist_ok=True)
     seconds = {}
@@ -130,7 +133,7 @@ def run_demo(out: Path, quiet: bool) -> DemoResult:
 
 
 @click.command()
-@click.argument("out", type=PATH, default="demo")
+@click.argument("out", type=OutputFolder(), default="demo")
 @quiet_option
 @example("dmanet demo demo")
 def demo(out: Path, quiet: bool) -> None:

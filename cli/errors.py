@@ -1,6 +1,8 @@
 """Errors at the command line: one sentence on stderr and an exit code, never a traceback."""
 
 import errno
+import io
+import sys
 from typing import Any
 
 import click
@@ -22,10 +24,13 @@ class OneLineErrors(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # As stderr does: a name's bytes that are not UTF-8 are printed as their codes.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = _one_line(error.message)
+            vars(error)["message"] = _one_line(error.message)  # click declares it final
             raise
         except PipelineError as error:
             kind = _WrongRequest if error.exit_code == _WrongRequest.exit_code else _Failure

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from dmanet.data.augmentation import AugmentationSettings
+from dmanet.data.augmentation_settings import AugmentationSettings
 from dmanet.data.samplers import SamplingMode
-from dmanet.detection.losses import LossSettings
+from dmanet.detection.loss_settings import LossSettings
+from dmanet.overrides import merge, merge_overrides, read_settings_file
 from dmanet.settings import MODEL_PRESETS, ModelSettings
 from pipeline.errors import SettingsError
 from pipeline.release.labels import CLASS_NAMES
@@ -26,18 +27,22 @@ class TrainingSettings(Settings):
     The defaults are the recipe of the preset `default`.
     """
 
-    epochs: int = Field(default=30, ge=1, description="Passes over the training windows.")
+    epochs: int = Field(
+        default=30, ge=1, le=1_000_000, description="Passes over the training windows."
+    )
     steps: int = Field(
         default=10,
         ge=1,
+        le=4096,
         description="Consecutive windows T of a sample; gradients flow through all of them.",
     )
     batch_size: int = Field(
-        default=2, ge=1, description="Samples B of a training step, in each process."
+        default=2, ge=1, le=4096, description="Samples B of a training step, in each process."
     )
     ranks: int = Field(
         default=1,
         ge=1,
+        le=65_536,
         description="Processes that train together, as torchrun started them; what is given here is "
         "replaced.",
     )
@@ -52,13 +57,18 @@ class TrainingSettings(Settings):
     optimizer: Literal["adam", "adamw"] = Field(
         default="adamw", description="adamw takes its weight decay past the adaptive step."
     )
-    learning_rate: float = Field(default=2e-4, gt=0, description="Peak of the schedule.")
-    weight_decay: float = Field(default=1e-2, ge=0, description="As the optimiser defines it.")
+    learning_rate: float = Field(default=2e-4, gt=0, le=1e30, description="Peak of the schedule.")
+    weight_decay: float = Field(
+        default=1e-2, ge=0, le=1000, description="As the optimiser defines it."
+    )
     schedule: Literal["cosine", "exponential"] = Field(
         default="cosine", description="How the learning rate falls after the warm-up."
     )
     warmup_epochs: float = Field(
-        default=1.0, ge=0, description="Epochs over which the learning rate rises linearly from 0."
+        default=1.0,
+        ge=0,
+        le=1_000_000,
+        description="Epochs over which the learning rate rises linearly from 0.",
     )
     final_learning_rate: float = Field(
         default=0.01, ge=0, le=1, description="Where the cosine ends, as a share of the peak."
@@ -90,6 +100,7 @@ class TrainingSettings(Settings):
     validate_every: int = Field(
         default=1,
         ge=0,
+        le=1_000_000,
         description="Epochs between two evaluations on the split `val`; 0 for none.",
     )
     seed: int = Field(
@@ -214,10 +225,10 @@ def resolve_settings(
     values = _preset(preset, RUN_PRESETS).model_dump()
     sources = [f"preset {preset}"]
     if config is not None:
-        _merge(values, _read_yaml(config), str(config))
+        merge(values, read_settings_file(config), str(config))
         sources.append(str(config))
-    sources += _merge_overrides(values, overrides)
-    return load_settings(RunSettings, values, ", ".join(sources))
+    sources += merge_overrides(values, overrides)
+    return load_settings(RunSettings, values, ", ".join(sources), converted=False)
 
 
 def resolve_model_settings(preset: str, overrides: Iterable[str] = ()) -> ModelSettings:
@@ -231,8 +242,8 @@ def resolve_model_settings(preset: str, overrides: Iterable[str] = ()) -> ModelS
         SettingsError: a preset or a key is unknown, or a value has the wrong type.
     """
     values = _preset(preset, MODEL_PRESETS).model_dump()
-    sources = [f"preset {preset}", *_merge_overrides(values, overrides)]
-    return load_settings(ModelSettings, values, ", ".join(sources))
+    sources = [f"preset {preset}", *merge_overrides(values, overrides)]
+    return load_settings(ModelSettings, values, ", ".join(sources), converted=False)
 
 
 def to_yaml(settings: RunSettings) -> str:
@@ -244,50 +255,3 @@ def _preset(name: str, presets: Mapping[str, S]) -> S:
     if name not in presets:
         raise SettingsError(f"preset '{name}' is unknown; there are {', '.join(presets)}.")
     return presets[name]
-
-
-def _merge_overrides(values: dict[str, Any], overrides: Iterable[str]) -> list[str]:
-    """Write single keys into ``values``; returns how to name each of them as a source."""
-    sources = []
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise SettingsError(f"--set {text}: give a key and a value, as in training.epochs=5.")
-        try:
-            nested: Any = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise SettingsError(f"--set {text}: the value is not YAML.") from None
-        for part in reversed(key.strip().split(".")):
-            nested = {part: nested}
-        _merge(values, nested, f"--set {text}")
-        sources.append(f"--set {text}")
-    return sources
-
-
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"{path}: cannot be read as YAML settings ({reason}).") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise SettingsError(
-            f"{path}: holds {type(content).__name__}; settings are keys and values."
-        )
-    return content
-
-
-def _merge(values: dict[str, Any], changes: Mapping[str, Any], source: str) -> None:
-    """Write ``changes`` into ``values``, group by group."""
-    for key, change in changes.items():
-        if isinstance(values.get(key), dict):
-            if not isinstance(change, dict):
-                raise SettingsError(
-                    f"{source}: '{key}' is a group of settings ({', '.join(values[key])}), "
-                    f"not {change!r}."
-                )
-            _merge(values[key], change, source)
-        else:
-            values[key] = change

@@ -13,6 +13,9 @@ from dmanet.detection.anchor_settings import AnchorSettings
 from pipeline.settings import Settings, load_settings
 
 COARSEST_BACKBONE_STRIDE = 32
+# Bounds, here and below, are far from any use: they keep a typing error, or a file that lies about
+# itself, from asking for more memory than machines have.
+LARGEST_SIDE = 8192
 # oneDNN 3.12 (torch 2.13 and 2.14) writes past its buffer on AVX2 processors in the gradient of a
 # 1x1 convolution with stride 2 on fewer than 8 channels in channels-last memory, as the second
 # stage's shortcut would be: `python -m benchmarks.convolution_faults` tries every shape.
@@ -28,9 +31,11 @@ class ModelSettings(Settings):
     grid_size: tuple[int, int] = Field(
         default=(512, 512), description="Height and width of the canvas in cells."
     )
-    num_classes: int = Field(default=7, ge=1, description="Object classes.")
-    max_points: int = Field(default=5, ge=1, description="Point slots of a pillar.")
-    pillar_channels: int = Field(default=8, ge=1, description="Canvas channels of each polarity.")
+    num_classes: int = Field(default=7, ge=1, le=1000, description="Object classes.")
+    max_points: int = Field(default=5, ge=1, le=1024, description="Point slots of a pillar.")
+    pillar_channels: int = Field(
+        default=8, ge=1, le=256, description="Canvas channels of each polarity."
+    )
     pillar_batch_norm: Literal["batch", "sample"] = Field(
         default="batch",
         description="What training statistics of the pillar net cover: all pillars of a batch, or "
@@ -38,13 +43,14 @@ class ModelSettings(Settings):
     )
     stem_width: int = Field(
         default=64,
+        le=1024,
         description="Stage widths are 1, 2, 4 and 4 times this, a multiple of 8.",
     )
     feature_size: int = Field(
-        default=256, ge=1, description="Channels of the pyramid and of the heads."
+        default=256, ge=1, le=2048, description="Channels of the pyramid and of the heads."
     )
     head_convs: int = Field(
-        default=4, ge=0, description="3x3 convolutions in a head before its output."
+        default=4, ge=0, le=32, description="3x3 convolutions in a head before its output."
     )
     long_memory: Literal["adaptive", "plain", "none"] = Field(
         default="adaptive",
@@ -54,12 +60,17 @@ class ModelSettings(Settings):
         default=True, description="Aggregate each feature with the previous step's by attention."
     )
     similarity_eps: float = Field(
-        default=1e-4, gt=0, description="Embedding norm under which similarity weights fade out."
+        default=1e-4,
+        gt=0,
+        le=1,
+        description="Embedding norm under which similarity weights fade out.",
     )
     anchors: AnchorSettings = Field(default=AnchorSettings(), description="Anchor boxes.")
 
     @model_validator(mode="after")
     def _check(self) -> "ModelSettings":
+        if max(self.grid_size) > LARGEST_SIDE:
+            raise ValueError(f"grid_size {self.grid_size} has a side of more than {LARGEST_SIDE}")
         if min(self.grid_size) < COARSEST_BACKBONE_STRIDE:
             raise ValueError(
                 f"grid_size {self.grid_size} is smaller than one cell of the coarsest backbone "
@@ -97,4 +108,4 @@ def load_model_settings(
     mapping: Mapping[str, Any], source: str = "model settings"
 ) -> ModelSettings:
     """:class:`ModelSettings` from plain keys and values (JSON, YAML); see :func:`load_settings`."""
-    return load_settings(ModelSettings, mapping, source)
+    return load_settings(ModelSettings, mapping, source, converted=False)

@@ -4,6 +4,7 @@ Settings are pydantic models. :func:`load_settings` reads one from plain keys an
 YAML give them.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ from pydantic import (
 )
 
 from pipeline.errors import SettingsError
+
+_LONGEST_SHOWN = 200  # characters of a value in a sentence
 
 
 class Settings(BaseModel):
@@ -47,7 +50,12 @@ S = TypeVar("S", bound=Settings)
 
 
 def load_settings(
-    kind: type[S], mapping: Mapping[str, Any], source: str, *, complete: bool = False
+    kind: type[S],
+    mapping: Mapping[str, Any],
+    source: str,
+    *,
+    complete: bool = False,
+    converted: bool = True,
 ) -> S:
     """Settings of ``kind`` from plain keys and values.
 
@@ -56,6 +64,8 @@ def load_settings(
         mapping: keys and values.
         source: where they come from, for the message.
         complete: every key must be there; without it a missing one has its default.
+        converted: a text may stand for a number, 5.0 for 5 and 1 for true. Without it values have the
+            types that JSON gives them, and lists stand for tuples.
 
     Raises:
         SettingsError: a key is unknown or missing, or a value has the wrong type or range, in one
@@ -64,11 +74,27 @@ def load_settings(
     if complete and (missing := [name for name in kind.model_fields if name not in mapping]):
         raise SettingsError(f"{source}: '{missing[0]}' is missing.")
     try:
-        return kind.model_validate(dict(mapping))
+        if converted:
+            return kind.model_validate(dict(mapping))
+        return kind.model_validate_json(_as_json(mapping, source), strict=True)
     except ValidationError as error:
         raise SettingsError(f"{source}: {_problems(kind, error)}") from error
     except SettingsError as error:  # of StrictSettings, which do not know where they come from
         raise SettingsError(f"{source}: {error}") from error
+    except UnicodeEncodeError:  # half of a character's UTF-16 code, as JSON and YAML may escape it
+        raise SettingsError(f"{source}: a text in it is not Unicode.") from None
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut short where it is longer than any that fits."""
+    return _shortened(repr(value))
+
+
+def _as_json(mapping: Mapping[str, Any], source: str) -> str:
+    try:
+        return json.dumps(dict(mapping))
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        raise SettingsError(f"{source}: holds more than plain keys and values.") from None
 
 
 def _problems(kind: type[Settings], error: ValidationError) -> str:
@@ -76,11 +102,15 @@ def _problems(kind: type[Settings], error: ValidationError) -> str:
 
 
 def _problem(kind: type[Settings], detail: Any) -> str:
-    name = ".".join(str(part) for part in detail["loc"])
+    name = _shortened(".".join(str(part) for part in detail["loc"]))
     if detail["type"] == "extra_forbidden":
         group: Any = kind
         for part in detail["loc"][:-1]:
             group = group.model_fields[part].annotation
         return f"'{name}' is not a setting (there are {', '.join(group.model_fields)})"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{name}: {message}, not {detail['input']!r}" if name else message
+    return f"{name}: {message}, not {shown(detail['input'])}" if name else message
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

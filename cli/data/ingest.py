@@ -27,7 +27,7 @@ NOT_ALL_EXIT_CODE = 3
     type=Real(0, 3600),
     default=0.5,
     show_default=True,
-    help="Seconds left out at a recording's begin, counted from its first event.",
+    help="Seconds left out at a recording's begin, from the 50 ms of its first event.",
 )
 @click.option("--sensor", type=Size(), help="Pixels, of recordings that do not state their size.")
 @click.option("--overwrite", is_flag=True, help="Make recordings again that OUT has already.")

@@ -6,13 +6,14 @@ import click
 
 from cli.data.cache_or_manifest import print_info
 from cli.data.options import box_size_options
-from cli.options import PATH, example, json_option, processes_option, quiet_option
+from cli.options import example, json_option, processes_option, quiet_option
+from cli.paths import InputFolder, OutputFile
 from cli.progress import progress_bar, reach
 
 
 @click.command()
-@click.argument("root", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="Manifest to write.")
+@click.argument("root", type=InputFolder())
+@click.option("-o", "--output", type=OutputFile(), required=True, help="Manifest to write.")
 @click.option("--labels-only", is_flag=True, help="Read label files only (events not on disk).")
 @box_size_options
 @processes_option

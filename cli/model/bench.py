@@ -7,18 +7,20 @@ from pathlib import Path
 import click
 
 from cli.model.options import config_option, device_option, overrides_option, workers_option
-from cli.options import PATH, example, json_option, quiet_option
+from cli.numbers import Real
+from cli.options import example, json_option, quiet_option
+from cli.paths import InputCache
 from cli.progress import progress_bar
 
 
 @click.command()
-@click.argument("cache", type=PATH)
+@click.argument("cache", type=InputCache())
 @click.option("--preset", default="default", show_default=True, help="The recipe, as for `train`.")
 @config_option
 @overrides_option
 @click.option(
     "--seconds",
-    type=click.FloatRange(1, 600),
+    type=Real(1, 600),
     default=30.0,
     show_default=True,
     help="How long to measure, about; slow steps are made at least twice.",
@@ -29,7 +31,7 @@ from cli.progress import progress_bar
 @quiet_option
 @example("dmanet bench cache --preset tiny --workers 1")
 def bench(
-    cache: Path,
+    cache: str,
     preset: str,
     config: Path | None,
     overrides: tuple[str, ...],
@@ -44,10 +46,18 @@ def bench(
     Windows a second of reading alone, of training steps alone and of both together; the share of
     the time spent waiting for data; memory; and where a step's time goes. Nothing is written.
     """
-    from dmanet.device import choose_device
+    from dmanet.data.fitting import check_fit, recordings_of
     from dmanet.recipes import resolve_settings
-    from dmanet.training.throughput import PHASES, Throughput, measure_throughput
     from pipeline.cache.reader import PillarCache
+
+    settings = resolve_settings(preset, config, overrides)
+    opened = PillarCache(cache)
+    classes = settings.training.class_numbers() or None
+    check_fit(opened, settings.model, "this recipe's", classes, trained=False)
+    recordings_of(opened, "train")
+
+    from dmanet.device import choose_device
+    from dmanet.training.throughput import PHASES, Throughput, measure_throughput
 
     def lines(found: Throughput) -> list[str]:
         step = sum(found.seconds.values())
@@ -65,8 +75,6 @@ def bench(
             ),
         ]
 
-    opened = PillarCache(cache)
-    settings = resolve_settings(preset, config, overrides)
     with progress_bar(len(PHASES), "phase", quiet) as bar:
 
         def show(phase: str) -> None:

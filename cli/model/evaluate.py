@@ -1,24 +1,32 @@
 """`dmanet evaluate`: score a network on a split of a cache."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.choices import PROTOCOLS, SPLITS
+from cli.distinct import DistinctPaths
 from cli.model.options import (
+    checkpoint_option,
     device_option,
+    is_one_of_several,
     precision_option,
     steps_option,
     stream_settings,
     workers_option,
 )
-from cli.options import PATH, example, quiet_option
+from cli.options import example, quiet_option
+from cli.paths import InputCache, OutputFile, lines_beside
 from cli.progress import progress_bar
 
+if TYPE_CHECKING:
+    from pipeline.cache.reader import PillarCache
 
-@click.command()
-@click.argument("cache", type=PATH)
-@click.option("--checkpoint", type=PATH, required=True, help="last.pt of a run, or weights.")
+
+@click.command(cls=DistinctPaths)
+@click.argument("cache", type=InputCache())
+@checkpoint_option
 @click.option(
     "--protocol",
     type=PROTOCOLS,
@@ -27,7 +35,12 @@ from cli.progress import progress_bar
     help="Rules of matching and scoring.",
 )
 @click.option("--split", type=SPLITS, default="test", show_default=True, help="What to score.")
-@click.option("--json", "json_output", type=PATH, help="Write the result here as JSON.")
+@click.option(
+    "--json",
+    "json_output",
+    type=OutputFile(standard_output=True),
+    help="Write the result here as JSON; - for standard output.",
+)
 @steps_option
 @device_option
 @precision_option
@@ -35,7 +48,7 @@ from cli.progress import progress_bar
 @quiet_option
 @example("dmanet evaluate cache --checkpoint runs/one/last.pt --split test --json result.json")
 def evaluate(
-    cache: Path,
+    cache: str,
     checkpoint: Path,
     protocol: str,
     split: str,
@@ -52,18 +65,20 @@ def evaluate(
     begins and at time gaps. On several GPUs, `torchrun --nproc-per-node=2 -m cli.main evaluate …`
     deals the recordings out.
     """
+    say = lines_beside(json_output)
+    opened = None if is_one_of_several() else _checked(cache, checkpoint, protocol, split, True)
+
     from dmanet.data.fitting import recordings_of
     from dmanet.device import own_device
     from dmanet.evaluation.evaluate import evaluate, own_recordings
     from dmanet.ranks import joined_ranks
     from dmanet.runs.weights import load_weights
-    from pipeline.cache.reader import PillarCache
     from pipeline.files.whole import written_whole
 
     chosen = own_device(device)
     with joined_ranks(chosen) as ranks:
         with ranks.barrier():
-            opened = PillarCache(cache)
+            opened = opened or _checked(cache, checkpoint, protocol, split, ranks.is_main)
             weights = load_weights(checkpoint)
             own = own_recordings(recordings_of(opened, split), ranks)
         stream = stream_settings(chosen, precision, steps, workers)
@@ -75,4 +90,27 @@ def evaluate(
     if json_output:
         with written_whole(json_output) as unfinished:
             unfinished.write_text(result.to_json() + "\n", encoding="utf-8")
-    click.echo(result.as_table())
+    say(result.as_table())
+
+
+def _checked(cache: str, checkpoint: Path, protocol: str, split: str, talks: bool) -> "PillarCache":
+    """The cache, once all that can be known without torch is in order; one process talks."""
+    from dmanet.data.fitting import check_fit, has_labels, recordings_of
+    from dmanet.evaluation.protocols import protocol_of
+    from dmanet.runs.claims import read_claims
+    from pipeline.cache.reader import PillarCache
+    from pipeline.release.labels import CLASS_NAMES
+
+    opened = PillarCache(cache)
+    claims = read_claims(checkpoint)
+    check_fit(opened, claims.settings, f"that of {checkpoint}", claims.classes)
+    classes = claims.classes or opened.settings.classes
+    protocol_of(protocol, [CLASS_NAMES[number] for number in classes])
+    recordings_of(opened, split)
+    if talks and not has_labels(opened, split, classes):
+        click.echo(
+            f"{cache}: has no box of the network's classes in the split {split}, so that there is no "
+            "score.",
+            err=True,
+        )
+    return opened

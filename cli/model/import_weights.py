@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
-from cli.options import PATH, example
+from cli.distinct import DistinctPaths
+from cli.options import example
+from cli.paths import InputFile, OutputFile
 
 
-@click.command("import-weights")
-@click.argument("checkpoint", type=PATH)
-@click.argument("out", type=PATH)
+@click.command("import-weights", cls=DistinctPaths)
+@click.argument("checkpoint", type=InputFile())
+@click.argument("out", type=OutputFile())
 @click.option(
     "--preset", default="dmanet18", show_default=True, help="The network: dmanet18 or dmanet34."
 )
@@ -28,12 +30,16 @@ def import_weights(checkpoint: Path, out: Path, preset: str, overrides: tuple[st
     written. Python objects in the checkpoint are never loaded.
     """
     from dmanet.recipes import resolve_model_settings
+    from dmanet.runs.torch_archive import check_archive
+
+    settings = resolve_model_settings(preset, overrides)
+    check_archive(checkpoint)
+
     from dmanet.runs.records import Weights
     from dmanet.runs.released_names import from_released
     from dmanet.runs.released_weights import load_released
     from dmanet.runs.weights import save_weights
 
-    settings = resolve_model_settings(preset, overrides)
     tensors = from_released(load_released(checkpoint), settings, str(checkpoint))
     weights = Weights(settings, tensors, classes=None, source=str(out))
     save_weights(out, weights)

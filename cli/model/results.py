@@ -5,22 +5,23 @@ from pathlib import Path
 
 import click
 
-from cli.options import PATH, example, json_option
+from cli.options import example, json_option
+from cli.paths import InputCache, InputFile, InputFolder
 
 
 @click.command()
-@click.argument("runs", type=PATH, nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", type=InputFolder(), nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--evaluation",
     "evaluations",
-    type=PATH,
+    type=InputFile(),
     multiple=True,
     help="A result of `dmanet evaluate --json` that is not in its run's folder; repeatable.",
 )
 @click.option(
     "--cache",
     "caches",
-    type=PATH,
+    type=InputCache(),
     multiple=True,
     help="A cache that runs were trained or scored on, to be told by its preset; repeatable.",
 )
@@ -30,7 +31,7 @@ from cli.options import PATH, example, json_option
 def results(
     runs: tuple[Path, ...],
     evaluations: tuple[Path, ...],
-    caches: tuple[Path, ...],
+    caches: tuple[str, ...],
     per_class: bool,
     as_json: bool,
 ) -> None:

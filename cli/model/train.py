@@ -1,17 +1,31 @@
 """`dmanet train`: learn from a cache."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.model.options import config_option, device_option, overrides_option, workers_option
-from cli.options import PATH, example, exit_codes, quiet_option
+from cli.distinct import DistinctPaths
+from cli.model.options import (
+    STEP_COUNT,
+    config_option,
+    device_option,
+    is_one_of_several,
+    overrides_option,
+    workers_option,
+)
+from cli.options import example, exit_codes, quiet_option
+from cli.paths import InputCache, OutputFolder
 from cli.signals import stop_requests
 
+if TYPE_CHECKING:
+    from dmanet.recipes import RunSettings
+    from pipeline.cache.reader import PillarCache
 
-@click.command()
-@click.argument("cache", type=PATH)
-@click.option("--run-dir", type=PATH, required=True, help="Folder of this run's results.")
+
+@click.command(cls=DistinctPaths)
+@click.argument("cache", type=InputCache())
+@click.option("--run-dir", type=OutputFolder(), required=True, help="Folder of this run's results.")
 @click.option(
     "--preset",
     help="default, paper and notes (published recipes), or tiny (two CPU cores, minutes).",
@@ -21,7 +35,7 @@ from cli.signals import stop_requests
 @click.option("--resume", is_flag=True, help="Go on with the run in --run-dir, as it was set.")
 @click.option(
     "--checkpoint-every",
-    type=click.IntRange(min=0),
+    type=STEP_COUNT,
     default=1000,
     show_default=True,
     metavar="STEPS",
@@ -29,7 +43,7 @@ from cli.signals import stop_requests
 )
 @click.option(
     "--keep-every",
-    type=click.IntRange(min=0),
+    type=STEP_COUNT,
     default=0,
     show_default=True,
     metavar="STEPS",
@@ -37,7 +51,7 @@ from cli.signals import stop_requests
 )
 @click.option(
     "--max-bad-steps",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 2**31 - 1),
     default=10,
     show_default=True,
     metavar="STEPS",
@@ -54,7 +68,7 @@ from cli.signals import stop_requests
     "130    stopped by Ctrl-C, 143 by SIGTERM, after saving; --resume goes on",
 )
 def train(
-    cache: Path,
+    cache: str,
     run_dir: Path,
     preset: str | None,
     config: Path | None,
@@ -80,20 +94,19 @@ def train(
     samples on each.
     """
     with stop_requests() as request:
+        changes = preset, config, overrides
+        checked = None if is_one_of_several() else _checked(cache, run_dir, resume, *changes)
+
         from cli.model.train_progress import SilentProgress, TrainingProgress
         from dmanet.device import own_device
         from dmanet.ranks import joined_ranks
-        from dmanet.recipes import resolve_settings
         from dmanet.training.loop import train
-        from pipeline.cache.reader import PillarCache
         from pipeline.tasks.outcomes import Stopped
 
         chosen = own_device(device)
         with joined_ranks(chosen) as ranks:
-            with ranks.barrier():
-                opened = PillarCache(cache)
-                own = resume and preset is None and config is None and not overrides
-                settings = None if own else resolve_settings(preset or "default", config, overrides)
+            with ranks.barrier():  # of several processes one says what is wrong
+                opened, settings = checked or _checked(cache, run_dir, resume, *changes)
             progress = (
                 TrainingProgress(request, quiet) if ranks.is_main else SilentProgress(request)
             )
@@ -120,3 +133,36 @@ def train(
                 progress.close()
     if ranks.is_main:
         click.echo(str(outcome))
+
+
+def _checked(
+    cache: str,
+    run_dir: Path,
+    resume: bool,
+    preset: str | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+) -> "tuple[PillarCache, RunSettings | None]":
+    """The cache and the settings, once all that can be known without torch is in order.
+
+    The settings are None for a run that goes on with its own.
+    """
+    from dmanet.data.fitting import check_fit, recordings_of
+    from dmanet.recipes import resolve_settings
+    from dmanet.runs.run_files import RunFiles
+    from pipeline.cache.reader import PillarCache
+
+    files = RunFiles(run_dir)
+    settings = None
+    if not resume or preset is not None or config is not None or overrides:
+        settings = resolve_settings(preset or "default", config, overrides)
+    if resume:
+        files.check_resumable()
+    else:
+        files.check_new()
+    opened = PillarCache(cache)
+    if settings is not None:
+        classes = settings.training.class_numbers() or None
+        check_fit(opened, settings.model, "this run's", classes, trained=False)
+    recordings_of(opened, "train")
+    return opened, settings

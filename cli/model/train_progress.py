@@ -7,6 +7,7 @@ import click
 from cli.progress import progress_bar
 from cli.signals import StopRequest
 from dmanet.runs.log import EpochReport, StepReport
+from dmanet.training.validation import VALIDATION_SCORE
 from dmanet.training.watcher import TrainingWatcher
 
 
@@ -55,12 +56,7 @@ class TrainingProgress(SilentProgress):
         """Say what the epoch came to."""
         self._windows_validated = 0
         if not self._quiet:
-            score = "none" if report.score is None else f"{report.score:.3f}"
-            best = ", the best so far" if report.best else ""
-            self.noted(
-                f"epoch {report.epoch + 1}: mean loss {report.loss:.3f}, {report.score_of}: "
-                f"{score}{best}"
-            )
+            self.noted(f"epoch {report.epoch + 1}: mean loss {report.loss:.3f}{_judged(report)}")
 
     def noted(self, sentence: str) -> None:
         """Print a sentence above the bar."""
@@ -70,3 +66,11 @@ class TrainingProgress(SilentProgress):
     def close(self) -> None:
         """Take the bar away."""
         self._bar.close()
+
+
+def _judged(report: EpochReport) -> str:
+    """How good an epoch is; where there is nothing to score, its loss stands for that."""
+    if report.score_of != VALIDATION_SCORE:
+        return ", the least so far" if report.best else ""
+    score = "none" if report.score is None else f"{report.score:.3f}"
+    return f", {report.score_of}: {score}{', the best so far' if report.best else ''}"

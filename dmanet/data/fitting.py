@@ -1,37 +1,15 @@
-"""What a network takes from a cache: the recordings of a split, boxes of its classes; and if it fits."""
+"""What a network takes from a cache, the recordings of a split; and whether it fits. Without torch."""
 
-import torch
-from torch import Tensor
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from dmanet.detection.losses import Targets
+import numpy as np
+
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.cache.records import LABEL_COLUMNS
 from pipeline.errors import CacheError, UsageError
-
-
-def class_outputs(cached: tuple[int, ...], classes: tuple[int, ...]) -> Tensor:
-    """Where the boxes of a cache's classes go among a network's outputs.
-
-    Args:
-        cached: the cache's classes, by the release's numbers.
-        classes: the network's, by the release's numbers.
-
-    Returns:
-        int64, for each class of the cache its place in ``classes``, -1 where it is not among them.
-    """
-    return torch.tensor([classes.index(c) if c in classes else -1 for c in cached])
-
-
-def select_classes(targets: Targets, outputs: Tensor) -> Targets:
-    """The boxes of a network's classes, under the numbers of its outputs.
-
-    Args:
-        targets: boxes with the cache's numbers.
-        outputs: what :func:`class_outputs` gives.
-    """
-    classes = outputs[targets.classes]
-    kept = classes >= 0
-    return Targets(targets.boxes[kept], classes[kept], targets.frame[kept])
 
 
 def recordings_of(cache: PillarCache, split: str) -> list[CachedRecording]:
@@ -50,11 +28,29 @@ def recordings_of(cache: PillarCache, split: str) -> list[CachedRecording]:
     return recordings
 
 
+def has_labels(cache: PillarCache, split: str, classes: Sequence[int]) -> bool:
+    """Whether a split has a box of these classes of the release, given by their numbers.
+
+    Without one there is nothing to learn from it, or to score.
+
+    Raises:
+        CacheError: what is stored cannot be read.
+    """
+    column = LABEL_COLUMNS.index("class")
+    wanted = [number for number, name in enumerate(cache.settings.classes) if name in classes]
+    return any(
+        np.isin(recording.table("labels")[:, column], wanted).any()
+        for recording in cache.recordings(split)
+    )
+
+
 def check_fit(
     cache: PillarCache,
     settings: ModelSettings,
     source: str,
     classes: tuple[int, ...] | None = None,
+    *,
+    trained: bool = True,
 ) -> None:
     """Check that a network takes what the cache holds, and that the cache holds its classes.
 
@@ -63,9 +59,11 @@ def check_fit(
         settings: of the network.
         source: names the network in the message, as in "that of last.pt".
         classes: the release's numbers of its outputs; None for those of the cache.
+        trained: it is what it is. One that is yet to be trained may be set otherwise, and the message
+            says how.
 
     Raises:
-        CacheError: it does not, naming the first key in which they differ.
+        CacheError: it does not, naming the keys in which they differ.
     """
     if classes is None:
         classes = cache.settings.classes
@@ -76,14 +74,34 @@ def check_fit(
             "a network for fewer (`dmanet train` takes --set training.classes=…)."
         )
     width, height = cache.settings.grid
-    for key, fitting, found in (
-        ("grid_size", (height, width), settings.grid_size),
-        ("max_points", cache.settings.max_points, settings.max_points),
-        ("num_classes", len(classes), settings.num_classes),
-    ):
-        if fitting != found:
-            raise CacheError(
-                f"{cache.location}: a network for this cache has {key} = {fitting}, {source} has "
-                f"{found}; choose another network (`dmanet train` takes --set model.{key}=…) or "
-                "voxelize with other settings."
-            )
+    fitting = {
+        "grid_size": (height, width),
+        "max_points": cache.settings.max_points,
+        "num_classes": len(classes),
+    }
+    found = {key: getattr(settings, key) for key in fitting}
+    differing = [key for key in fitting if fitting[key] != found[key]]
+    if not differing:
+        return
+    wanted = " and ".join(f"{key} = {fitting[key]}" for key in differing)
+    has = " and ".join(str(found[key]) for key in differing)
+    voxelized = " ".join(_VOXELIZED[key](found[key]) for key in differing)
+    if trained:
+        advice = f"use a network that was trained on such a cache, or voxelize with {voxelized}"
+    else:
+        overrides = " ".join(
+            f"--set model.{key}={json.dumps(fitting[key], separators=(',', ':'))}"
+            for key in differing
+        )
+        advice = f"add {overrides}, or voxelize with {voxelized}"
+    raise CacheError(
+        f"{cache.location}: a network for this cache has {wanted}, {source} has {has}; {advice}."
+    )
+
+
+#: The option of `dmanet-data voxelize` that makes a cache for a network's setting.
+_VOXELIZED: Mapping[str, Callable[[Any], str]] = {
+    "grid_size": lambda size: f"--grid {size[1]}x{size[0]}",
+    "max_points": lambda points: f"--max-points {points}",
+    "num_classes": lambda count: f"--classes of {count} names",
+}

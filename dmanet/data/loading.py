@@ -13,7 +13,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from dmanet.data.batches import PackedBatch, collate
-from dmanet.data.fitting import class_outputs, select_classes
+from dmanet.data.class_selection import class_outputs, select_classes
 from dmanet.data.samplers import Sample
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import PipelineError

@@ -11,16 +11,23 @@ class AnchorSettings(Settings):
     levels: tuple[int, ...] = Field(
         default=(3, 4, 5, 6, 7),
         min_length=1,
+        max_length=8,
         description="Pyramid levels; level l has stride 2**l.",
     )
-    base_scale: float = Field(default=4.0, gt=0, description="Base anchor size in strides.")
+    base_scale: float = Field(
+        default=4.0, gt=0, le=1000, description="Base anchor size in strides."
+    )
     scales: tuple[float, ...] = Field(
         default=(1.0, 2.0 ** (1 / 3), 2.0 ** (2 / 3)),
         min_length=1,
+        max_length=16,
         description="Factors on the base size.",
     )
     ratios: tuple[float, ...] = Field(
-        default=(1 / 3, 1 / 2, 1.0, 2.0, 3.0), min_length=1, description="Heights over widths."
+        default=(1 / 3, 1 / 2, 1.0, 2.0, 3.0),
+        min_length=1,
+        max_length=16,
+        description="Heights over widths.",
     )
 
     @property
@@ -34,4 +41,6 @@ class AnchorSettings(Settings):
             raise ValueError(f"levels must be ascending and not negative, not {self.levels}")
         if min(self.scales) <= 0 or min(self.ratios) <= 0:
             raise ValueError("scales and ratios must be greater than 0")
+        if max(*self.scales, *self.ratios) > 1000 or min(self.ratios) < 0.001:
+            raise ValueError("scales and ratios must be at most 1000, and ratios at least 0.001")
         return self

@@ -9,14 +9,13 @@ from dmanet.data.samplers import WindowRange
 from dmanet.detection.postprocessing import Detections, Labels
 from dmanet.evaluation.coco import coco_result
 from dmanet.evaluation.prophesee import BOX_DTYPE, box_records
-from dmanet.evaluation.protocols import PROTOCOLS, ProtocolResult
+from dmanet.evaluation.protocols import ProtocolResult, protocol_of
 from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import STATE_POLICY, StreamSettings, stream_detections
 from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import RAW_LABEL_COLUMNS
-from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
 from pipeline.release.shards import LABEL_DTYPE
 
@@ -49,13 +48,9 @@ def evaluate(
         CacheError: the cache's settings are not those of the network, or it lacks some of its classes.
         CheckpointError: the weights do not fit their own settings.
     """
-    if protocol_name not in PROTOCOLS:
-        raise UsageError(
-            f"protocol '{protocol_name}' is unknown; choose one of {', '.join(PROTOCOLS)}."
-        )
-    protocol = PROTOCOLS[protocol_name]
     recordings = recordings_of(cache, split)
     classes = classes_of(weights, cache)
+    protocol = protocol_of(protocol_name, [CLASS_NAMES[number] for number in classes])
     own = own_recordings(recordings, ranks)
     detections: dict[str, list[Detections]] = {recording.id: [] for recording in own}
     labels: dict[str, list[Labels]] = {recording.id: [] for recording in own}

@@ -1,10 +1,12 @@
 """Named evaluation protocols, and results that name theirs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
+
+from pipeline.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         "rvt": replace(_PROPHESEE, name="rvt", classes=("pedestrian", "two wheeler", "car")),
     }
 )
+
+
+def protocol_of(name: str, class_names: Sequence[str]) -> Protocol:
+    """The protocol of a name, for a network with these classes.
+
+    Raises:
+        UsageError: there is none of that name, or it scores a class that the network lacks.
+    """
+    if name not in PROTOCOLS:
+        raise UsageError(f"protocol '{name}' is unknown; choose one of {', '.join(PROTOCOLS)}.")
+    protocol = PROTOCOLS[name]
+    missing = [one for one in protocol.classes or () if one not in class_names]
+    if missing:
+        raise UsageError(
+            f"The {name} protocol scores {', '.join(missing)}, which the network does not know (it "
+            f"knows {', '.join(class_names)}); choose another protocol."
+        )
+    return protocol
 
 
 @dataclass(frozen=True)
@@ -119,8 +139,8 @@ class ProtocolResult:
             f"{'mAP@0.5':>9}{'mAP@0.5:0.95':>14}"
         )
         lines += [
-            f"{row.name:<15}{row.windows:>9}{row.labels:>9}{_cell(row.precision):>11}"
-            f"{_cell(row.recall):>9}{_cell(row.map50):>9}{_cell(row.map50_95):>14}"
+            f"{row.name:<15}{row.windows:>9}{row.labels:>9}"
+            + (_figures(row) if row.labels else f"{'no label':>11}")
             for row in self.rows
         ]
         if self.summary:
@@ -139,6 +159,13 @@ class ProtocolResult:
             indent=2,
             allow_nan=False,
         )
+
+
+def _figures(row: ClassRow) -> str:
+    return (
+        f"{_cell(row.precision):>11}{_cell(row.recall):>9}{_cell(row.map50):>9}"
+        f"{_cell(row.map50_95):>14}"
+    )
 
 
 def _cell(value: float | None) -> str:

@@ -5,29 +5,37 @@ find their run by the fingerprint of its weights. :mod:`dmanet.reporting.tables`
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 
 from dmanet.evaluation.protocols import ProtocolResult
-from dmanet.models.detector import DMANet
+from dmanet.models.size import parameter_count
 from dmanet.recipes import RunSettings, resolve_settings
 from dmanet.runs.checkpoint import load_checkpoint
-from dmanet.runs.folder import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
-from dmanet.runs.log import EPOCHS_NAME, METRICS_NAME
+from dmanet.runs.log_lines import (
+    EPOCHS_NAME,
+    METRICS_NAME,
+    EpochLine,
+    L,
+    StepLine,
+    read_lines,
+)
+from dmanet.runs.run_files import BEST_NAME, LAST_NAME, PREVIOUS_NAME, SETTINGS_NAME
 from dmanet.runs.weights import load_weights
-from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import DataError, UsageError
+from pipeline.files.documents import MalformedError, parse_json
+from pipeline.files.inputs import read_regular
 from pipeline.settings import Settings
 
 EVALUATION_NAME = "evaluation.json"
 _EVALUATIONS = "evaluation*.json"
 _FINGERPRINT = 16  # digits of a cache's fingerprint that a result holds
+_LARGEST_RESULT = 16 << 20  # bytes
 _RESULT = TypeAdapter(ProtocolResult)
 
 
@@ -128,7 +136,7 @@ def read_runs(folders: Sequence[Path], evaluations: Iterable[Path] = ()) -> list
     return runs
 
 
-def cache_presets(caches: Iterable[Path]) -> dict[str, str]:
+def cache_presets(caches: Iterable[Path | str]) -> dict[str, str]:
     """Preset and grid of each cache by the fingerprint that runs and results hold."""
     presets = {}
     for path in caches:
@@ -150,27 +158,21 @@ def differing_settings(runs: Sequence[RunResult]) -> dict[str, list[Any]]:
     }
 
 
-def parameter_count(settings: ModelSettings) -> int:
-    """Trained numbers of a network of these settings."""
-    with torch.device("meta"):  # shapes alone, no memory
-        return sum(parameter.numel() for parameter in DMANet(settings).parameters())
-
-
 def _read_run(folder: Path) -> RunResult:
     settings_file = folder / SETTINGS_NAME
-    if not settings_file.is_file():
+    if not settings_file.exists():
         raise UsageError(
             f"{folder}: is no folder of a run (it has no {SETTINGS_NAME}); give what `dmanet train` "
             "had as --run-dir."
         )
     settings = resolve_settings(config=settings_file)
     steps = bad_steps = overflows = 0
-    for where, line in _json_lines(folder / METRICS_NAME):
-        outcome, bad_steps, overflows = _values(where, line, "outcome", "bad_steps", "overflows")
-        steps += outcome == "made"
+    for step in _logged(folder / METRICS_NAME, StepLine):
+        bad_steps, overflows = step.bad_steps, step.overflows
+        steps += step.outcome == "made"
     epochs, last_loss = 0, None
-    for where, line in _json_lines(folder / EPOCHS_NAME):
-        (last_loss,) = _values(where, line, "loss")
+    for epoch in _logged(folder / EPOCHS_NAME, EpochLine):
+        last_loss = epoch.loss
         epochs += 1
     return RunResult(
         folder=folder,
@@ -188,18 +190,19 @@ def _read_run(folder: Path) -> RunResult:
 
 def _read_evaluation(file: Path) -> Evaluation:
     try:
-        result = _RESULT.validate_json(file.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read ({error.strerror}).") from None
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
+        data = read_regular(file, _LARGEST_RESULT)
+    except FileNotFoundError:
+        raise UsageError(f"{file}: cannot be read, there is no such file.") from None
+    try:
+        result = _RESULT.validate_json(_plain_json(data), strict=True)
+    except (MalformedError, ValidationError) as error:
         raise DataError(
-            f"{file}: is not a result that `dmanet evaluate --json` wrote "
-            f"({f'{place}: ' if place else ''}{problem['msg']}); evaluate again."
+            f"{file}: is not a result that `dmanet evaluate --json` wrote ({_reason(error)}); evaluate "
+            "again."
         ) from None
-    lacking = {"split", "weights", "cache"} - result.conditions.keys()
-    if lacking or not any(row.name == "all" for row in result.rows):
+    named = {key for key, value in result.conditions.items() if isinstance(value, str)}
+    lacking = {"split", "weights", "cache"} - named
+    if lacking or sum(row.name == "all" for row in result.rows) != 1:
         what = ", ".join(sorted(lacking)) or "the row of all classes"
         raise DataError(f"{file}: lacks {what}; evaluate again with `dmanet evaluate --json`.")
     return Evaluation(file, result, checkpoint=None)
@@ -221,33 +224,28 @@ def _checkpoint_names(folder: Path, wanted: set[str]) -> dict[str, str]:
     return names
 
 
-def _json_lines(file: Path) -> Iterator[tuple[str, Any]]:
-    """Each line with its place for messages. A last line cut short by a kill is left out."""
+def _plain_json(data: bytes) -> str:
+    """The same JSON, once it is within bounds: no key twice, no NaN, no depth without end."""
+    return json.dumps(parse_json(data))
+
+
+def _reason(error: MalformedError | ValidationError) -> str:
+    if isinstance(error, MalformedError):
+        return str(error)
+    problem = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part)[:100] for part in problem["loc"])
+    return f"{f'{place}: ' if place else ''}{problem['msg']}"
+
+
+def _logged(file: Path, kind: type[L]) -> Iterator[L]:
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    except OSError as error:
+        for _, line in read_lines(file, kind):
+            yield line
+    except FileNotFoundError:
         raise DataError(
-            f"{file}: cannot be read ({error.strerror}); `dmanet train --resume` writes the log on, "
+            f"{file}: cannot be read, there is no such file; `dmanet train --resume` writes the log on, "
             "but what is lost stays lost."
         ) from None
-    for number, line in enumerate(lines, start=1):
-        where = f"{file}, line {number}"
-        try:
-            yield where, json.loads(line)
-        except ValueError:
-            if number == len(lines) and not line.endswith("\n"):
-                return
-            raise DataError(
-                f"{where}: is not JSON; the file is damaged, leave the run out."
-            ) from None
-
-
-def _values(where: str, line: Any, *keys: str) -> list[Any]:
-    if not isinstance(line, Mapping) or not all(key in line for key in keys):
-        raise DataError(
-            f"{where}: lacks {', '.join(keys)}; it is not a log of `dmanet train`, leave the run out."
-        )
-    return [line[key] for key in keys]
 
 
 def _flat(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dmanet.evaluation.protocols import ClassRow
 from dmanet.reporting.results import EVALUATION_NAME, Evaluation, RunResult, differing_settings
-from dmanet.runs.folder import BEST_NAME, LAST_NAME
+from dmanet.runs.run_files import BEST_NAME, LAST_NAME
 
 _ABSENT = "–"
 NO_EVALUATION = "no evaluation"

@@ -13,49 +13,23 @@ from pathlib import Path
 from dmanet.recipes import RunSettings, to_yaml
 from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
 from dmanet.runs.records import Checkpoint
-from pipeline.errors import PipelineError, UsageError
+from dmanet.runs.run_files import PREVIOUS_NAME, SETTINGS_NAME, RunFiles
+from pipeline.errors import PipelineError
+from pipeline.files.outputs import check_file_output
 from pipeline.files.whole import written_whole
 
-LAST_NAME = "last.pt"
-PREVIOUS_NAME = "previous.pt"
-BEST_NAME = "best.pt"
-SETTINGS_NAME = "settings.yaml"
 # How the folders begin that `written_whole` works in.
 _UNFINISHED = tuple(
     f".{name}" for name in ("last", "previous", "best", "step", "settings", "metrics", "epochs")
 )
 
 
-class RunFolder:
-    """The folder of one run.
-
-    Attributes:
-        path: the folder; it need not exist yet.
-        last: checkpoint of where the run stands.
-        previous: the one before it.
-        best: the epoch with the best score.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.last = path / LAST_NAME
-        self.previous = path / PREVIOUS_NAME
-        self.best = path / BEST_NAME
-
-    def check_new(self) -> None:
-        """Check that the folder is absent or empty.
-
-        Raises:
-            UsageError: it holds anything.
-        """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise UsageError(
-                f"{self.path}: exists and is not empty; resume its run with --resume, or give a new "
-                "folder."
-            )
+class RunFolder(RunFiles):
+    """The folder of one run, and what is written into it."""
 
     def write_settings(self, settings: RunSettings) -> None:
         """Write ``settings.yaml``, everything as resolved."""
+        check_file_output(self.path / SETTINGS_NAME)
         with written_whole(self.path / SETTINGS_NAME) as unfinished:
             unfinished.write_text(to_yaml(settings), encoding="utf-8")
 
@@ -74,10 +48,16 @@ class RunFolder:
             best: name it ``best.pt`` too.
             kept: give it also a name with its step, which no later one takes.
             replaces_last: it has the same weights as ``last.pt``, so ``previous.pt`` stays.
+
+        Raises:
+            UsageError: something else than a regular file has one of the names.
+            OSError: it cannot be written; what was there is whole.
         """
         names = [self.best] if best else []
         if kept:
             names.append(self.path / f"step-{checkpoint.step:08d}.pt")
+        for name in (self.last, self.previous, *names):
+            check_file_output(name)
         with written_whole(self.last) as unfinished:
             save_checkpoint(unfinished, checkpoint)
             # Before ``last.pt`` stands for it: a run killed in between writes them once more.
@@ -94,11 +74,7 @@ class RunFolder:
             UsageError: there is none.
             CheckpointError: none can be read.
         """
-        if not self.last.is_file() and not self.previous.is_file():
-            raise UsageError(
-                f"{self.path}: holds no checkpoint to resume ({LAST_NAME}); train without --resume "
-                "into a new folder."
-            )
+        self.check_resumable()
         try:
             return load_checkpoint(self.last)
         except PipelineError as error:
@@ -108,7 +84,7 @@ class RunFolder:
                 raise error from None
             on_note(
                 f"{self.last}: is damaged or missing; going on from {PREVIOUS_NAME}, the checkpoint "
-                f"before it (step {checkpoint.step})."
+                f"before it (step {checkpoint.step}): {str(error).removeprefix(f'{self.last}: ')}"
             )
             return checkpoint
 
@@ -119,6 +95,7 @@ class RunFolder:
         unfinished only takes room.
         """
         if checkpoint.source != str(self.last):
+            check_file_output(self.last)
             _name_too(self.previous, self.last)
         for left in self.path.glob(".*"):
             if left.is_dir() and left.name.startswith(_UNFINISHED):

@@ -7,18 +7,18 @@ numbers. A value that is not finite is null in a JSON line, and a text such as "
 
 import json
 import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from torch.utils.tensorboard import SummaryWriter
-
+from dmanet.runs.curves import Curves
+from dmanet.runs.log_lines import EPOCHS_NAME, METRICS_NAME, EpochLine, StepLine, read_lines
 from dmanet.runs.outcomes import BadStep, Outcome
+from pipeline.files.outputs import check_file_output
 from pipeline.files.whole import written_whole
-
-METRICS_NAME = "metrics.jsonl"
-EPOCHS_NAME = "epochs.jsonl"
 
 
 @dataclass(frozen=True)
@@ -97,24 +97,31 @@ class RunLog:
 
         Lines of these and later ones, which a run left that was killed after its last checkpoint, are
         dropped.
+
+        Raises:
+            UsageError: something else than a regular file stands where one of them is written.
+            DataError: a line of them is damaged.
+            OSError: they cannot be written; so do the other methods.
         """
-        self._files = {}
-        for name, key, first in (
-            (METRICS_NAME, "step", first_step),
-            (EPOCHS_NAME, "epoch", first_epoch),
-        ):
-            path = run_dir / name
-            if path.exists():
-                _drop_lines_from(path, key, first)
-            self._files[name] = path.open("a", encoding="utf-8")
-        self._scalars = SummaryWriter(str(run_dir / "tensorboard"), purge_step=first_step)
+        steps, epochs = run_dir / METRICS_NAME, run_dir / EPOCHS_NAME
+        for path in (steps, epochs):
+            check_file_output(path)
+        if steps.exists():
+            logged = read_lines(steps, StepLine)
+            _keep(steps, (line for line, found in logged if found.step < first_step))
+        if epochs.exists():
+            ended = read_lines(epochs, EpochLine)
+            _keep(epochs, (line for line, found in ended if found.epoch < first_epoch))
+        self._curves = Curves(run_dir / "tensorboard", first_step)
+        self._files = {path.name: path.open("a", encoding="utf-8") for path in (steps, epochs)}
 
     def write(self, report: StepReport) -> None:
         """Log one step."""
         self._write_line(METRICS_NAME, asdict(report))
         self._write_scalars("train", report, report.step)
         if report.bad_step is not None:
-            self._scalars.add_text("train/bad_step", str(report.bad_step), report.step)
+            with _naming(self._curves.path):
+                self._curves.add_text(report.step, "train/bad_step", str(report.bad_step))
 
     def write_epoch(self, report: EpochReport) -> None:
         """Log one epoch."""
@@ -124,14 +131,20 @@ class RunLog:
 
     def _write_line(self, name: str, values: dict[str, Any]) -> None:
         line = {key: _plain(value) for key, value in values.items()}
-        self._files[name].write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
-        # Whoever watches the run, or looks after a crash, sees every step.
-        self._files[name].flush()
+        file = self._files[name]
+        with _naming(Path(file.name)):
+            file.write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
+            # Whoever watches the run, or looks after a crash, sees every step.
+            file.flush()
 
     def _write_scalars(self, group: str, report: StepReport | EpochReport, step: int) -> None:
-        for name, value in vars(report).items():
-            if name != "step" and isinstance(value, int | float):
-                self._scalars.add_scalar(f"{group}/{name}", value, step)
+        points = {
+            f"{group}/{name}": float(value)
+            for name, value in vars(report).items()
+            if name != "step" and isinstance(value, int | float)
+        }
+        with _naming(self._curves.path):
+            self._curves.add(step, points)
 
     def __enter__(self) -> Self:
         return self
@@ -142,9 +155,11 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in self._files.values():
-            file.close()
-        self._scalars.close()
+        # Everything was flushed as it was written; what could not be is told already.
+        with suppress(OSError) if error is not None else nullcontext():
+            self._curves.close()
+            for file in self._files.values():
+                file.close()
 
 
 def _plain(value: Any) -> Any:
@@ -164,14 +179,18 @@ def _named(value: Any) -> Any:
     return value
 
 
-def _drop_lines_from(path: Path, key: str, first: int) -> None:
-    """Keep the lines before ``first``. The last line may be cut short where a run was killed."""
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            if json.loads(line)[key] < first:
-                kept.append(line + "\n")
-        except ValueError:
-            continue
-    with written_whole(path) as unfinished:
-        unfinished.write_text("".join(kept), encoding="utf-8")
+def _keep(path: Path, lines: Iterable[bytes]) -> None:
+    """Let a log hold ``lines`` of its own alone."""
+    with written_whole(path) as unfinished, unfinished.open("wb") as file:
+        file.writelines(lines)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of a file that is open already do not name it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise

@@ -1,11 +1,17 @@
 """What a pickle would import, read from its instructions alone: nothing is imported or run."""
 
+import io
 import pickletools
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+
+from pipeline.files.inputs import open_regular
 
 # A file that torch wrote before its zip format is five pickles, then raw numbers.
 _PICKLES_AT_MOST = 5
+_LOOKED_AT = 16 << 20  # bytes at the begin of a file
+_INSTRUCTIONS_AT_MOST = 4_000_000
 # What tensors and state dicts are made of.
 _HARMLESS = ("collections.OrderedDict", "torch._utils._rebuild_")
 
@@ -16,13 +22,19 @@ def foreign_names(path: Path) -> list[str]:
     For files that are not zip archives. Empty where the file begins with no whole pickle, or holds
     nothing but tensors and plain values.
     """
+    with open_regular(path) as file:
+        return foreign_names_of(file.read(_LOOKED_AT))
+
+
+def foreign_names_of(data: bytes) -> list[str]:
+    """The same for the begin of a file, or the index of a zip archive."""
     names: set[str] = set()
-    with path.open("rb") as file:
-        for _ in range(_PICKLES_AT_MOST):
-            try:
-                names |= _imports(pickletools.genops(file))
-            except (ValueError, IndexError, MemoryError, OverflowError):  # no pickle, or the end
-                break
+    pickles = io.BytesIO(data)
+    for _ in range(_PICKLES_AT_MOST):
+        try:
+            names |= _imports(islice(pickletools.genops(pickles), _INSTRUCTIONS_AT_MOST))
+        except (ValueError, IndexError, MemoryError, OverflowError):  # no pickle, or the end
+            break
     return sorted(
         name for name in names if not name.startswith(_HARMLESS) and not _is_storage(name)
     )

@@ -1,59 +1,76 @@
-"""Reading what ``torch.save`` wrote without ever running code that a file could hold."""
+"""Reading and writing what ``torch.save`` writes, without ever running code that a file could hold."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
+from torch import Tensor
 
-from dmanet.runs.pickled_names import foreign_names
-from pipeline.errors import CheckpointError, UsageError
+from dmanet.runs.plain_pickle import Storage, StoredTensor
+from dmanet.runs.torch_archive import TorchArchive, opened_archive
 
 
 def load_plain(path: Path) -> Any:
     """Read tensors and plain containers that ``torch.save`` wrote, onto the CPU.
 
+    No more memory is taken than the file is long.
+
     Raises:
         UsageError: there is no such file.
         CheckpointError: it is damaged, is something else, or holds more than plain data.
+        OSError: it cannot be read.
     """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such checkpoint; give a file that `dmanet train` wrote.")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's reader raises whatever its layers do
-        unsafe = _unsafe_globals(path)
-        if unsafe:
-            raise CheckpointError(
-                f"{path}: holds Python objects that could run code when loaded "
-                f"({', '.join(unsafe)}); it was not loaded, save its state dict of tensors alone."
-            ) from None
-        raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint ({type(error).__name__}); it is truncated or "
-            "something else, use another file."
-        ) from None
+    with opened_archive(path) as archive:
+        return _with_numbers(archive.content, archive, {})
 
 
-def _unsafe_globals(path: Path) -> list[str]:
-    try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # not torch's zip format
-        return foreign_names(path)
+def _with_numbers(value: Any, archive: TorchArchive, read: dict[Storage, Tensor]) -> Any:
+    """The same value with tensors; those that shared a storage share it again."""
+    if isinstance(value, StoredTensor):
+        storage = value.storage
+        if storage not in read:
+            dtype = getattr(torch, storage.dtype)
+            data = archive.read(storage)
+            read[storage] = (
+                torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+            )
+        return read[storage].as_strided(value.shape, value.stride, value.offset)
+    if isinstance(value, dict):
+        return {key: _with_numbers(inner, archive, read) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_with_numbers(inner, archive, read) for inner in value)
+    return value
 
 
-def check_format(content: Any, wanted: str, version: int, path: Path) -> None:
-    """Check the ``format`` and ``version`` that a file of ours states.
+def save_plain(content: Any, path: Path) -> None:
+    """Write tensors and plain containers with ``torch.save``.
 
     Raises:
-        CheckpointError: they are not the ones ``wanted``.
+        OSError: they cannot be written.
     """
-    if not isinstance(content, Mapping) or content.get("format") != wanted:
-        raise CheckpointError(
-            f"{path}: is not a checkpoint of this project; `dmanet import-weights` reads one of the "
-            "released code."
-        )
-    if str(content.get("version")) != str(version):
-        raise CheckpointError(
-            f"{path}: has version {content.get('version')}, this release reads {version}; use the "
-            "release that wrote it."
-        )
+    with path.open("wb") as file:
+        writer = _Writer(file)
+        try:
+            torch.save(content, cast(BinaryIO, writer))
+        except RuntimeError:  # what torch's own writer makes of it
+            if writer.error is None:
+                raise
+            raise writer.error from None
+
+
+class _Writer:
+    """A file that remembers why it could not be written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()

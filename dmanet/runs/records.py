@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.recipes import RunSettings
+from dmanet.runs.content import CheckpointContent, check_tensors, first_problem
+from dmanet.runs.digests import add_tensor
 from dmanet.runs.outcomes import Tally
 from dmanet.settings import ModelSettings
 from pipeline.errors import CheckpointError, SettingsError
@@ -36,14 +39,24 @@ class Weights:
         """Sixteen hexadecimal digits that change with any weight or setting, and with nothing else."""
         digest = hashlib.sha256(self.settings.model_dump_json().encode())
         for name, tensor in sorted(self.tensors.items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(f"{name} ".encode())
+            add_tensor(digest, tensor)
         return digest.hexdigest()[:16]
 
+    def check(self) -> None:
+        """Check names, shapes, dtypes and numbers against the settings, before a network is built.
+
+        Raises:
+            CheckpointError: they do not fit, naming the first tensor that does not.
+        """
+        with torch.device("meta"):  # shapes alone, no memory
+            self._check_against(DMANet(self.settings))
+
     def build(self) -> DMANet:
-        """The network with these weights; raises as :meth:`load_into`."""
+        """The network with these weights; raises as :meth:`check`."""
+        self.check()
         model = DMANet(self.settings)
-        self.load_into(model)
+        model.load_state_dict(self.tensors)
         return model
 
     def load_into(self, model: DMANet) -> None:
@@ -52,22 +65,14 @@ class Weights:
         Raises:
             CheckpointError: they do not fit, naming the first tensor that does not.
         """
-        expected = model.state_dict()
-        for name in sorted(expected.keys() | self.tensors.keys()):
-            problem = None
-            if name not in self.tensors:
-                problem = "is missing"
-            elif name not in expected:
-                problem = "is surplus"
-            elif self.tensors[name].shape != expected[name].shape:
-                found, wanted = tuple(self.tensors[name].shape), tuple(expected[name].shape)
-                problem = f"has the shape {found} instead of {wanted}"
-            if problem:
-                raise CheckpointError(
-                    f"{self.source}: belongs to another architecture than its settings say: "
-                    f"the tensor '{name}' {problem}."
-                )
+        self._check_against(model)
         model.load_state_dict(self.tensors)
+
+    def _check_against(self, model: DMANet) -> None:
+        if problem := check_tensors(self.tensors, model.state_dict()):
+            raise CheckpointError(
+                f"{self.source}: does not hold the network that its settings say: {problem}."
+            )
 
 
 @dataclass(frozen=True)
@@ -131,24 +136,39 @@ class Checkpoint:
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any], source: str) -> "Checkpoint":
-        """The checkpoint whose :meth:`content` was saved; keys that are no fields are ignored.
+        """The checkpoint whose :meth:`content` was saved.
 
         Args:
             content: what a file holds.
             source: the file, for messages.
 
         Raises:
-            CheckpointError: a field is missing or not what it should be.
+            CheckpointError: a field is missing, unknown, or not what it should be.
         """
         try:
-            values = {name: content[name] for name in _saved_fields()}
-            values["settings"] = load_settings(RunSettings, content["settings"], source)
-            carried = content["carried"]
-            values["carried"] = carried and tuple(LevelState(**level) for level in carried)
-            values["tally"] = Tally(**content["tally"])
-        except (KeyError, TypeError, ValueError, SettingsError) as error:
-            raise CheckpointError(f"{source}: is not a whole checkpoint ({error}).") from None
+            checked = CheckpointContent.model_validate({**content, **_as_tuples(content)})
+            settings = load_settings(RunSettings, checked.settings, source, converted=False)
+        except ValidationError as error:
+            raise CheckpointError(
+                f"{source}: is not a whole checkpoint ({first_problem(error)}); use another file."
+            ) from None
+        except SettingsError as error:
+            raise CheckpointError(f"{error}; it is damaged, use another file.") from None
+        values: dict[str, Any] = {name: getattr(checked, name) for name in _saved_fields()}
+        values["settings"] = settings
+        values["optimizer"] = checked.optimizer.model_dump()
+        values["average"] = checked.average and checked.average.model_dump()
+        values["carried"] = checked.carried and tuple(
+            LevelState(level.hidden, level.cell, level.feature) for level in checked.carried
+        )
+        values["tally"] = Tally(**checked.tally.model_dump())
         return cls(**values, source=source)
+
+
+def _as_tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What files hold as lists and records as tuples."""
+    carried = content.get("carried")
+    return {"carried": tuple(carried)} if isinstance(carried, list) else {}
 
 
 def _saved_fields() -> list[str]:

@@ -17,6 +17,11 @@ from pipeline.errors import CheckpointError
 # Stored by the release, read by nothing: [pillar channels, point features].
 UNUSED_RELEASED = "voxel_feature_extractor.pfn_layers.0.linear.weight"
 
+# Those that lose nothing where float32 and counts are wanted.
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int64)
+_MOST_NAMES = 200  # in a message; a network has about 400 tensors
+_LONGEST_NAME = 100
+
 # Our module -> the released one. Of several that fit a name the longest holds.
 _MODULES: dict[str, str] = {
     "pillar_net.point_conv": "voxel_feature_extractor.pfn_layers.0.conv1",
@@ -49,7 +54,7 @@ def released_names(settings: ModelSettings) -> dict[str, str]:
 def from_released(
     state_dict: Mapping[str, Tensor], settings: ModelSettings, source: str = "checkpoint"
 ) -> dict[str, Tensor]:
-    """Our state dict with a released checkpoint's tensors (not copied).
+    """Our state dict with a released checkpoint's tensors, in our dtypes.
 
     Args:
         state_dict: released name -> tensor.
@@ -57,7 +62,8 @@ def from_released(
         source: what to call the checkpoint in an error.
 
     Raises:
-        CheckpointError: names are missing or surplus or have other shapes; all are listed.
+        CheckpointError: names are missing or surplus, or tensors have other shapes or dtypes or numbers
+            that are not finite; the first of each are listed.
     """
     template = _template(settings)
     names = released_names(settings)
@@ -70,14 +76,30 @@ def from_released(
         for name, shape in sorted(expected.items())
         if name in state_dict and state_dict[name].shape != shape
     ]
-    problems = {"missing": missing, "surplus": surplus, "of another shape": shapes}
+    kinds = [
+        f"{name} ({state_dict[name].dtype})"
+        for name in sorted(names)
+        if name in state_dict and state_dict[name].dtype not in _DTYPES
+    ]
+    numbers = [
+        name
+        for name in sorted(names)
+        if name in state_dict and not bool(torch.isfinite(state_dict[name]).all())
+    ]
+    problems = {
+        "missing": missing,
+        "surplus": surplus,
+        "of another shape": shapes,
+        "of another dtype": kinds,
+        "not finite": numbers,
+    }
     if any(problems.values()):
         raise CheckpointError(
             f"{source} does not fit this network (depth {settings.depth}, {settings.num_classes} "
             "classes): "
-            + "; ".join(f"{kind}: {', '.join(found)}" for kind, found in problems.items() if found)
+            + "; ".join(f"{kind}: {_listed(found)}" for kind, found in problems.items() if found)
         )
-    return {ours: state_dict[name] for name, ours in names.items()}
+    return {ours: state_dict[name].to(template[ours].dtype) for name, ours in names.items()}
 
 
 def to_released(state_dict: Mapping[str, Tensor], settings: ModelSettings) -> dict[str, Tensor]:
@@ -88,6 +110,12 @@ def to_released(state_dict: Mapping[str, Tensor], settings: ModelSettings) -> di
     released = {name: state_dict[ours] for name, ours in released_names(settings).items()}
     released[UNUSED_RELEASED] = torch.zeros(settings.pillar_channels, POINT_FEATURES)
     return released
+
+
+def _listed(found: list[str]) -> str:
+    told = [name[:_LONGEST_NAME] for name in found[:_MOST_NAMES]]
+    more = len(found) - len(told)
+    return ", ".join(told) + (f" and {more} more" if more else "")
 
 
 def _template(settings: ModelSettings) -> dict[str, Tensor]:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from dmanet.runs.plain_files import load_plain
+from dmanet.runs.plain_files import load_plain, save_plain
 from dmanet.runs.records import Weights
 from dmanet.runs.released_names import to_released
 from pipeline.errors import CheckpointError
@@ -25,7 +24,9 @@ def load_released(path: Path) -> dict[str, Tensor]:
     if (
         not isinstance(state, Mapping)
         or not state
-        or not all(isinstance(tensor, Tensor) for tensor in state.values())
+        or not all(
+            isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+        )
     ):
         raise CheckpointError(
             f"{path}: holds no state dict; expected a checkpoint of the released code, a dictionary "
@@ -35,6 +36,12 @@ def load_released(path: Path) -> dict[str, Tensor]:
 
 
 def save_released(path: Path, weights: Weights) -> None:
-    """Write weights as a checkpoint that the released code loads, whole or not at all."""
+    """Write weights as a checkpoint that the released code loads, whole or not at all.
+
+    Raises:
+        CheckpointError: they do not fit their own settings.
+        OSError: the file cannot be written.
+    """
+    weights.check()
     with written_whole(path) as unfinished:
-        torch.save({"state_dict": to_released(weights.tensors, weights.settings)}, unfinished)
+        save_plain({"state_dict": to_released(weights.tensors, weights.settings)}, unfinished)

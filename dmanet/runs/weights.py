@@ -4,30 +4,36 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
+from torch import Tensor
 
 from dmanet.runs.checkpoint import load_checkpoint
-from dmanet.runs.plain_files import check_format
+from dmanet.runs.claims import WEIGHTS_FORMAT, WEIGHTS_VERSION, claims_of_weights
+from dmanet.runs.digests import content_digest
 from dmanet.runs.records import Weights
-from dmanet.settings import load_model_settings
-from pipeline.errors import CheckpointError, SettingsError
+from dmanet.runs.safetensors_header import read_header, starts_like_safetensors
+from dmanet.settings import ModelSettings
+from pipeline.errors import CheckpointError
 from pipeline.files.whole import written_whole
-
-WEIGHTS_FORMAT = "dmanet-weights"
-WEIGHTS_VERSION = 1
 
 
 def save_weights(path: Path, weights: Weights) -> None:
-    """Write weights as one safetensors file, whole or not at all."""
+    """Write weights as one safetensors file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
     header = {
         "format": WEIGHTS_FORMAT,
         "version": str(WEIGHTS_VERSION),
         "settings": weights.settings.model_dump_json(),
         "classes": json.dumps(weights.classes),
+        "digest": _digest(weights.settings, weights.classes, tensors),
     }
-    tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
     with written_whole(path) as unfinished:
-        save_file(tensors, unfinished, metadata=header)
+        # Not its `save_file`, which does not let through why a disk did not take it.
+        unfinished.write_bytes(save(tensors, header))
 
 
 def load_weights(path: Path) -> Weights:
@@ -38,27 +44,32 @@ def load_weights(path: Path) -> Weights:
     Raises:
         UsageError: there is no such file.
         CheckpointError: it is neither of the two, is damaged, or holds more than plain data.
+        OSError: it cannot be read.
     """
-    if _starts_like_safetensors(path):
+    if starts_like_safetensors(path):
         return _load_safetensors(path)
     return load_checkpoint(path).weights()
 
 
-def _starts_like_safetensors(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"  # the header's length, then its JSON
-
-
 def _load_safetensors(path: Path) -> Weights:
+    header = read_header(path)
+    claims = claims_of_weights(header, path)
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            check_format(header, WEIGHTS_FORMAT, WEIGHTS_VERSION, path)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        settings = load_model_settings(json.loads(header["settings"]), str(path))
-        classes = json.loads(header["classes"])
-    except (SafetensorError, KeyError, ValueError, SettingsError) as error:
+            tensors = {name: file.get_tensor(name) for name in header.tensors}
+    except SafetensorError as error:
         raise CheckpointError(f"{path}: cannot be read as weights ({error}).") from None
-    return Weights(settings, tensors, None if classes is None else tuple(classes), str(path))
+    wanted = header.metadata.get("digest")
+    if wanted is not None and wanted != _digest(claims.settings, claims.classes, tensors):
+        raise CheckpointError(
+            f"{path}: is damaged (its content does not match its digest); use another file."
+        )
+    return Weights(claims.settings, tensors, claims.classes, str(path))
+
+
+def _digest(
+    settings: ModelSettings, classes: tuple[int, ...] | None, tensors: dict[str, Tensor]
+) -> str:
+    return content_digest(
+        {"settings": settings.model_dump(), "classes": classes, "tensors": tensors}
+    )

@@ -51,7 +51,7 @@ class TrainingBatches:
         recipe = settings.training
         recordings = recordings_of(cache, "train")
         self.classes = recipe.class_numbers() or cache.settings.classes
-        check_fit(cache, settings.model, source, self.classes)
+        check_fit(cache, settings.model, source, self.classes, trained=False)
         self.sampler: WindowSampler = make_sampler(
             recipe.sampling,
             {recording.id: len(recording) for recording in recordings},

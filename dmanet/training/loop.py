@@ -11,8 +11,10 @@ from dmanet.recipes import RunSettings
 from dmanet.runs.folder import RunFolder
 from dmanet.runs.log import EpochReport
 from dmanet.runs.outcomes import Tally
+from dmanet.training.memory import memory_checked
 from dmanet.training.run import TrainingRun, begin_run
-from dmanet.training.stopping import memory_checked, stop_if_asked, stop_if_diverged, stopped
+from dmanet.training.stopping import stop_if_asked, stop_if_diverged, stopped
+from dmanet.training.validation import VALIDATION_SCORE
 from dmanet.training.watcher import TrainingWatcher
 from pipeline.cache.reader import PillarCache
 from pipeline.tasks.outcomes import Stopped
@@ -34,9 +36,14 @@ class TrainingOutcome:
         told = f"trained {self.epochs} epochs in {self.tally.made} steps"
         if skipped:
             told += f", {skipped} more were skipped"
-        if self.best_score is not None:
+        if self.best_score is not None and self.score_of == VALIDATION_SCORE:
             told += (
                 f"; {self.folder.best} has the best score, {self.best_score:.3f} ({self.score_of})"
+            )
+        elif self.best_score is not None:
+            told += (
+                f"; {self.folder.best} has the least mean training loss, {-self.best_score:.3f} "
+                f"({self.score_of.partition(', ')[2]})"
             )
         return f"{told}: {self.folder.last}"
 
@@ -112,7 +119,7 @@ def train_one_epoch(
     """Make the steps of the epoch that are left; raises as :func:`train`."""
     trainer = run.trainer
     for batch, data_s in run.batches_left():
-        with memory_checked(run):
+        with memory_checked(trainer.step, run.device):
             report = trainer.make_step(batch, data_s)
         run.tell_step(report)
         stop_if_diverged(run, report, max_bad_steps)
@@ -129,7 +136,7 @@ def score_epoch(run: TrainingRun) -> EpochReport:
     score: float | None = None
     validation_s = 0.0
     if validation.by_loss:
-        score = -loss if trainer.tally.epoch_made else None
+        score = -loss if trainer.tally.epoch_made and validation.has_score else None
     elif validation.is_due(trainer.epoch):
         run.save()  # an epoch is long, and so may be its evaluation
         began = time.perf_counter()

@@ -1,10 +1,13 @@
 """How a run resumes: what a checkpoint takes from a trainer, gives back to one, and may go on with."""
 
+from typing import Any
+
 import torch
 
 from dmanet.models.detector import LevelState, State
 from dmanet.ranks import Ranks
 from dmanet.recipes import RunSettings
+from dmanet.runs.content import check_tensors
 from dmanet.runs.records import Checkpoint
 from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError
@@ -46,16 +49,22 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Make a new trainer go on where ``checkpoint`` was taken.
 
     Raises:
-        CheckpointError: the weights are those of another network, or only one of the two keeps an
-            average of them.
+        CheckpointError: weights, optimiser, average, loss scaler or carried state are those of another
+            network or recipe, or only one of the two keeps an average.
     """
+    if problem := _first_problem(trainer, checkpoint):
+        raise CheckpointError(
+            f"{checkpoint.source}: cannot be resumed, {problem}; use another file."
+        )
     checkpoint.trained_weights().load_into(trainer.model)
     if (trainer.average is None) != (checkpoint.average is None):
         raise CheckpointError(
             f"{checkpoint.source}: has {'no' if checkpoint.average is None else 'an'} average of the "
             "weights, which training.ema_decay asks for otherwise; resume with the run's own settings."
         )
-    trainer.optimizer.load_state_dict(checkpoint.optimizer)
+    # What another release of torch did not have among its settings yet, and the rate, stay as they are.
+    groups = trainer.optimizer.state_dict()["param_groups"]
+    trainer.optimizer.load_state_dict({**checkpoint.optimizer, "param_groups": groups})
     trainer.scaler.load_state_dict(checkpoint.scaler)
     if trainer.average is not None and checkpoint.average is not None:
         trainer.average.load_state_dict(checkpoint.average)
@@ -63,6 +72,81 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     trainer.epoch, trainer.position = checkpoint.epoch, checkpoint.position
     trainer.step, trainer.tally = checkpoint.step, checkpoint.tally
     trainer.best_score = checkpoint.best_score
+
+
+def _first_problem(trainer: Trainer, checkpoint: Checkpoint) -> str | None:
+    """What keeps a checkpoint from going on in ``trainer``, apart from its weights; None if nothing."""
+    if not 0 <= checkpoint.position <= trainer.steps_per_epoch:
+        return f"its position {checkpoint.position} is behind the end of an epoch"
+    if checkpoint.epoch > trainer.settings.training.epochs:
+        return f"it has finished {checkpoint.epoch} epochs, more than the run has"
+    if trainer.scaler.is_enabled() and not _same_kinds(
+        checkpoint.scaler, trainer.scaler.state_dict()
+    ):
+        return "its loss scaler is not one of this precision"
+    state = trainer.model.state_dict()
+    if checkpoint.average is not None and (
+        problem := check_tensors(checkpoint.average["tensors"], state)
+    ):
+        return f"in its average {problem}"
+    return _optimizer_problem(trainer, checkpoint) or _carried_problem(trainer, checkpoint)
+
+
+def _optimizer_problem(trainer: Trainer, checkpoint: Checkpoint) -> str | None:
+    wanted, found = trainer.optimizer.state_dict()["param_groups"], checkpoint.optimizer
+    parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+    groups = found["param_groups"]
+    if len(groups) != len(wanted) or not all(map(_same_settings, groups, wanted)):
+        return "its optimiser has other settings"
+    for number, moments in found["state"].items():
+        if number >= len(parameters):
+            return f"its optimiser has a parameter {number} that the network lacks"
+        like = parameters[number]
+        expected = {"step": torch.zeros(()), "exp_avg": like, "exp_avg_sq": like}
+        # Numbers are not looked at: a moment may overflow and the run go on.
+        if problem := check_tensors(moments, expected, finite=False):
+            return f"in its optimiser's parameter {number} {problem}"
+    return None
+
+
+def _same_settings(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a group of parameters has no other settings than the recipe's; each step sets the rate."""
+    return found.keys() <= wanted.keys() and all(
+        type(found.get(key)) is type(wanted[key]) and found.get(key) == wanted[key]
+        for key in wanted.keys() & ({*found, "params"} - {"lr"})
+    )
+
+
+def _same_kinds(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether two groups of values have the same keys, with values of the same types."""
+    return found.keys() == wanted.keys() and all(
+        type(found[key]) is type(wanted[key])
+        or {type(found[key]), type(wanted[key])} <= {int, float}
+        for key in wanted
+    )
+
+
+def _carried_problem(trainer: Trainer, checkpoint: Checkpoint) -> str | None:
+    if checkpoint.carried is None:
+        return None
+    network = trainer.settings.model
+    batch = trainer.settings.training.batch_size * trainer.ranks.world_size
+    channels = trainer.model.backbone.channels
+    if len(checkpoint.carried) != len(channels):
+        return f"its carried state has {len(checkpoint.carried)} levels"
+    for level, (state, width) in enumerate(zip(checkpoint.carried, channels, strict=True)):
+        height, length = (-(-side // (8 << level)) for side in network.grid_size)
+        remembered = width if network.long_memory != "none" else 0
+        shape = (batch, width, height, length)
+        for name, expected in (
+            ("feature", shape),
+            ("hidden", (batch, remembered, *shape[2:])),
+            ("cell", (batch, remembered, *shape[2:])),
+        ):
+            tensor = getattr(state, name)
+            if tuple(tensor.shape) != expected or not tensor.is_floating_point():
+                return f"its carried {name} {level} has the shape {tuple(tensor.shape)}"
+    return None
 
 
 def check_same_run(

@@ -8,12 +8,14 @@ from pathlib import Path
 import torch
 
 from dmanet.data.batches import PackedBatch
+from dmanet.data.fitting import has_labels
 from dmanet.ranks import Ranks
 from dmanet.recipes import RunSettings
 from dmanet.runs.folder import RunFolder
 from dmanet.runs.log import EpochReport, RunLog, StepReport
 from dmanet.runs.records import Checkpoint
 from dmanet.training.batches import TrainingBatches
+from dmanet.training.memory import check_network_fits
 from dmanet.training.resume import check_same_ranks, check_same_run, restore, take_checkpoint
 from dmanet.training.step import Trainer
 from dmanet.training.validation import VALIDATION_SPLIT, Validation
@@ -48,6 +50,7 @@ class TrainingRun:
         self.settings, self.folder, self.location = settings, folder, cache.location
         self.device, self.ranks, self.watcher = device, ranks, watcher
         self.batches = TrainingBatches(cache, settings, device, workers, ranks=ranks)
+        self._cache = cache
         self._fingerprint = cache.attributes["fingerprint"]
         self._recordings = {
             recording.id: str(recording.attributes["digest"])
@@ -58,6 +61,7 @@ class TrainingRun:
             check_same_run(
                 checkpoint, settings, self._fingerprint, self._recordings, cache.location
             )
+        check_network_fits(settings, device)
         self.trainer = Trainer(settings, device, len(self.batches), ranks)
         if checkpoint is not None:
             restore(self.trainer, checkpoint)
@@ -76,6 +80,11 @@ class TrainingRun:
                 self.folder.write_settings(self.settings)
                 if checkpoint is not None:
                     self.folder.go_on_from(checkpoint)
+        if not has_labels(self._cache, "train", self.batches.classes):
+            self.watcher.noted(
+                f"{self.location}: has no box of the classes to learn in the split train, so that the "
+                "network learns to find nothing; check the labels, --classes and training.classes."
+            )
         recipe, lengths = self.settings.training, self.batches.sampler.lengths
         short = [key for key, windows in lengths.items() if windows < recipe.steps]
         if short and recipe.sampling == "random":

@@ -1,14 +1,8 @@
 """Why a run ends before its last epoch, and what its user is told."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
-
 from dmanet.runs.log import StepReport
 from dmanet.training.guards import DivergedError
 from dmanet.training.run import TrainingRun
-from pipeline.errors import UsageError
 from pipeline.tasks.outcomes import Stopped
 
 
@@ -50,20 +44,3 @@ def stop_if_diverged(run: TrainingRun, report: StepReport, max_bad_steps: int) -
             "step that was made, previous.pt the checkpoint before. --resume goes on; a lower "
             "training.learning_rate or training.precision=fp32 in a new run may help."
         )
-
-
-@contextmanager
-def memory_checked(run: TrainingRun) -> Iterator[None]:
-    """Say in one sentence that a step does not fit the device's memory.
-
-    Raises:
-        UsageError: it does not.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise UsageError(
-            f"Step {run.trainer.step} does not fit the memory of {run.device}; resume the "
-            "run with --set training.activation_checkpointing=true, or start a run with fewer "
-            "training.steps or a smaller training.batch_size."
-        ) from None

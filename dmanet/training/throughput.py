@@ -13,6 +13,7 @@ from dmanet.device import peak_memory_gb
 from dmanet.recipes import RunSettings
 from dmanet.regions import RegionTimer
 from dmanet.training.batches import TrainingBatches
+from dmanet.training.memory import check_network_fits
 from dmanet.training.step import Trainer
 from pipeline.cache.reader import PillarCache
 
@@ -84,12 +85,13 @@ def measure_throughput(
         on_phase: is told each of the :data:`PHASES` as it begins.
 
     Raises:
-        UsageError: the cache has no windows to train on.
+        UsageError: the cache has no windows to train on, or the network does not fit the memory.
         CacheError: the network does not fit the cache.
         DataError: there are too few windows for a batch.
     """
     recipe = settings.training
     batches = TrainingBatches(cache, settings, device, workers, source="this recipe's")
+    check_network_fits(settings, device)
     trainer = Trainer(settings, device, len(batches))
     forever = batches.forever()
     frames = recipe.steps * recipe.batch_size

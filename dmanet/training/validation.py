@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 
+from dmanet.data.fitting import has_labels
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.ranks import Ranks
 from dmanet.recipes import TrainingSettings
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import LABEL_COLUMNS
 
 VALIDATION_SPLIT = "val"
 _PROTOCOL = "release"
@@ -24,6 +23,7 @@ class Validation:
 
     Attributes:
         score_of: what their score is, for people.
+        has_score: whether there is one: no label in `train` and none in `val` leave nothing to judge by.
     """
 
     def __init__(
@@ -41,12 +41,16 @@ class Validation:
             device, precision, steps=recipe.steps, batch=recipe.batch_size, workers=workers
         )
         self.score_of = VALIDATION_SCORE
+        self.has_score = True
         if not recipe.validate_every:
             self.score_of = "minus the mean training loss, as training.validate_every is 0"
-        elif not has_labels(cache, classes):
+        elif not has_labels(cache, VALIDATION_SPLIT, classes):
             self.score_of = (
                 "minus the mean training loss, as the cache has no labels of these classes in val"
             )
+        if self.by_loss and not has_labels(cache, "train", classes):
+            self.has_score = False
+            self.score_of = "none, as the cache has no labels of these classes in train and val"
 
     @property
     def by_loss(self) -> bool:
@@ -81,13 +85,3 @@ class Validation:
             )
         (overall,) = [row for row in result.rows if row.name == "all"]
         return overall.map50_95
-
-
-def has_labels(cache: PillarCache, classes: Sequence[int]) -> bool:
-    """Whether the split `val` has a box of these classes of the release; else no score can be had."""
-    column = LABEL_COLUMNS.index("class")
-    wanted = [number for number, name in enumerate(cache.settings.classes) if name in classes]
-    return any(
-        np.isin(recording.table("labels")[:, column], wanted).any()
-        for recording in cache.recordings(VALIDATION_SPLIT)
-    )

@@ -5,6 +5,7 @@ means is for the typed models of each room.
 """
 
 import json
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -96,6 +97,10 @@ _PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, form) for tag, form in forms if not tag.endswith((":timestamp", ":merge"))]
     for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+# YAML 1.1 takes 1e-4 for a text; YAML 1.2 and everybody who types it mean the number.
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9]*[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 _PLAIN_TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 _PlainLoader.yaml_constructors = {
     tag: construct

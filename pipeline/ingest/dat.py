@@ -16,12 +16,12 @@ import numpy as np
 from pipeline.errors import RecordingError
 from pipeline.files.inputs import open_regular
 from pipeline.ingest.wide_events import BLOCK_EVENTS
+from pipeline.release.sensors import is_sensor
 from pipeline.release.shards import EVENT_DTYPE
 
 _DTYPE = np.dtype([("t", "<u4"), ("v", "<u4")])
 _EVENT_TYPES = (0x00, 0x0C)  # both names of a change event; others are triggers, IMU and so on
 _MAX_HEADER = 1 << 16
-_MAX_SIDE = 1 << 14  # 14 bits for each coordinate
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,8 @@ def _sensor(header: list[str]) -> tuple[int, int] | None:
         match = re.fullmatch(r"(width|height)\s*:?\s*([0-9]{1,9})", line, re.IGNORECASE)
         if match:
             sizes[match[1].lower()] = int(match[2])
-    if not all(0 < sizes.get(side, 0) <= _MAX_SIDE for side in ("width", "height")):
-        return None
-    return sizes["width"], sizes["height"]
+    width, height = sizes.get("width", 0), sizes.get("height", 0)
+    return (width, height) if is_sensor(width, height) else None
 
 
 def dat_blocks(path: Path, header: DatHeader) -> Iterator[np.ndarray]:

@@ -19,9 +19,9 @@ import numpy as np
 from pipeline.errors import RecordingError
 from pipeline.ingest.own_data import own_data
 from pipeline.ingest.wide_events import BLOCK_EVENTS, WIDE_DTYPE
+from pipeline.release.sensors import is_sensor
 
 DSEC_SENSOR = (640, 480)  # its files do not say
-_MAX_SIDE = 1 << 14
 _ECF = 0x8ECF  # number of the filter
 _NAMINGS = ({n: f"events/{n}" for n in "txyp"}, {n: f"events/{n}s" for n in "txyp"})
 _TABLE = "CD/events"
@@ -173,6 +173,6 @@ def _stated(attributes: Any) -> tuple[int, int] | None:
 
 
 def _size(width: int | None, height: int | None) -> tuple[int, int] | None:
-    if width is None or height is None or not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
+    if width is None or height is None or not is_sensor(width, height):
         return None
     return width, height

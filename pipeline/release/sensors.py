@@ -21,8 +21,9 @@ from pipeline.files.whole import written_whole
 SENSOR_FILE = "release.json"
 _FORMAT = "dmanet-release"
 _VERSION = 1
-_LARGEST = 64 << 20  # bytes; a recording takes about a hundred
+_LARGEST = 8 << 20  # bytes; a recording takes about seventy
 _MAX_SIDE = 1 << 14  # DAT events hold 14 bits for each coordinate
+_MOST_PIXELS = 1 << 24  # an encoder has some bytes for each
 
 
 def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
@@ -46,6 +47,15 @@ def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
             f"{path}: does not state sensor sizes as expected ({error}); "
             "remove it, or write the release again."
         ) from None
+
+
+def is_sensor(width: int, height: int) -> bool:
+    """Whether a sensor may have this many pixels in a row and in a column."""
+    return (
+        min(width, height) > 0
+        and max(width, height) <= _MAX_SIDE
+        and (width * height <= _MOST_PIXELS)
+    )
 
 
 def _sizes(content: Any) -> dict[str, tuple[int, int]]:
@@ -86,7 +96,7 @@ def write_sensor(root: Path, recording_id: str, size: tuple[int, int]) -> None:
 
 def _size(value: Any) -> tuple[int, int]:
     sides = tuple(value) if isinstance(value, list | tuple) else ()
-    if len(sides) != 2 or not all(type(n) is int and 0 < n <= _MAX_SIDE for n in sides):
+    if len(sides) != 2 or not all(type(n) is int for n in sides) or not is_sensor(*sides):
         raise ValueError(f"a sensor of {value!r:.80} pixels")
     return sides[0], sides[1]
 

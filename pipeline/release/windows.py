@@ -121,4 +121,6 @@ def _read(
     try:
         return read(file, member)
     except ShardError as error:
-        return error
+        # Where it was raised is of no use, and would keep the whole file in memory.
+        error.__context__ = None
+        return error.with_traceback(None)

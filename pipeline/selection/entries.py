@@ -8,16 +8,44 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict, Field
 
 from pipeline.defects import Defect
 from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.shards import WINDOWS_PER_SHARD
+from pipeline.selection.strategy import Strategy
 
 #: Unknown and missing fields and other types are refused when a manifest is read.
 STRICT = ConfigDict(extra="forbid", strict=True)
+
+_LARGEST_SIDE = 1 << 14  # DAT events hold 14 bits for each coordinate
+_Side = Annotated[int, Field(ge=1, le=_LARGEST_SIDE)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Bytes = Annotated[int, Field(ge=0, lt=2**60)]  # so that what is guessed on top of it fits 63 bits
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Time = Annotated[int, Field(ge=0, lt=2**32)]  # µs; that of an event has 32 bits
+_ShardNumber = Annotated[int, Field(ge=0, lt=10**9)]
+
+
+def _in_order(times: tuple[int, int]) -> tuple[int, int]:
+    if times[0] > times[1]:
+        raise ValueError("the last event is before the first")
+    return times
+
+
+def _known_classes(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names) or not set(names) <= set(CLASS_NAMES):
+        raise ValueError(f"each is one of {', '.join(CLASS_NAMES)}, named once")
+    return names
+
+
+def _known_strategy(name: str) -> str:
+    if name not in list(Strategy):
+        raise ValueError(f"it is none of {', '.join(Strategy)}")
+    return name
 
 
 class ShardEntry(NamedTuple):
@@ -26,20 +54,20 @@ class ShardEntry(NamedTuple):
     ``None`` stands for a file that is missing or, where only labels were scanned, not known.
     """
 
-    number: int
-    event_bytes: int | None
-    label_bytes: int | None
-    windows: int
-    event_sha256: str | None
-    label_sha256: str | None
+    number: _ShardNumber
+    event_bytes: _Bytes | None
+    label_bytes: _Bytes | None
+    windows: Annotated[int, Field(ge=0, le=WINDOWS_PER_SHARD)]
+    event_sha256: _Sha256 | None
+    label_sha256: _Sha256 | None
 
 
 class DefectPlace(NamedTuple):
     """Where a defect was seen; ``member`` is ``e0``…``l9``, ``None`` for the shard as a whole."""
 
     defect: Defect
-    shard: int
-    member: str | None
+    shard: _ShardNumber
+    member: Annotated[str, Field(pattern=r"^[el][0-9]$")] | None
 
 
 @dataclass(frozen=True)
@@ -64,16 +92,16 @@ class RecordingEntry:
     __pydantic_config__ = STRICT
 
     id: str
-    sensor: tuple[int, int]
-    bytes: int
-    windows: int
-    events: int | None
-    time_us: tuple[int, int] | None
-    labels: dict[str, int]
-    kept: dict[str, int]
-    defects: dict[Defect, int]
+    sensor: tuple[_Side, _Side]
+    bytes: _Bytes
+    windows: _Count
+    events: _Count | None
+    time_us: Annotated[tuple[_Time, _Time], AfterValidator(_in_order)] | None
+    labels: dict[str, _Count]
+    kept: dict[str, _Count]
+    defects: dict[Defect, _Count]
     defect_places: tuple[DefectPlace, ...]
-    digest: str | None
+    digest: _Sha256 | None
     shards: tuple[ShardEntry, ...]
 
     @property
@@ -109,13 +137,13 @@ class SubsetProvenance:
 
     __pydantic_config__ = STRICT
 
-    source_digest: str
-    source_recordings: int
-    source_bytes: int
-    strategy: str
-    budget: int
-    seed: int
-    classes: tuple[str, ...]
+    source_digest: _Sha256
+    source_recordings: _Count
+    source_bytes: _Bytes
+    strategy: Annotated[str, AfterValidator(_known_strategy)]
+    budget: Annotated[int, Field(ge=1, lt=2**63)]
+    seed: _Count
+    classes: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_known_classes)]
     estimated: bool
 
 
@@ -125,14 +153,14 @@ class Totals:
 
     __pydantic_config__ = STRICT
 
-    recordings: int
-    shards: int
-    bytes: int
-    windows: int
-    events: int | None
-    labels: dict[str, int]
-    kept: dict[str, int]
-    defects: dict[Defect, int]
+    recordings: _Count
+    shards: _Count
+    bytes: _Bytes
+    windows: _Count
+    events: _Count | None
+    labels: dict[str, _Count]
+    kept: dict[str, _Count]
+    defects: dict[Defect, _Count]
 
 
 def recording_digest(shards: Iterable[ShardEntry]) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.ablation import ARMS, scale_of
-from dmanet.reporting.results import parameter_count
+from dmanet.models.size import parameter_count
 
 PAGE = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
 

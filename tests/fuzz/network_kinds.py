@@ -200,7 +200,14 @@ def _spoil(content: dict[str, Any], rng: random.Random) -> None:
 
 
 def _with_its_digest(content: dict[str, Any]) -> dict[str, Any]:
-    return content
+    """The digest as it would be made; of what cannot have one, the old one."""
+    from dmanet.runs.digests import content_digest
+
+    held = {k: v for k, v in content.items() if k not in ("format", "version", "digest")}
+    try:
+        return content | {"digest": content_digest(held)}
+    except (TypeError, RuntimeError):
+        return content
 
 
 def _export(path: Path, fixtures: Path, folder: Path) -> Case:

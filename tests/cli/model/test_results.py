@@ -36,7 +36,7 @@ def test_results_follow_the_advice_they_give(place):
 def test_results_refuse_in_one_sentence(place, tmp_path):
     for arguments, code, saying in (
         ((tmp_path,), 2, "is no folder of a run"),
-        ((place / "one", "--evaluation", tmp_path / "no.json"), 2, "no.json: cannot be read"),
+        ((place / "one", "--evaluation", tmp_path / "no.json"), 2, "no.json: No such file"),
         ((place / "one", "--cache", tmp_path), 1, "not a pillar cache"),
         ((), 2, "Missing argument"),
     ):

@@ -35,9 +35,9 @@ def test_a_missing_or_foreign_cache_is_one_sentence(trained, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("hello")
     for name, code, saying in (
-        ("absent", 2, "no such cache"),
+        ("absent", 2, "absent: No such file"),
         ("empty", 1, "not a pillar cache"),
-        ("file", 1, "not a pillar cache"),
+        ("file", 2, "is no folder"),
     ):
         path = tmp_path / name
         refused("train", path, "--run-dir", tmp_path / "run", *QUICK, code=code, saying=saying)
@@ -54,8 +54,8 @@ def test_a_wrong_checkpoint_is_one_sentence(cache, trained, tmp_path: Path):
     short = tmp_path / "short.pt"
     short.write_bytes(trained.read_bytes()[:5000])
     for path, code, saying in (
-        (tmp_path / "absent.pt", 2, "no such checkpoint"),
-        (tmp_path, 2, "no such checkpoint"),
+        (tmp_path / "absent.pt", 2, "absent.pt: No such file"),
+        (tmp_path, 2, "is a folder"),
         (text, 1, "notes.pt: cannot be read as a checkpoint"),
         (short, 1, "short.pt: cannot be read as a checkpoint"),
     ):

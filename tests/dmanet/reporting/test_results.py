@@ -1,20 +1,18 @@
 """Results of runs: read from real run folders, told with their protocol, refused when damaged."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from dmanet.evaluation.evaluate import evaluate
 from dmanet.evaluation.streaming import StreamSettings
-from dmanet.models.detector import DMANet
 from dmanet.reporting.results import (
     RunResult,
     cache_presets,
     differing_settings,
-    parameter_count,
     read_runs,
 )
 from dmanet.reporting.tables import (
@@ -24,8 +22,8 @@ from dmanet.reporting.tables import (
     results_table,
     what_to_evaluate,
 )
+from dmanet.runs.log_lines import LONGEST_LINE
 from dmanet.runs.weights import load_weights
-from dmanet.settings import MODEL_PRESETS
 from dmanet.training.loop import train
 from pipeline.errors import CheckpointError, DataError, SettingsError, UsageError
 from tests.dmanet.caches import small_run
@@ -198,6 +196,16 @@ def test_a_last_line_cut_short_is_left_out(one):
     assert read_runs([one]) == whole
 
 
+def as_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -217,13 +225,13 @@ def cut(path: Path) -> None:
             "metrics.jsonl",
             lambda path: path.write_text("{}\n{}\n"),
             DataError,
-            "metrics.jsonl, line 1: lacks outcome",
+            "metrics.jsonl, line 1: is no line of a log that `dmanet train` wrote (step: ",
         ),
         (
             "epochs.jsonl",
             lambda path: path.write_text("[1\n" + path.read_text()),
             DataError,
-            "epochs.jsonl, line 1: is not JSON",
+            "epochs.jsonl, line 1: is no line of a log that `dmanet train` wrote (it is not JSON",
         ),
         ("last.pt", cut, CheckpointError, "last.pt: cannot be read as a checkpoint"),
         ("evaluation.json", cut, DataError, "evaluation.json: is not a result"),
@@ -239,6 +247,35 @@ def cut(path: Path) -> None:
             DataError,
             "evaluation.json: lacks split",
         ),
+        ("metrics.jsonl", as_a_pipe, UsageError, "metrics.jsonl: is a pipe"),
+        ("settings.yaml", as_a_pipe, UsageError, "settings.yaml: is a pipe"),
+        ("evaluation.json", as_a_pipe, UsageError, "evaluation.json: is a pipe"),
+        ("metrics.jsonl", as_a_folder, UsageError, "metrics.jsonl: is a folder"),
+        (
+            "metrics.jsonl",
+            lambda path: path.write_bytes(b"x" * (LONGEST_LINE + 1)),
+            DataError,
+            "metrics.jsonl, line 1: is no line of a log that `dmanet train` wrote (it is longer",
+        ),
+        (
+            "epochs.jsonl",
+            lambda path: path.write_text('{"epoch": 0, "loss": NaN}\n'),
+            DataError,
+            "(NaN is no number of JSON)",
+        ),
+        (
+            "evaluation.json",
+            lambda path: path.write_text(path.read_text().replace('"windows": ', '"windows": 1e')),
+            DataError,
+            "evaluation.json: is not a result",
+        ),
+        ("evaluation.json", lambda path: path.write_text("[" * 10**5), DataError, "too deeply"),
+        (
+            "evaluation.json",
+            lambda path: path.write_text(path.read_text().replace('"all"', '"none"')),
+            DataError,
+            "lacks the row of all classes",
+        ),
     ],
 )
 def test_damage_is_one_sentence_that_names_the_file(one, name, harm, kind, saying):
@@ -247,10 +284,3 @@ def test_damage_is_one_sentence_that_names_the_file(one, name, harm, kind, sayin
         read_runs([one])
     assert saying in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_parameters_are_counted_without_making_them():
-    for settings in (MODEL_PRESETS["tiny"], small_run("model.long_memory=none").model):
-        torch.manual_seed(0)
-        expected = sum(parameter.numel() for parameter in DMANet(settings).parameters())
-        assert parameter_count(settings) == expected

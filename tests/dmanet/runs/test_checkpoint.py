@@ -33,7 +33,7 @@ def checkpoint() -> Checkpoint:
         settings=settings,
         model=model.state_dict(),
         optimizer=optimizer.state_dict(),
-        scaler={"scale": 1024.0},
+        scaler={"scale": 1024.0, "growth_interval": 2000},
         average=average.state_dict(),
         carried=(LevelState(torch.ones(2, 3), torch.zeros(2, 3), torch.ones(2, 3).bfloat16()),),
         epoch=3,
@@ -73,6 +73,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint):
     assert loaded.average["updates"] == 1
     for name in ("epoch", "position", "step", "tally", "best_score", "scaler"):
         assert getattr(loaded, name) == getattr(checkpoint, name)
+    assert type(loaded.scaler["growth_interval"]) is int  # torch takes no float for it
     for name in ("cache", "recordings", "classes"):
         assert getattr(loaded, name) == getattr(checkpoint, name)
     for level, kept in zip(loaded.carried, checkpoint.carried, strict=True):
@@ -89,7 +90,8 @@ def test_a_file_holds_the_fields_of_the_record_under_their_names(tmp_path: Path,
     """What earlier releases wrote and read; another key or form of a value needs a new version."""
     save_checkpoint(tmp_path / "last.pt", checkpoint)
     content = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert (content.pop("format"), content.pop("version")) == ("dmanet-checkpoint", 2)
+    assert (content.pop("format"), content.pop("version")) == ("dmanet-checkpoint", 3)
+    assert len(content.pop("digest")) == 64
     assert content.keys() == {
         "settings", "model", "optimizer", "scaler", "average", "carried", "epoch", "position",
         "step", "tally", "best_score", "cache", "recordings", "classes",
@@ -184,7 +186,7 @@ def test_other_files_of_torch_are_told_apart(tmp_path: Path, checkpoint):
     with pytest.raises(CheckpointError, match="import-weights"):
         load_weights(path)
     torch.save({"format": "dmanet-checkpoint", "version": 99}, path)
-    with pytest.raises(CheckpointError, match="version 99, this release reads 2"):
+    with pytest.raises(CheckpointError, match="version 99, this release reads 2 and 3"):
         load_weights(path)
     torch.save({"format": "dmanet-checkpoint", "version": 2, "epoch": 1}, path)
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):

@@ -56,7 +56,7 @@ def test_a_save_that_fails_leaves_both_checkpoints_whole(tmp_path: Path, checkpo
     folder = RunFolder(tmp_path)
     folder.save(replace(checkpoint, step=1))
     folder.save(replace(checkpoint, step=2))
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(TypeError, match="no function"):
         folder.save(replace(checkpoint, step=3, classes=(lambda: None,)))
     assert load_checkpoint(folder.last).step == 2
     assert load_checkpoint(folder.previous).step in (1, 2)
@@ -76,6 +76,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_previous_and_never_becomes_
     assert loaded.step == 1
     assert len(notes) == 1
     assert "last.pt: is damaged or missing; going on from previous.pt" in notes[0]
+    assert any(why in notes[0] for why in ("no zip archive", "no whole archive", "no such"))
     folder.go_on_from(loaded)
     folder.save(replace(checkpoint, step=2))
     assert load_checkpoint(folder.last).step == 2
@@ -119,7 +120,7 @@ def test_a_folder_without_a_checkpoint_or_with_anything_is_named(tmp_path: Path)
     RunFolder(tmp_path / "absent").check_new()
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file"):
-        with pytest.raises(UsageError, match="--resume"):
+        with pytest.raises(UsageError, match=r"--resume|is a file"):
             RunFolder(path).check_new()
 
 

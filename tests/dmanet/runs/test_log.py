@@ -1,12 +1,17 @@
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dmanet.runs.log import EpochReport, RunLog, StepReport
+from dmanet.runs.log_lines import LONGEST_LINE
 from dmanet.runs.outcomes import BadStep
+from pipeline.errors import DataError, UsageError
+from tests.dmanet.limits import files_of_at_most
 from tests.dmanet.training_runs import lines
 
 STEP = StepReport(
@@ -86,3 +91,56 @@ def test_a_resumed_log_drops_what_came_after_and_a_line_cut_short(tmp_path: Path
     assert [line["step"] for line in lines(tmp_path)] == [0, 1, 2]
     assert lines(tmp_path)[2]["loss"] == 9.0
     assert [line["epoch"] for line in lines(tmp_path, "epochs.jsonl")] == [0]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "epochs.jsonl"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x00\xff\n",
+        b"[1]\n",
+        b'{"step": "1"}\n',
+        b"{}\n",
+        b"NaN\n",
+        b"[" * 100_000 + b"\n",
+        b"x" * (LONGEST_LINE + 5),
+    ],
+    ids=range(7),
+)
+def test_a_log_of_something_else_is_one_sentence_and_stays(tmp_path: Path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name}, line 1: is no line") as raised:
+        RunLog(tmp_path, 0, 0)
+    assert "\n" not in str(raised.value)
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_a_log_that_is_no_file_is_refused(tmp_path: Path):
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(UsageError, match="is a folder"):
+        RunLog(tmp_path, 0, 0)
+    (tmp_path / "metrics.jsonl").rmdir()
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(UsageError, match="is a pipe"):
+        RunLog(tmp_path, 0, 0)
+
+
+@pytest.mark.parametrize(("full", "steps", "room"), [("metrics", 9, 200), ("tensorboard", 0, 700)])
+def test_a_full_disk_is_an_error_that_names_the_file_and_the_log_can_be_read(
+    tmp_path: Path, full, steps, room
+):
+    with RunLog(tmp_path, 0, 0) as log:
+        for step in range(steps):
+            log.write(replace(STEP, step=step))
+    written = (tmp_path / "metrics.jsonl").stat().st_size
+
+    def go_on() -> None:
+        with RunLog(tmp_path, steps, 0) as log:
+            log.write(replace(STEP, step=steps))
+            log.write(replace(STEP, step=steps + 1))
+
+    with files_of_at_most(written + room), pytest.raises(OSError, match="large") as raised:
+        go_on()
+    assert full in raised.value.filename
+    go_on()
+    assert [line["step"] for line in lines(tmp_path)] == [*range(steps + 2)]

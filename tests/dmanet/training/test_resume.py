@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dmanet.models.detector import LevelState
 from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.records import Checkpoint
 from dmanet.training.resume import (
@@ -86,3 +87,55 @@ def test_an_average_that_only_one_of_the_two_keeps_is_one_sentence(checkpoint):
     without = small_run("training.ema_decay=0")
     with pytest.raises(CheckpointError, match=r"has an average of the weights.*ema_decay"):
         restore(Trainer(without, CPU, 7), checkpoint)
+
+
+def moments(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
+    trainer = Trainer(small_run("training.ema_decay=0.9"), CPU, 7)
+    like = next(trainer.model.parameters())
+    sound = {
+        "step": torch.tensor(1.0),
+        "exp_avg": torch.zeros_like(like),
+        "exp_avg_sq": torch.zeros_like(like),
+    }
+    return {**sound, **changes}
+
+
+def group(**changes: object) -> dict[str, object]:
+    trainer = Trainer(small_run("training.ema_decay=0.9"), CPU, 7)
+    return {**trainer.optimizer.state_dict()["param_groups"][0], **changes}
+
+
+def level(*shape: int) -> LevelState:
+    return LevelState(torch.zeros(shape), torch.zeros(shape), torch.zeros(shape))
+
+
+def test_what_an_optimiser_and_a_state_must_be_is_taken(checkpoint):
+    trainer = Trainer(small_run("training.ema_decay=0.9"), CPU, 7)
+    optimizer = {**checkpoint.optimizer, "state": {0: moments()}}
+    carried = (level(2, 16, 8, 12), level(2, 32, 4, 6), level(2, 32, 2, 3))
+    restore(trainer, replace(checkpoint, optimizer=optimizer, carried=carried))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": {"state": {0: moments(exp_avg=torch.zeros(3))}}}, "'exp_avg' has the shape"),
+        ({"optimizer": {"state": {0: {"step": torch.zeros(())}}}}, "'exp_avg' is missing"),
+        ({"optimizer": {"state": {9999: moments()}}}, "parameter 9999"),
+        ({"optimizer": {"param_groups": [{}]}}, "other settings"),
+        ({"optimizer": {"param_groups": []}}, "other settings"),
+        ({"optimizer": {"param_groups": [group(betas=(-1, 0.999))]}}, "other settings"),
+        ({"optimizer": {"param_groups": [group(params=[0])]}}, "other settings"),
+        ({"carried": (level(2, 16, 8, 12),)}, "1 levels"),
+        ({"carried": (level(1, 16, 8, 12),) * 3}, "carried feature 0 has the shape"),
+        ({"position": 8}, "position 8"),
+        ({"epoch": 99}, "99 epochs"),
+    ],
+)
+def test_parts_that_do_not_fit_the_run_are_one_sentence(checkpoint, changes, message):
+    if "optimizer" in changes:
+        changes = {"optimizer": {**checkpoint.optimizer, **changes["optimizer"]}}
+    with pytest.raises(CheckpointError, match=f"cannot be resumed, .*{message}"):
+        restore(
+            Trainer(small_run("training.ema_decay=0.9"), CPU, 7), replace(checkpoint, **changes)
+        )

@@ -37,6 +37,7 @@ def test_sizes_written_one_after_the_other_are_all_there(tmp_path):
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": [], "more": 1}),
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": []}),
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [16385, 1]}}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [16384, 16384]}}),
         '{"format": "dmanet-release", "version": 1, "sensor": {"a": [1, 1], "a": [2, 2]}}',
         "[" * 100_000,
         "\xff",

@@ -1,0 +1,120 @@
+"""What a file of a network says it holds, read without torch: enough to tell early whether it fits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dmanet.recipes import RunSettings
+from dmanet.runs.safetensors_header import Header, read_header, starts_like_safetensors
+from dmanet.runs.torch_archive import opened_archive
+from dmanet.settings import ModelSettings, load_model_settings
+from pipeline.errors import CheckpointError, SettingsError
+from pipeline.files.documents import MalformedError, parse_json
+from pipeline.release.labels import CLASS_NAMES
+from pipeline.settings import load_settings
+
+CHECKPOINT_FORMAT = "dmanet-checkpoint"
+CHECKPOINT_VERSION = 3
+#: The version before had no digest; its records' CRC-32 are all that tells of damage.
+CHECKPOINT_VERSIONS = (2, CHECKPOINT_VERSION)
+WEIGHTS_FORMAT = "dmanet-weights"
+WEIGHTS_VERSION = 2
+WEIGHTS_VERSIONS = (1, WEIGHTS_VERSION)  # likewise
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A network as its file describes it.
+
+    Attributes:
+        settings: the architecture.
+        classes: the release's class number of each output; None where that is not known.
+    """
+
+    settings: ModelSettings
+    classes: tuple[int, ...] | None
+
+
+def read_claims(path: Path) -> Claims:
+    """What a checkpoint of a run, or a file of weights, says of its network.
+
+    Its numbers are not read: loading it may still find it damaged.
+
+    Raises:
+        UsageError: there is no such file, or it is no regular one.
+        CheckpointError: it is neither of the two, or damaged.
+        OSError: it cannot be read.
+    """
+    if starts_like_safetensors(path):
+        return claims_of_weights(read_header(path), path)
+    with opened_archive(path) as archive:
+        content = archive.content
+    check_format(content, CHECKPOINT_FORMAT, CHECKPOINT_VERSIONS, path)
+    settings = content.get("settings")
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path}: is not a whole checkpoint (it lacks settings).")
+    try:
+        network = load_settings(RunSettings, settings, str(path), converted=False).model
+    except SettingsError as error:
+        raise CheckpointError(f"{error}; it is damaged, use another file.") from None
+    return Claims(network, _classes(content.get("classes"), path))
+
+
+def claims_of_weights(header: Header, path: Path) -> Claims:
+    """The same of a file of weights, from its header.
+
+    Raises:
+        CheckpointError: the header is not one of ours.
+    """
+    metadata = header.metadata
+    version = check_format(metadata, WEIGHTS_FORMAT, WEIGHTS_VERSIONS, path)
+    lacking = {"settings", "classes", "digest"} - metadata.keys()
+    if version < WEIGHTS_VERSION:
+        lacking -= {"digest"}
+    if lacking:
+        raise CheckpointError(f"{path}: cannot be read as weights (it lacks {min(lacking)}).")
+    try:
+        settings = parse_json(metadata["settings"])
+        if not isinstance(settings, dict):
+            raise MalformedError("its settings are no object")
+        classes = parse_json(metadata["classes"])
+        network = load_model_settings(settings, str(path))
+    except (MalformedError, SettingsError) as error:
+        raise CheckpointError(f"{path}: cannot be read as weights ({error}).") from None
+    return Claims(network, None if classes is None else _classes(classes, path))
+
+
+def check_format(content: Any, wanted: str, versions: tuple[int, ...], path: Path) -> int:
+    """Check the ``format`` and ``version`` that a file of ours states.
+
+    Returns:
+        The version.
+
+    Raises:
+        CheckpointError: they are none of those ``wanted``.
+    """
+    if not isinstance(content, Mapping) or content.get("format") != wanted:
+        raise CheckpointError(
+            f"{path}: is not a checkpoint of this project; `dmanet import-weights` reads one of the "
+            "released code."
+        )
+    stated = str(content.get("version"))
+    for version in versions:
+        if stated == str(version):
+            return version
+    raise CheckpointError(
+        f"{path}: has version {stated[:40]}, this release reads {' and '.join(map(str, versions))}; "
+        "use the release that wrote it."
+    )
+
+
+def _classes(found: Any, path: Path) -> tuple[int, ...]:
+    numbers = range(len(CLASS_NAMES))
+    if (
+        not isinstance(found, list | tuple)
+        or not found
+        or any(type(number) is not int or number not in numbers for number in found)
+    ):
+        raise CheckpointError(f"{path}: has classes that are none of the release's; it is damaged.")
+    return tuple(found)
