@@ -5,16 +5,23 @@ from pathlib import Path
 import click
 
 from cli.choices import SPLITS
+from cli.data.options import Size
 from cli.numbers import Real
-from cli.options import example, processes_option, quiet_option
-from cli.paths import InputFile, OutputFolder
+from cli.options import example, exit_codes, processes_option, quiet_option
+from cli.paths import InputPath, OutputFolder
 from cli.progress import progress_bar
+
+NOT_ALL_EXIT_CODE = 3
 
 
 @click.command()
-@click.argument("raw", type=InputFile(), nargs=-1, required=True)
+@click.argument("raw", type=InputPath(), nargs=-1, required=True)
 @click.argument("out", type=OutputFolder())
-@click.option("--split", type=SPLITS, default="train", show_default=True, help="Where they go.")
+@click.option(
+    "--split",
+    type=SPLITS,
+    help="Where they go; if not given, as the folder train, val or test that a file is in, else train.",
+)
 @click.option(
     "--skip",
     type=Real(0, 3600),
@@ -22,22 +29,56 @@ from cli.progress import progress_bar
     show_default=True,
     help="Seconds left out at a recording's begin, from the 50 ms of its first event.",
 )
+@click.option("--sensor", type=Size(), help="Pixels, of recordings that do not state their size.")
+@click.option("--overwrite", is_flag=True, help="Make recordings again that OUT has already.")
 @processes_option
 @quiet_option
-@example("dmanet-data ingest recordings/*_td.dat release --split test")
+@example("dmanet-data ingest recordings release --split test")
+@exit_codes(
+    "0    every recording is in OUT",
+    "1    none could be written",
+    "2    the request makes no sense",
+    "3    some could not be read; they are listed, the others are in OUT",
+)
 def ingest(
-    raw: tuple[Path, ...], out: Path, split: str, skip: float, workers: int, quiet: bool
+    raw: tuple[Path, ...],
+    out: Path,
+    split: str | None,
+    skip: float,
+    sensor: tuple[int, int] | None,
+    overwrite: bool,
+    workers: int,
+    quiet: bool,
 ) -> None:
-    """Turn raw recordings (DAT or HDF5) into release shards under OUT.
+    """Turn raw recordings into release shards under OUT.
 
-    Boxes are read from `<name>_bbox.npy` beside a recording where there is one.
+    RAW are files, or folders that are looked through: DAT, RAW (EVT 2.0 and EVT 3.0), HDF5 in the
+    layouts of Prophesee, DSEC and Metavision, AEDAT 4. Boxes are read from `<name>_bbox.npy` beside a
+    recording where there is one. Recordings that OUT has are kept: the same command continues one that
+    was stopped.
     """
-    from pipeline.ingest.run import ingest_recordings
+    from pipeline.ingest.run import Kept, NotIngested, ingest_recordings, recordings_below
 
-    with progress_bar(None, "window", quiet) as bar:
-        for summary in ingest_recordings(
-            raw, out, split, skip_us=round(skip * 1e6), workers=workers, progress=bar.update
+    tasks = recordings_below(raw, split)
+    failed = []
+    with progress_bar(None, "event", quiet, unit_scale=True) as bar:
+        for outcome in ingest_recordings(
+            tasks,
+            out,
+            skip_us=round(skip * 1e6),
+            sensor=sensor,
+            overwrite=overwrite,
+            workers=workers,
+            progress=bar.update,
         ):
             bar.clear()
-            for line in summary.lines():
-                click.echo(line)
+            if isinstance(outcome, NotIngested):
+                failed.append(outcome)
+                click.echo(f"{outcome.recording_id}: not written: {outcome.reason}", err=True)
+            elif isinstance(outcome, Kept):
+                click.echo(f"{outcome.recording_id}: is there already, kept.")
+            else:
+                click.echo("\n".join(outcome.lines()))
+    if failed:
+        click.echo(f"{len(failed)} of {len(tasks)} recordings could not be written.", err=True)
+        raise click.exceptions.Exit(1 if len(failed) == len(tasks) else NOT_ALL_EXIT_CODE)
