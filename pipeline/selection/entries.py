@@ -6,9 +6,9 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import ConfigDict
@@ -93,6 +93,42 @@ class RecordingEntry:
 
 
 @dataclass(frozen=True)
+class SplitReached:
+    """What the choice of one split came to; shares are of its boxes that the label rules keep.
+
+    Attributes:
+        budget: Bytes at most, with what other splits left over.
+        bytes: Bytes chosen.
+        recordings: How many are chosen, and of how many.
+        filelists: How many file lists they are from, and of how many.
+        days: How many days they are from, and of how many; names without a date count as one.
+        hours: Hours of windows chosen, and of how many.
+        kl: Kullback-Leibler divergence of the class shares from the source's, in nats.
+        drift: Share less the share in the source, by class.
+        method: A :class:`pipeline.selection.choice.Method`'s name.
+        reached: For ``balanced`` the smallest class share, for ``stratified`` and ``target`` the total
+            variation from the shares sought; ``None`` where nothing was sought.
+        bound: What no choice as full surpasses, as far as it is known.
+        ended: A :class:`pipeline.selection.optimum.Ended`'s name, where the solver had a part.
+    """
+
+    __pydantic_config__ = STRICT
+
+    budget: int
+    bytes: int
+    recordings: tuple[int, int]
+    filelists: tuple[int, int]
+    days: tuple[int, int]
+    hours: tuple[float, float]
+    kl: float
+    drift: dict[str, float]
+    method: str
+    reached: float | None
+    bound: float | None
+    ended: str | None
+
+
+@dataclass(frozen=True)
 class SubsetProvenance:
     """How a subset was chosen: enough to choose it again from the same source manifest.
 
@@ -105,6 +141,12 @@ class SubsetProvenance:
         seed: Of the draw.
         classes: Names of the classes it was chosen for.
         estimated: Event files were not on disk, and their sizes are a guess from the release's mean.
+        split_budgets: Bytes at most by split, where each had its own.
+        target: Shares asked for by class name, for ``target``.
+        include: Patterns of the ids considered; none stands for all.
+        exclude: Patterns of ids that were not considered.
+        solver: Name and version of what solved it, where a solver had a part.
+        reached: What came of it, by split.
     """
 
     __pydantic_config__ = STRICT
@@ -117,6 +159,17 @@ class SubsetProvenance:
     seed: int
     classes: tuple[str, ...]
     estimated: bool
+    split_budgets: dict[str, int] | None = None
+    target: dict[str, float] | None = None
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+    solver: str | None = None
+    reached: dict[str, SplitReached] | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The fields as the file has them: those that came later only where they say something."""
+        said = asdict(self)
+        return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True)
