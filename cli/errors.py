@@ -1,6 +1,8 @@
 """Errors at the command line: one sentence on stderr and an exit code, never a traceback."""
 
 import errno
+import io
+import sys
 from typing import Any
 
 import click
@@ -19,6 +21,9 @@ class OneLineErrors(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # As stderr does: a name's bytes that are not UTF-8 are printed as their codes.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except PipelineError as error:

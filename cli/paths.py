@@ -1,10 +1,12 @@
 """Option types for files and folders: what cannot be read or written is refused before any work.
 
-A command's inputs are :class:`InputFile` or :class:`InputPath`, its outputs :class:`OutputFile` or
-:class:`OutputFolder`.
+A command's inputs are :class:`InputFile`, :class:`InputPath`, :class:`InputFolder` or
+:class:`InputCache`, its outputs :class:`OutputFile` or :class:`OutputFolder`.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,26 @@ class InputFolder(_PathType):
         return path
 
 
+class InputCache(click.ParamType):
+    """A folder that is there, or an address with ``://``, to be read; the text as it was given."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The folder's path, checked, or the address."""
+        text = os.fsdecode(value)
+        return text if "://" in text else str(InputFolder().convert(text, param, ctx))
+
+
+class InputCacheOrFile(InputCache):
+    """The same, or a regular file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The path, checked, or the address."""
+        text = os.fsdecode(value)
+        return text if "://" in text else str(InputPath().convert(text, param, ctx))
+
+
 class OutputFile(_PathType):
     """A file to write whole; ``-`` is standard output where the command's content is text."""
 
@@ -104,3 +126,8 @@ class OutputFolder(_PathType):
         """The path of a folder that is there or can be made."""
         check_folder_output(Path(text))
         return Path(text)
+
+
+def lines_beside(*outputs: Path | None) -> Callable[[str], None]:
+    """What prints a line for people: on stdout, or on stderr where an output's content goes there."""
+    return partial(click.echo, err=STANDARD_OUTPUT in outputs)

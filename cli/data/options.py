@@ -1,11 +1,16 @@
 """Option types and options that several commands on data share."""
 
+import re
 from typing import Any
 
 import click
 
 from cli.choices import SPLITS
+from cli.numbers import Real
 from pipeline.errors import UsageError
+
+_LARGEST_SIDE = 1 << 14  # of a sensor: DAT events hold 14 bits for each coordinate
+_DIGITS = 6  # of a number of recordings
 
 
 class Size(click.ParamType):
@@ -19,10 +24,15 @@ class Size(click.ParamType):
         """Width and height in pixels or cells."""
         if isinstance(value, tuple):
             return value
-        width, cross, height = str(value).lower().partition("x")
-        if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
-            self.fail(f"'{value}' is not a size; write for example 1280x720.", param, ctx)
-        return int(width), int(height)
+        match = re.fullmatch(r"([0-9]{1,5})[xX]([0-9]{1,5})", str(value))
+        sides = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not all(1 <= side <= _LARGEST_SIDE for side in sides):
+            self.fail(
+                f"'{value}' is not a size; write for example 1280x720, sides from 1 to {_LARGEST_SIDE}.",
+                param,
+                ctx,
+            )
+        return sides
 
 
 class Counts(click.ParamType):
@@ -38,10 +48,16 @@ class Counts(click.ParamType):
             return value
         counts = {}
         for item in str(value).split(","):
-            split, equals, number = item.partition("=")
-            if split not in SPLITS.choices or not equals or not number.isdigit():
-                splits = ", ".join(SPLITS.choices)
-                self.fail(f"'{item}' is not like train=4; splits are {splits}.", param, ctx)
+            split, _, number = item.partition("=")
+            if split not in SPLITS.choices or not re.fullmatch(f"[0-9]{{1,{_DIGITS}}}", number):
+                self.fail(
+                    f"'{item}' is not like train=4; splits are {', '.join(SPLITS.choices)}, numbers "
+                    f"have up to {_DIGITS} digits.",
+                    param,
+                    ctx,
+                )
+            if split in counts:
+                self.fail(f"'{split}' is named twice.", param, ctx)
             counts[split] = int(number)
         return counts
 
@@ -70,6 +86,21 @@ class ClassNames(click.ParamType):
         return names
 
 
+class Bytes(click.ParamType):
+    """``40GB`` or ``500MiB`` as a number of bytes."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        from pipeline.selection.subset import parse_size
+
+        try:
+            return value if isinstance(value, int) else parse_size(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
 class PartNumber(click.ParamType):
     """``3/8`` as the third of eight parts."""
 
@@ -96,6 +127,10 @@ def box_size_options(command: Any) -> Any:
     """The smallest box the label rules keep, in sensor pixels."""
     for name, default in (("--min-side", 20.0), ("--min-diagonal", 60.0)):
         command = click.option(
-            name, default=default, show_default=True, help="Of a kept box, sensor pixels."
+            name,
+            type=Real(min=0),
+            default=default,
+            show_default=True,
+            help="Of a kept box, sensor pixels.",
         )(command)
     return command

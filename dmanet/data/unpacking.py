@@ -97,8 +97,9 @@ class _Tables:
         sub_bits: ``[S, 2]`` int64, bits of a pixel's place in its cell along x and y.
         first_x: ``[S, columns]`` int64, first sensor column of each column of cells.
         first_y: ``[S, rows]`` int64, first sensor row of each row of cells.
-        x: ``[S, widest]`` float32, grid coordinate of each sensor column.
-        y: ``[S, highest]`` float32, grid coordinate of each sensor row.
+        x: ``[S, widest]`` float32, grid coordinate of each sensor column; behind the last there is
+            room for whatever a damaged point's bits may count beyond it.
+        y: ``[S, highest]`` float32, the same of each sensor row.
     """
 
     sub_bits: Tensor
@@ -110,17 +111,18 @@ class _Tables:
 
 @lru_cache(maxsize=16)
 def _tables(settings: tuple[PillarEncoding, ...], device: str) -> _Tables:
-    def padded(rows: list[np.ndarray]) -> Tensor:
-        length = max(len(row) for row in rows)
+    def padded(rows: list[np.ndarray], room: int = 0) -> Tensor:
+        length = max(len(row) for row in rows) + room
         return torch.from_numpy(np.stack([np.pad(r, (0, length - len(r))) for r in rows])).to(
             device
         )
 
+    bits_x, bits_y = (max(s.sub_bits[side] for s in settings) for side in (0, 1))
     with torch.inference_mode(False):  # kept beyond the call, perhaps for a training step
         return _Tables(
             sub_bits=torch.tensor([s.sub_bits for s in settings], device=device),
             first_x=padded([s.first_pixel_of_column for s in settings]).long(),
             first_y=padded([s.first_pixel_of_row for s in settings]).long(),
-            x=padded([s.x_of_pixel for s in settings]),
-            y=padded([s.y_of_pixel for s in settings]),
+            x=padded([s.x_of_pixel for s in settings], 1 << bits_x),
+            y=padded([s.y_of_pixel for s in settings], 1 << bits_y),
         )

@@ -2,7 +2,7 @@
 
 zarr-python takes a millisecond or more for every chunk, longer than the codecs do. The cache's chunks
 are therefore encoded and decoded here: to a byte what zarr writes, so that zarr reads them, and from
-what zarr wrote. The arrays themselves, their metadata and their opening are zarr's.
+what zarr wrote.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,29 +10,21 @@ from typing import Final
 
 import google_crc32c
 import numpy as np
-import zarr
 from numcodecs import Blosc, blosc
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from pipeline.cache.records import Filter
+from pipeline.cache.stored_array import StoredArray
 
 # Several threads would write the blocks of a chunk in the order in which they finish, and a forked child
 # would wait for its parent's. zarr sets this too; here it decides what is written.
 blosc.use_threads = False
 
-_COMPRESSOR: Final = "zstd"
-_LEVEL = 1
+COMPRESSOR: Final = "zstd"
+LEVEL = 1
 _SHUFFLES = {"shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
 _CHECKSUM_BYTES = 4
 _BLOSC_HEADER = 16
-
-
-def codecs_of(shuffle: Filter) -> tuple[BloscCodec, Crc32cCodec]:
-    """The cache's compressor and checksum, as zarr's codecs.
-
-    Blosc has no checksum of its own, and its reader trusts a truncated frame.
-    """
-    return BloscCodec(cname=_COMPRESSOR, clevel=_LEVEL, shuffle=shuffle), Crc32cCodec()
+_AT_ONCE = 64  # chunks fetched before they are decoded: with their rows, at most 200 MB
 
 
 def encode_chunk(rows: np.ndarray, size: int, shuffle: Filter) -> bytes:
@@ -41,23 +33,20 @@ def encode_chunk(rows: np.ndarray, size: int, shuffle: Filter) -> bytes:
         whole = np.zeros((size, *rows.shape[1:]), rows.dtype)
         whole[: len(rows)] = rows
         rows = whole
-    data = Blosc(_COMPRESSOR, _LEVEL, _SHUFFLES[shuffle]).encode(rows)
+    data = Blosc(COMPRESSOR, LEVEL, _SHUFFLES[shuffle]).encode(rows)
     return data + google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def has_plain_chunks(array: zarr.Array) -> bool:
-    """Whether ``array`` is one-dimensional and stored as the writer does, blosc with a CRC-32C."""
-    codecs = [type(codec) for codec in array.compressors]
-    return array.ndim == 1 and codecs == [BloscCodec, Crc32cCodec] and not array.filters
-
-
 def read_rows(
-    array: zarr.Array, fetch: Callable[[Sequence[str]], list[bytes]], start: int, stop: int
+    array: StoredArray, fetch: Callable[[Sequence[str]], list[bytes]], start: int, stop: int
 ) -> np.ndarray:
-    """Rows ``start`` to ``stop`` (exclusive) of an array with plain chunks; fewer where it ends.
+    """Rows ``start`` to ``stop`` (exclusive) of an array; fewer where it ends.
+
+    Memory is given for what chunk files hold, not for what the metadata claim: a chunk that is not
+    there ends the reading.
 
     Args:
-        array: one for which :func:`has_plain_chunks` holds.
+        array: what its metadata say.
         fetch: gives the bytes of chunk files by their names relative to the array's folder.
         start: the first row.
         stop: the row after the last.
@@ -65,24 +54,29 @@ def read_rows(
     Raises:
         ValueError: a chunk is damaged. What ``fetch`` raises passes through.
     """
-    (size,) = array.chunks
+    size, *tail = array.chunks
     stop = min(stop, array.shape[0])
     if start >= stop:
-        return np.empty(0, array.dtype)
-    rows = np.empty(stop - start, array.dtype)
+        return np.empty((0, *tail), array.dtype)
     numbers = range(start // size, -(-stop // size))
-    chunks = fetch([f"c/{number}" for number in numbers])
-    for number, chunk in zip(numbers, chunks, strict=True):
-        first = max(start, number * size)
-        last = min(stop, (number + 1) * size)
-        target = rows[first - start : last - start]
-        if len(target) == size:
-            _decode(chunk, target)
-        else:
-            whole = np.empty(size, array.dtype)
-            _decode(chunk, whole)
-            target[:] = whole[first - number * size : last - number * size]
-    return rows
+    behind = "/0" * len(tail)
+    parts = []
+    for k in range(0, len(numbers), _AT_ONCE):
+        group = numbers[k : k + _AT_ONCE]
+        chunks = fetch([f"c/{number}{behind}" for number in group])
+        first, last = max(start, group[0] * size), min(stop, (group[-1] + 1) * size)
+        rows = np.empty((last - first, *tail), array.dtype)
+        for number, chunk in zip(group, chunks, strict=True):
+            a, b = max(first, number * size), min(last, (number + 1) * size)
+            target = rows[a - first : b - first]
+            if len(target) == size:
+                _decode(chunk, target)
+            else:
+                whole = np.empty((size, *tail), array.dtype)
+                _decode(chunk, whole)
+                target[:] = whole[a - number * size : b - number * size]
+        parts.append(rows)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _decode(chunk: bytes, rows: np.ndarray) -> None:

@@ -5,9 +5,19 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from pipeline.cache import records as layout
-from pipeline.cache.chunks import codecs_of, encode_chunk
+from pipeline.cache.chunks import COMPRESSOR, LEVEL, encode_chunk
+from pipeline.cache.records import Filter
+
+
+def codecs_of(shuffle: Filter) -> tuple[BloscCodec, Crc32cCodec]:
+    """The cache's compressor and checksum, as zarr's codecs.
+
+    Blosc has no checksum of its own, and its reader trusts a truncated frame.
+    """
+    return BloscCodec(cname=COMPRESSOR, clevel=LEVEL, shuffle=shuffle), Crc32cCodec()
 
 
 class Column:

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.cache import records as layout
+from pipeline.cache.attributes import root_attributes
 from pipeline.cache.build_folder import discard
 from pipeline.cache.records import CacheSettings
-from pipeline.cache.writer import root_attributes, write_group_file
+from pipeline.cache.writer import write_group_file
 from pipeline.errors import CacheError, UsageError
 
 _LOCK = "lock"
@@ -52,7 +53,7 @@ class Part:
         Raises:
             UsageError: the text is anything else.
         """
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise UsageError(f"'{text}' is no part; write for example 3/8, from 1/8 to 8/8.")
         return cls(int(match[1]), int(match[2]))

@@ -6,18 +6,30 @@ at once both open it, and one of the two is kept.
 """
 
 import os
-from collections.abc import Sequence
+import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import zarr
 
 from pipeline.cache import records as layout
-from pipeline.cache.chunks import has_plain_chunks, read_rows
+from pipeline.cache.attributes import (
+    GROUP_FILE,
+    LARGEST_GROUP_FILE,
+    parse_group,
+    parse_recording,
+)
+from pipeline.cache.chunks import read_rows
+from pipeline.cache.consistency import misfit_of_pillars, misfit_of_tables
 from pipeline.cache.packed_windows import PackedWindows
-from pipeline.cache.store import CacheStore, MissingChunkError, first_line, out_of_reach
-from pipeline.errors import CacheError, PipelineError, UsageError
+from pipeline.cache.places import MissingFileError, WrongFileError
+from pipeline.cache.store import CacheStore
+from pipeline.cache.stored_array import LARGEST_ARRAY_FILE, StoredArray, parse_array
+from pipeline.errors import CacheError, UsageError
+from pipeline.files.documents import MalformedError
+from pipeline.release.shards import SPLITS
+
+_ID = re.compile(rf"({'|'.join(SPLITS)})/(?!\.)[^/\0]+/(?!\.)[^/\0]+")
 
 
 class CachedRecording:
@@ -39,11 +51,13 @@ class CachedRecording:
     def __init__(self, cache: "PillarCache", recording_id: str) -> None:
         self._cache = cache
         self.id = recording_id
-        self._process = os.getpid()
-        self._group = cache.group(recording_id)
-        self._arrays: dict[str, zarr.Array] = {}
+        self._arrays: dict[str, StoredArray] = {}
         self._tables: dict[str, np.ndarray] = {}
-        self.attributes = cast(layout.RecordingAttributes, dict(self._group.attrs))
+        self._fits = False
+        try:
+            self.attributes = parse_recording(cache.group(recording_id))
+        except MalformedError as error:
+            raise self._damaged(f"its attributes cannot be read ({error})") from None
         if (
             layout.attributes_digest(self.attributes) != self.attributes["digest"]
             or self.attributes["recording"] != recording_id
@@ -71,56 +85,66 @@ class CachedRecording:
         )
 
     def _unreadable(self, array: str, error: Exception) -> CacheError:
-        return self._damaged(f"the array '{array}' cannot be read ({first_line(error)})")
+        return self._damaged(f"the array '{array}' cannot be read ({error})")
 
-    def array(self, name: str) -> zarr.Array:
-        """The zarr array of this name, see ``ARRAYS``; opened once."""
-        if self._process != os.getpid():  # a forked child must not use its parent's connections
-            self._group, self._arrays = self._cache.group(self.id), {}
-            self._process = os.getpid()
+    def array(self, name: str) -> StoredArray:
+        """What the metadata of the array of this name say, see ``ARRAYS``; looked at once."""
         if name not in self._arrays:
             try:
-                found = self._group.get(name)
-            except PipelineError:
-                raise
-            except Exception as error:  # zarr's own for a zarr.json, the filesystem's for the rest
-                raise self._unreadable(name, error) from error
-            if not isinstance(found, zarr.Array):
-                raise self._damaged(f"the array '{name}' is missing")
-            self._arrays[name] = found
+                data = self._cache.store.read(f"{self.id}/{name}/zarr.json", LARGEST_ARRAY_FILE)
+                self._arrays[name] = parse_array(data, name, self.encoding.point_dtype)
+            except MissingFileError:
+                raise self._damaged(f"the array '{name}' is missing") from None
+            except (MalformedError, WrongFileError) as error:
+                raise self._unreadable(name, error) from None
         return self._arrays[name]
 
-    def _read(self, name: str, start: int, stop: int) -> np.ndarray:
-        array = self.array(name)
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop`` (exclusive) of one array, as stored."""
+        array, at = self.array(name), f"{self.id}/{name}/"
         try:
-            if has_plain_chunks(array):
-                rows = read_rows(array, lambda names: self._chunks(name, names), start, stop)
-            else:
-                rows = np.asarray(array[start:stop])
-        except MissingChunkError as error:
+            fetch = self._cache.store.chunks
+            rows = read_rows(array, lambda names: fetch([at + n for n in names]), start, stop)
+        except MissingFileError as error:
             raise self._damaged(f"the array '{name}' lacks a chunk ({error})") from None
-        except PipelineError:
-            raise
-        except Exception as error:  # the codecs raise whatever their C libraries tell them
+        except (ValueError, RuntimeError, WrongFileError) as error:  # RuntimeError: of the codec
             raise self._unreadable(name, error) from error
         if len(rows) != stop - start:
             raise self._damaged(f"the array '{name}' has {array.shape[0]} rows, too few")
         return rows
 
-    def _chunks(self, name: str, chunks: Sequence[str]) -> list[bytes]:
-        return self._cache.store.chunks([f"{self.id}/{name}/{chunk}" for chunk in chunks])
-
     def array_length(self, name: str) -> int:
         """Rows of one array, without reading them."""
-        return int(self.array(name).shape[0])
+        return self.array(name).shape[0]
 
     def table(self, name: str) -> np.ndarray:
-        """One of the small arrays (``windows``, ``offsets``, ``labels``, …), whole and read-only."""
+        """One of the arrays (``windows``, ``offsets``, ``labels``, …), whole and read-only."""
         if name not in self._tables:
-            rows = self._read(name, 0, self.array_length(name))
+            rows = self.rows(name, 0, self.array_length(name))
             rows.flags.writeable = False  # all readers of this recording share it
             self._tables[name] = rows
         return self._tables[name]
+
+    def check_tables(self) -> None:
+        """Check, once, that the tables fit each other and the arrays that they index.
+
+        Digests say only that the tables are what was written; whoever wrote them may have erred. What
+        decodes pillars goes by these tables and does not look again.
+
+        Raises:
+            CacheError: they do not.
+        """
+        if self._fits:
+            return
+        misfit = misfit_of_tables(
+            {name: self.table(name) for name in layout.TABLE_COLUMNS},
+            {name: self.array_length(name) for name in layout.ARRAYS},
+            len(self),
+            self._cache.settings,
+        )
+        if misfit:
+            raise self._damaged(misfit)
+        self._fits = True
 
     def window_column(self, column: str) -> np.ndarray:
         """One column of the table of windows, int64 ``[W]``; see ``WINDOW_COLUMNS``."""
@@ -137,16 +161,21 @@ class CachedRecording:
             raise UsageError(
                 f"{self.id}: windows {start}…{stop} asked for, it has {len(self)}; choose within."
             )
+        self.check_tables()
         offsets = self.table("offsets")[2 * start : 2 * stop + 1]
         (p0, q0), (p1, q1) = offsets[0], offsets[-1]
         k0, k1 = self.table("label_offsets")[[start, stop], 1]
         labels = self.table("labels")[k0:k1]
+        pillars, points = self.rows("pillars", p0, p1), self.rows("points", q0, q1)
+        misfit = misfit_of_pillars(pillars, offsets - offsets[0], self.encoding.settings)
+        if misfit:
+            raise self._damaged(f"in windows {start}…{stop} {misfit}")
         return PackedWindows(
             recording=self.id,
             first=start,
             encoding=self.encoding,
-            pillars=self._read("pillars", p0, p1),
-            points=self._read("points", q0, q1),
+            pillars=pillars,
+            points=points,
             offsets=offsets - offsets[0],
             spans=self.window_column("span")[start:stop],
             t_start=self.window_column("t_start")[start:stop],
@@ -167,6 +196,7 @@ class PillarCache:
 
     Attributes:
         location: as given, a string.
+        attributes: of the root: format, versions, settings, fingerprint.
         settings: that the cache was made with.
 
     Raises:
@@ -182,6 +212,7 @@ class PillarCache:
         self._store = CacheStore(self.location)
         self._recordings: dict[str, CachedRecording] = {}
         self._ids: tuple[str, ...] | None = None
+        self.attributes = self._root_attributes()
         self.settings = layout.settings_of(self.attributes, self.location)
         if settings is not None:
             layout.check_identity(self.attributes, settings, self.location)
@@ -200,13 +231,19 @@ class PillarCache:
             self._process = os.getpid()
         return self._store
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """Root attributes: format, versions, settings, fingerprint."""
-        return dict(self.store.root.attrs)
+    def _root_attributes(self) -> dict[str, Any]:
+        try:
+            return parse_group(self.store.read(GROUP_FILE, LARGEST_GROUP_FILE))
+        except MissingFileError:
+            why = "it has no zarr.json"
+        except (MalformedError, WrongFileError) as error:
+            why = f"its zarr.json cannot be read: {str(error).rstrip('.')}"
+        raise CacheError(
+            f"{self.location}: not a pillar cache ({why}); make one with `dmanet-data voxelize`."
+        )
 
-    def group(self, recording_id: str) -> zarr.Group:
-        """The zarr group of one recording, opened anew.
+    def group(self, recording_id: str) -> dict[str, Any]:
+        """The attributes of one recording's group, as they stand.
 
         Raises:
             UsageError: the cache lacks it.
@@ -214,22 +251,19 @@ class PillarCache:
         """
         where = f"{self.location}/{recording_id}"
         try:
-            group = self.store.root.get(recording_id)
-        except PipelineError:
-            raise
-        except OSError as error:  # the filesystem's own
-            raise out_of_reach(where, error) from error
-        except Exception as error:  # a zarr.json that is no longer one
-            raise CacheError(
-                f"{where}: its zarr.json cannot be read ({first_line(error)}); delete the folder "
-                "and run `dmanet-data voxelize` again."
-            ) from error
-        if not isinstance(group, zarr.Group) or "digests" not in group.attrs:
+            if not _ID.fullmatch(recording_id):
+                raise MissingFileError(recording_id)
+            return parse_group(self.store.read(f"{recording_id}/{GROUP_FILE}", LARGEST_GROUP_FILE))
+        except MissingFileError:
             raise UsageError(
                 f"{self.location}: holds no recording '{recording_id}'; "
                 "`dmanet-data info --json` lists them."
-            )
-        return group
+            ) from None
+        except (MalformedError, WrongFileError) as error:
+            raise CacheError(
+                f"{where}: its zarr.json cannot be read ({str(error).rstrip('.')}); delete the "
+                "folder and run `dmanet-data voxelize` again."
+            ) from None
 
     @property
     def recording_ids(self) -> tuple[str, ...]:

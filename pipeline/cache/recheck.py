@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cache import records as layout
+from pipeline.cache.attributes import SourceFile
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.verify import Finding
 from pipeline.errors import PipelineError, UsageError
@@ -127,7 +128,7 @@ class _Sources:
             self._open[prefix] = number, self._checked(self._expected[prefix, number])
         return self._open[prefix][1]
 
-    def _checked(self, expected: dict[str, str]) -> NpzFile | None:
+    def _checked(self, expected: SourceFile) -> NpzFile | None:
         path = _source_path(self._root, self._recording.id, expected["name"])
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -9,8 +9,9 @@ shows how to read a window with zarr alone.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import (
     BeforeValidator,
     Field,
@@ -87,6 +88,13 @@ ARRAYS = {
     "label_offsets": "int64 [W+1, 2]: first row of each window in labels_raw and in labels",
 }
 
+_DTYPES = {"pillars": "<u4", "batch_id": "<u4", "labels_raw": "<f8", "labels": "<f8"}
+
+
+def dtype_of(name: str, point_dtype: np.dtype) -> np.dtype:
+    """Type of an array of :data:`ARRAYS`; that of the points depends on the preset and the sensor."""
+    return point_dtype if name == "points" else np.dtype(_DTYPES.get(name, "<i8"))
+
 
 Filter = Literal["shuffle", "bitshuffle"]  # of bytes or of bits, before Blosc's zstd
 
@@ -138,28 +146,6 @@ class CacheSettings(PillarSettings):
     def label_rules(self, sensor: tuple[int, int]) -> LabelRules:
         """Label rules for one sensor size (width, height)."""
         return LabelRules(sensor, self.grid, self.min_diagonal, self.min_side, self.classes)
-
-
-class RecordingAttributes(TypedDict):
-    """Attributes of a recording's group.
-
-    Attributes:
-        recording: its id, ``<split>/<filelist>/<recording>``.
-        sensor: width and height in pixels.
-        windows: their number.
-        source: the files read, with their bytes and digests.
-        defects: what was found wrong in them, and the windows left out for it.
-        digests: of every array, see :func:`array_digest`.
-        digest: of all that stands above, see :func:`attributes_digest`.
-    """
-
-    recording: str
-    sensor: list[int]
-    windows: int
-    source: dict[str, Any]
-    defects: dict[str, Any]
-    digests: dict[str, str]
-    digest: str
 
 
 def array_digest(names: Iterable[str], read: Callable[[str], bytes]) -> str:
@@ -218,7 +204,8 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
         CacheError: it was not; the message names the first key in which they differ.
     """
     expected = describe(settings)
-    flat_found = {**found, **found.get("settings", {})}
+    stored = found.get("settings")
+    flat_found = {**found, **(stored if isinstance(stored, dict) else {})}
     flat_expected = {**expected, **expected["settings"]}
     ours = "format", "version", "kernel_version"
     for key in (*ours, *expected["settings"], "fingerprint"):
@@ -263,7 +250,9 @@ def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
         )
     except SettingsError as error:
         raise CacheError(f"{str(error).rstrip('.')}; build it again.") from None
-    if describe(settings)["fingerprint"] != attributes.get("fingerprint"):
+    # As text: 1, 1.0 and true are equal, and not the same.
+    canonical = [json.dumps(one, sort_keys=True) for one in (describe(settings), attributes)]
+    if canonical[0] != canonical[1]:
         raise CacheError(
             f"{where}: the cache's settings do not match their fingerprint; they were edited "
             "after it was made, build it again."

@@ -1,16 +1,22 @@
 """Checking a pillar cache: every digest, that the arrays fit each other, and that nothing is added."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.cache import records as layout
+from pipeline.cache.attributes import GROUP_FILE, LARGEST_GROUP_FILE, parse_group
+from pipeline.cache.places import MissingFileError, WrongFileError
 from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.errors import CacheError, UsageError
+from pipeline.errors import PipelineError, machine_sentence
+from pipeline.files.documents import MalformedError
+from pipeline.release.shards import SPLITS
+
+_WINDOWS_AT_ONCE = 16  # of the largest windows there are, some 50 MB
 
 
 @dataclass(frozen=True)
@@ -43,25 +49,47 @@ def verify_cache(
         CacheError: it is not a cache that this release reads.
     """
     cache = PillarCache(location)
-    folders = {folder for key in cache.recording_ids for folder in _folders_above(key)}
-    findings = [
-        Finding(folder or "the cache itself", "its zarr.json is not that of a group")
-        for folder in ["", *sorted(folders)]
-        if _group_attributes(cache, folder) != (cache.attributes if folder == "" else {})
-    ]
+    findings = []
+    for folder in _folders_of_recordings(cache):
+        problems = _problems(partial(_check_folder, cache, folder))
+        findings += [Finding(folder or "the cache itself", problem) for problem in problems]
     for recording_id in cache.recording_ids:
-        try:
-            problems = _check_recording(cache, CachedRecording(cache, recording_id))
-        except (CacheError, UsageError, KeyError, TypeError, ValueError) as error:
-            problems = [f"cannot be read ({error})"]
+        problems = _problems(partial(_check_recording, cache, recording_id))
         findings += [Finding(recording_id, problem) for problem in problems]
         on_checked(recording_id)
     return findings
 
 
-def _folders_above(recording_id: str) -> list[str]:
-    split, filelist, _ = recording_id.split("/")
-    return [split, f"{split}/{filelist}"]
+def _folders_of_recordings(cache: PillarCache) -> list[str]:
+    """The root, every split and every filelist, those without a recording as well."""
+    splits = cache.store.folders()
+    return [
+        "",
+        *splits,
+        *(f"{s}/{filelist}" for s in splits for filelist in cache.store.folders(s)),
+    ]
+
+
+def _problems(check: Callable[[], list[str]]) -> list[str]:
+    """What a check finds; what keeps it from looking is found as well, and the others go on."""
+    try:
+        return check()
+    except OSError as error:
+        return [f"cannot be read ({machine_sentence(error).rstrip('.')})"]
+    except (PipelineError, MissingFileError, WrongFileError) as error:
+        return [f"cannot be read ({str(error).rstrip('.')})"]
+
+
+def _check_folder(cache: PillarCache, folder: str) -> list[str]:
+    """Of the root, a split or a filelist: its own file, and that there is nothing else."""
+    problems = []
+    if _group_attributes(cache, folder) != (cache.attributes if folder == "" else {}):
+        problems.append("its zarr.json is not that of a group")
+    known = {GROUP_FILE, *cache.store.folders(folder)}
+    if folder == "":
+        known = {GROUP_FILE, layout.BUILDING, *SPLITS}
+    found = cache.store.names(folder)
+    return problems + [f"{name!r} is not part of it" for name in sorted(found - known)]
 
 
 def _group_attributes(cache: PillarCache, folder: str) -> Any:
@@ -70,41 +98,47 @@ def _group_attributes(cache: PillarCache, folder: str) -> Any:
     zarr itself overlooks some damage here.
     """
     try:
-        stored = cache.store.read(f"{folder}/zarr.json".lstrip("/"))
-        attributes = json.loads(stored)["attributes"]
-    except (CacheError, ValueError, KeyError, TypeError):
+        stored = cache.store.read(f"{folder}/{GROUP_FILE}".lstrip("/"), LARGEST_GROUP_FILE)
+        attributes = parse_group(stored)
+    except (MalformedError, MissingFileError, WrongFileError):
         return None
     # To the byte: not even a changed space passes for what was written.
     return attributes if stored == layout.group_document(attributes) else None
 
 
-def _check_recording(cache: PillarCache, recording: CachedRecording) -> list[str]:
+def _check_recording(cache: PillarCache, recording_id: str) -> list[str]:
+    recording = CachedRecording(cache, recording_id)
     if _group_attributes(cache, recording.id) != recording.attributes:
         return ["its zarr.json is not that of a group"]
-    digests = recording.attributes["digests"]
-    found = {name.split("/")[0] for name in cache.store.sizes(recording.id)} - {"zarr.json"}
-    problems = [f"'{name}' is not part of it" for name in sorted(found - set(layout.ARRAYS))]
+    found = cache.store.names(recording.id) - {GROUP_FILE}
+    problems = [f"{name!r} is not part of it" for name in sorted(found - set(layout.ARRAYS))]
     for name in layout.ARRAYS:
-        if name not in found or name not in digests:
+        if name in found:
+            problems += _problems(partial(_check_digest, cache, recording, name))
+        else:
             problems.append(f"the array '{name}' is missing")
-        elif cache.store.array_digest(f"{recording.id}/{name}") != digests[name]:
-            problems.append(f"the array '{name}' does not match its digest")
-    return problems or _check_offsets(recording)
-
-
-def _check_offsets(recording: CachedRecording) -> list[str]:
-    """Do the tables describe the arrays they index? Cheap: no pillar is read."""
-    offsets, label_offsets = recording.table("offsets"), recording.table("label_offsets")
-    windows = len(recording)
-    ends = {
-        "offsets": (offsets, 2 * windows + 1, ("pillars", "points")),
-        "label_offsets": (label_offsets, windows + 1, ("labels_raw", "labels")),
-    }
-    problems = []
-    for name, (table, rows, targets) in ends.items():
-        sizes = [recording.array_length(target) for target in targets]
-        if len(table) != rows or (np.diff(table, axis=0) < 0).any() or list(table[-1]) != sizes:
-            problems.append(f"the array '{name}' does not fit {targets[0]} and {targets[1]}")
-    if len(recording.table("windows")) != windows:
-        problems.append("the array 'windows' has another length than the recording")
+    if not problems:  # digests say that it is what was written; was that sound?
+        recording.check_tables()
+        for start in range(0, len(recording), _WINDOWS_AT_ONCE):
+            problems += _check_windows(
+                recording, start, min(start + _WINDOWS_AT_ONCE, len(recording))
+            )
     return problems
+
+
+def _check_digest(cache: PillarCache, recording: CachedRecording, name: str) -> list[str]:
+    try:
+        digest = cache.store.array_digest(f"{recording.id}/{name}")
+    except (MissingFileError, WrongFileError) as error:
+        return [f"the array '{name}' cannot be read ({str(error).rstrip('.')})"]
+    same = digest == recording.attributes["digests"][name]
+    return [] if same else [f"the array '{name}' does not match its digest"]
+
+
+def _check_windows(recording: CachedRecording, start: int, stop: int) -> list[str]:
+    """All that is stored of windows ``start`` to ``stop`` (exclusive); reading checks most of it."""
+    offsets = recording.read(start, stop).offsets[::2, 0]
+    first = int(recording.table("offsets")[2 * start, 0])
+    stored = recording.rows("batch_id", first, first + int(offsets[-1]))
+    same = np.array_equal(stored, np.repeat(np.arange(start, stop), np.diff(offsets)))
+    return [] if same else [f"in windows {start}…{stop} 'batch_id' has another window's number"]

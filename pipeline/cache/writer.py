@@ -4,42 +4,31 @@ Killed at any moment, a writer leaves at most a folder under ``.building``, whic
 removes; readers never look there.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import zarr
 
 from pipeline.cache import records as layout
+from pipeline.cache.attributes import (
+    FoundDefects,
+    RecordingAttributes,
+    SourceIdentity,
+    root_attributes,
+)
 from pipeline.cache.build_folder import BuildFolder
 from pipeline.cache.columns import Column
-from pipeline.cache.records import (
-    CacheSettings,
-    RecordingAttributes,
-    array_digest,
-    attributes_digest,
-)
+from pipeline.cache.records import CacheSettings, array_digest, attributes_digest
 from pipeline.errors import CacheError
 from pipeline.files.whole import sync, sync_tree, written_whole
 from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules
+from pipeline.text import is_unicode
 
 LABEL_WINDOWS = 256  # windows whose labels are collected before they are written
-
-
-def root_attributes(root: Path) -> dict[str, Any]:
-    """Attributes of the zarr group in the folder ``root``.
-
-    Raises:
-        CacheError: its zarr.json cannot be read.
-    """
-    try:
-        return json.loads((root / "zarr.json").read_text())["attributes"]
-    except (OSError, ValueError, KeyError):
-        raise CacheError(f"{root}: its zarr.json cannot be read; build the cache again.") from None
 
 
 def write_group_file(folder: Path, attributes: Mapping[str, Any], scratch: Path) -> None:
@@ -59,6 +48,7 @@ class RecordingWriter:
 
     Raises:
         AbandonedError: the run's folder is gone; also while it appends.
+        CacheError: the recording's name is not Unicode.
     """
 
     def __init__(
@@ -69,6 +59,11 @@ class RecordingWriter:
         settings: CacheSettings,
         scratch: Path,
     ) -> None:
+        if not is_unicode(recording_id):
+            raise CacheError(
+                f"{recording_id}: this name's bytes are not UTF-8, so that a cache cannot hold it; "
+                "rename the folder."
+            )
         self._root = root
         self._id = recording_id
         self._sensor = sensor
@@ -198,8 +193,8 @@ class RecordingWriter:
             "recording": self._id,
             "sensor": list(self._sensor),
             "windows": self.windows,
-            "source": source,
-            "defects": defects,
+            "source": cast(SourceIdentity, source),
+            "defects": cast(FoundDefects, defects),
             "digests": {name: folder_digest(folder / name) for name in layout.ARRAYS},
             "digest": "",
         }

@@ -13,13 +13,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
+from pipeline.files.documents import MalformedError, parse_json
+from pipeline.files.inputs import read_regular
 from pipeline.files.whole import written_whole
 
 SENSOR_FILE = "release.json"
 _FORMAT = "dmanet-release"
 _VERSION = 1
+_KEYS = {"format", "version", "sensor"}
 _MAX_SIDE = 1 << 14  # DAT events hold 14 bits for each coordinate
+_LARGEST_FILE = 16 << 20  # bytes; a hundred thousand recordings have 10 MB
 
 
 def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
@@ -29,20 +33,30 @@ def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
 
     Raises:
         DataError: The file is not of this format.
+        OSError: It cannot be read.
     """
     path = root / SENSOR_FILE
-    if not path.is_file():
-        return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT or content["version"] != _VERSION:
-            raise ValueError("of another format or version")
-        return {str(name): _size(size) for name, size in content["sensor"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _sensors(parse_json(read_regular(path, _LARGEST_FILE)))
+    except FileNotFoundError:
+        return {}
+    except (MalformedError, UsageError) as error:
         raise DataError(
-            f"{path}: does not state sensor sizes as expected ({error}); "
+            f"{path}: does not state sensor sizes as expected ({str(error).rstrip('.')}); "
             "remove it, or write the release again."
         ) from None
+
+
+def _sensors(content: Any) -> dict[str, tuple[int, int]]:
+    """Sizes by recording id; raises :class:`MalformedError`."""
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise MalformedError(f"its format is not {_FORMAT}")
+    version = content.get("version")
+    if type(version) is not int or version != _VERSION:
+        raise MalformedError(f"its version is not {_VERSION}")
+    if set(content) != _KEYS or not isinstance(content["sensor"], dict):
+        raise MalformedError(f"it has not just {', '.join(sorted(_KEYS))}")
+    return {name: _size(size) for name, size in content["sensor"].items()}
 
 
 def write_sensors(root: Path, sensors: Mapping[str, tuple[int, int]]) -> None:
@@ -72,9 +86,11 @@ def write_sensor(root: Path, recording_id: str, size: tuple[int, int]) -> None:
 
 
 def _size(value: Any) -> tuple[int, int]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise MalformedError("a sensor is not a width and a height")
     width, height = value
     if not all(type(side) is int and 0 < side <= _MAX_SIDE for side in (width, height)):
-        raise ValueError(f"a sensor of {width} by {height} pixels")
+        raise MalformedError(f"a sensor has not 1 to {_MAX_SIDE} pixels a side")
     return width, height
 
 

@@ -45,12 +45,15 @@ _FILE_DEFECTS = frozenset(
 def _unit(defect: Defect, kind: str) -> tuple[str, ...]:
     """What a defect's count counts, singular and plural where that is not regular.
 
-    A cache loses windows; a scan sees files and their members.
+    A file that is lost is one to a scan, and each of its ten windows to a cache; all else is counted
+    alike.
     """
     if defect in _BOX_DEFECTS:
         return "box", "boxes"
-    if defect in FATAL and kind == "manifest":
-        return ("file",) if defect in _FILE_DEFECTS else ("member",)
+    if defect in _FILE_DEFECTS:
+        return ("file",) if kind == "manifest" else ("window",)
+    if defect in FATAL:
+        return ("member",)
     return ("gap",) if defect is Defect.TIME_GAP else ("window",)
 
 

@@ -14,12 +14,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.defects import Defect
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, UsageError
+from pipeline.files.documents import LARGEST_DOCUMENT, MalformedError, parse_json
+from pipeline.files.inputs import read_regular, require_regular
+from pipeline.files.outputs import STANDARD_OUTPUT
 from pipeline.files.whole import written_whole
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS, RecordingFiles, ShardFiles, shard_path
@@ -29,7 +32,10 @@ from pipeline.selection.entries import (
     ShardEntry,
     SubsetProvenance,
     Totals,
+    recording_digest,
 )
+from pipeline.selection.readable_json import readable_json
+from pipeline.text import is_unicode
 
 MANIFEST_VERSION = 1
 _FORMAT = "dmanet-manifest"
@@ -121,12 +127,14 @@ class Manifest:
 
 def _require_size(path: Path, size: int | None) -> None:
     try:
-        found = path.stat().st_size
-    except OSError:
+        found = require_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(
             f"{path}: listed in the manifest but missing; "
             "restore the file, give the right root, or scan the release again."
         ) from None
+    except UsageError as error:
+        raise ManifestError(str(error)) from None
     if size is not None and found != size:
         raise ManifestError(
             f"{path}: has {found} bytes where the manifest says {size}; "
@@ -160,7 +168,7 @@ class _File:
     format: Literal["dmanet-manifest"]
     version: Literal[1]
     created_with: str
-    root: str
+    root: Annotated[str, Field(pattern=r"^[^\x00]+$")]
     labels_only: bool
     subset: SubsetProvenance | None
     totals: Totals
@@ -183,8 +191,21 @@ def _content(manifest: Manifest) -> dict[str, Any]:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the file whole or not at all; its root becomes relative to the file's folder."""
-    root = os.path.relpath(manifest.root.resolve(), path.parent.resolve())
+    """Write the file whole or not at all; its root becomes relative to the file's folder.
+
+    On standard output the root is relative to the working directory.
+
+    Raises:
+        ManifestError: A name is not Unicode, which JSON cannot hold.
+    """
+    folder = Path() if path == STANDARD_OUTPUT else path.parent
+    root = os.path.relpath(manifest.root.resolve(), folder.resolve())
+    for name in (root, *(row.id for row in manifest.recordings)):
+        if not is_unicode(name):
+            raise ManifestError(
+                f"{name}: this name's bytes are not UTF-8, so that a manifest cannot hold it; rename "
+                "the folder."
+            )
     content = {
         "format": _FORMAT,
         "version": MANIFEST_VERSION,
@@ -193,39 +214,43 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         **_content(manifest),
     }
     with written_whole(path) as unfinished:
-        unfinished.write_text(_readable_json(content) + "\n", encoding="utf-8")
+        unfinished.write_text(readable_json(content) + "\n", encoding="utf-8")
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read the manifest at ``path``.
 
     Raises:
-        ManifestError: The file cannot be read, is of another version, has an unknown or missing field,
-            or totals that contradict the rows.
+        UsageError: It is no regular file, or too large for a manifest.
+        ManifestError: It is not there, of another version, has an unknown or missing field, a value
+            that it cannot have, or totals that contradict the rows.
+        OSError: It cannot be read.
     """
     try:
-        data = path.read_bytes()
-        top = json.loads(data)
-    except OSError as error:
+        data = read_regular(path, LARGEST_DOCUMENT)
+    except FileNotFoundError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror}).") from None
-    except ValueError as error:
+    try:
+        top = parse_json(data)
+    except MalformedError as error:
         raise ManifestError(
-            f"{path}: not a manifest, it is not JSON ({error}); make one with 'dmanet-data scan'."
+            f"{path}: not a manifest, {error}; make one with 'dmanet-data scan'."
         ) from None
     if not isinstance(top, dict) or top.get("format") != _FORMAT:
         raise ManifestError(f"{path}: not a manifest; make one with 'dmanet-data scan'.")
     if top.get("version") != MANIFEST_VERSION:
         raise ManifestError(
-            f"{path}: manifest version {top.get('version')!r}, this program reads "
+            f"{path}: manifest version {_short(top.get('version'))}, this program reads "
             f"{MANIFEST_VERSION}; scan the release again."
         )
     try:
         file = _ADAPTER.validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
         raise ManifestError(
-            f"{path}: malformed at '{where}' ({first['msg']}); scan the release again."
+            f"{path}: malformed at '{_short(where)}' ({message}); scan the release again."
         ) from None
     manifest = Manifest(
         root=Path(os.path.normpath(path.parent.resolve() / file.root)),
@@ -239,6 +264,12 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def _short(value: Any) -> str:
+    """A value for a sentence: others choose how long it is."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
 def _contradiction(manifest: Manifest, file: _File) -> str | None:
     """What no honest writer leaves behind; ids are checked because paths are made from them."""
     if file.shard_columns != ShardEntry._fields:
@@ -246,36 +277,19 @@ def _contradiction(manifest: Manifest, file: _File) -> str | None:
     seen = set()
     for row in manifest.recordings:
         if not _ID.fullmatch(row.id) or row.id in seen:
-            return f"recording id {row.id!r} is repeated or is not split/filelist/name"
+            return f"recording id {_short(repr(row.id))} is repeated or is not split/filelist/name"
         seen.add(row.id)
         if list(row.labels) != list(CLASS_NAMES) or list(row.kept) != list(CLASS_NAMES):
             return f"label counts of {row.id} do not list the classes {', '.join(CLASS_NAMES)}"
         numbers = [shard.number for shard in row.shards]
-        if numbers != sorted(set(numbers)) or any(number < 0 for number in numbers):
+        if numbers != sorted(set(numbers)):
             return f"shards of {row.id} are not in the order of their numbers"
         if row.bytes != sum((s.event_bytes or 0) + (s.label_bytes or 0) for s in row.shards):
             return f"bytes of {row.id} are not the sum over its shards"
         if row.windows != sum(shard.windows for shard in row.shards):
             return f"windows of {row.id} are not the sum over its shards"
+        if row.digest is not None and row.digest != recording_digest(row.shards):
+            return f"digest of {row.id} is not that of its shards"
     if manifest.totals != file.totals:
         return "totals are not the sums over the recordings"
     return None
-
-
-def _readable_json(value: Any, indent: str = "") -> str:
-    """JSON with a line for each field, and whatever fits on one line kept on it."""
-    flat = json.dumps(value, ensure_ascii=False)
-    if len(indent) + len(flat) <= 140 or not isinstance(value, dict | list | tuple):
-        return flat
-    inner = indent + " "
-    if isinstance(value, dict):
-        body = [
-            f"{inner}{json.dumps(key, ensure_ascii=False)}: {_readable_json(item, inner)}"
-            for key, item in value.items()
-        ]
-        return "{\n" + ",\n".join(body) + f"\n{indent}}}"
-    if not any(isinstance(item, dict) for item in value):  # a table: one line for each row
-        body = [inner + json.dumps(item, ensure_ascii=False) for item in value]
-    else:
-        body = [inner + _readable_json(item, inner) for item in value]
-    return "[\n" + ",\n".join(body) + f"\n{indent}]"

@@ -45,7 +45,7 @@ def split_reached(
         filelists=(_filelists(after), _filelists(before)),
         days=(_days(after), _days(before)),
         hours=(_hours(after), _hours(before)),
-        kl=round(divergence(shares[1], shares[0]), _DIGITS),
+        kl=round(max(0.0, divergence(shares[1], shares[0])), _DIGITS),
         drift={
             CLASS_NAMES[number]: round(float(shares[1][k] - shares[0][k]), _DIGITS)
             for k, number in enumerate(classes)
@@ -84,7 +84,7 @@ def _goal_line(row: SplitReached, strategy: str) -> str:
     if row.bound is not None:
         text += f", none as full {'exceeds' if smallest else 'is below'} "
         text += _as_share(row.bound, smallest)
-    ended = "" if row.ended is None else f"; solver: {_ENDED[row.ended]}"
+    ended = "" if row.ended is None else f"; solver: {_ENDED.get(row.ended, row.ended)}"
     return f"{text} (by {row.method}{ended})"
 
 

@@ -9,14 +9,14 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from importlib.metadata import version
 
 import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES
-from pipeline.release.sensors import SENSOR_FILE
-from pipeline.release.shards import SENSOR_SIZE, SPLITS, shard_path
+from pipeline.release.shards import SPLITS
 from pipeline.selection.choice import Choice, choose
 from pipeline.selection.drift import Drift, class_drift, class_shares
 from pipeline.selection.entries import RecordingEntry, SubsetProvenance
@@ -52,13 +52,16 @@ def parse_size(text: str) -> int:
     """Bytes from ``40GB`` (decimal), ``40GiB`` (binary), ``500MB``, ``123``.
 
     Raises:
-        UsageError: Anything else, or less than one byte.
+        UsageError: Anything else, less than one byte, or more than fits 63 bits.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)\s*", text, re.ASCII)
+    match = re.fullmatch(
+        r"\s*(\d{1,20}(?:\.\d{1,20})?|\.\d{1,20})\s*([A-Za-z]*)\s*", text, re.ASCII
+    )
     unit = _UNITS_FOLDED.get(match[2].lower()) if match else None
-    if match is None or unit is None or int(float(match[1]) * unit) < 1:
+    size = int(Decimal(match[1]) * unit) if match and unit else 0
+    if not 1 <= size < 2**63:
         raise UsageError(f"'{text}' is not a size; write for example 40GB, 40GiB or 500MB.")
-    return int(float(match[1]) * unit)
+    return size
 
 
 def choose_subset(
@@ -162,22 +165,6 @@ def choose_subset(
         },
     )
     return Subset(replace(subset, subset=provenance), class_drift(manifest, subset, wanted))
-
-
-def files_from(manifest: Manifest) -> list[str]:
-    """Every file of the manifest relative to the release's root, for a downloader's list."""
-    root = manifest.root
-    files = []
-    for row in manifest.recordings:
-        for shard in row.shards:
-            if shard.event_bytes is not None or manifest.labels_only:
-                files.append(shard_path(root, row.id, shard.number, "events"))
-            if shard.label_bytes is not None:
-                files.append(shard_path(root, row.id, shard.number, "labels"))
-    listed = [path.relative_to(root).as_posix() for path in files]
-    if any(row.sensor != SENSOR_SIZE for row in manifest.recordings):
-        listed.append(SENSOR_FILE)
-    return listed
 
 
 def recording_size(row: RecordingEntry) -> int:

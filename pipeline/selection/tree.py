@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import UsageError
 from pipeline.files.whole import folder_written_whole
 from pipeline.release.sensors import write_sensors
 from pipeline.selection.manifest import Manifest
@@ -42,7 +42,7 @@ def assemble_tree(
     Raises:
         UsageError: ``dest`` exists and is not empty, or the mode is unknown.
         ManifestError: A listed file is missing or has another size.
-        DataError: The tree cannot be written.
+        OSError: The tree cannot be written.
     """
     if mode not in list(TreeMode):
         raise UsageError(f"'{mode}' is not a way to make a tree; choose link or copy.")
@@ -53,23 +53,17 @@ def assemble_tree(
         for path in (shard.events, shard.labels)
         if path is not None
     ]
-    try:
-        with folder_written_whole(dest) as tree:
-            for done, source in enumerate(files, start=1):
-                relative = source.relative_to(manifest.root)
-                target = tree / relative
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if mode == TreeMode.COPY:
-                    shutil.copyfile(source, target)
-                else:  # relative to where the link will be once the tree is in place
-                    final = dest.resolve() / relative
-                    target.symlink_to(os.path.relpath(source.resolve(), final.parent))
-                if progress is not None:
-                    progress(done, len(files))
-            write_sensors(tree, {row.id: row.sensor for row in manifest.recordings})
-    except OSError as error:
-        raise DataError(
-            f"{dest}: the tree cannot be made ({error.strerror}: {error.filename}); "
-            "check the free space and the permissions."
-        ) from None
+    with folder_written_whole(dest) as tree:
+        for done, source in enumerate(files, start=1):
+            relative = source.relative_to(manifest.root)
+            target = tree / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if mode == TreeMode.COPY:
+                shutil.copyfile(source, target)
+            else:  # relative to where the link will be once the tree is in place
+                final = dest.resolve() / relative
+                target.symlink_to(os.path.relpath(source.resolve(), final.parent))
+            if progress is not None:
+                progress(done, len(files))
+        write_sensors(tree, {row.id: row.sensor for row in manifest.recordings})
     return len(files)

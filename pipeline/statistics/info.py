@@ -4,9 +4,8 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-import zarr
-
 from pipeline.cache import records as layout
+from pipeline.cache.attributes import SourceFile
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
@@ -34,7 +33,7 @@ def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str
             array = recording.array(name)
             row["rows"] += array.shape[0]
             row["raw_bytes"] += array.nbytes
-            row["compression"] = _compression(array)
+            row["compression"] = array.compression
         attributes = recording.attributes
         defects.update(attributes["defects"]["counts"])
         affected += left_out_windows(recording_id, attributes)
@@ -72,22 +71,7 @@ def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str
     return facts
 
 
-def _compression(array: zarr.Array) -> str:
-    """The codecs behind the plain bytes, such as ``blosc zstd 1 bitshuffle``."""
-    words: list[str] = []
-    for codec in array.compressors:
-        described: dict[str, Any] = codec.to_dict()  # type: ignore[union-attr]
-        configuration = described.get("configuration", {})
-        words.append(described["name"])
-        words += [
-            str(configuration[key])
-            for key in ("cname", "clevel", "shuffle")
-            if key in configuration
-        ]
-    return " ".join(words)
-
-
-def _completeness(sources: dict[str, list[dict[str, Any]]], manifest: Manifest) -> dict[str, Any]:
+def _completeness(sources: dict[str, list[SourceFile]], manifest: Manifest) -> dict[str, Any]:
     """How much of ``manifest`` is in a cache made from ``sources``, its files by recording."""
     listed = {row.id: row for row in manifest.recordings}
     missing = [key for key in listed if key not in sources]
@@ -105,7 +89,7 @@ def _completeness(sources: dict[str, list[dict[str, Any]]], manifest: Manifest) 
     }
 
 
-def _differ(files: list[dict[str, Any]], row: RecordingEntry) -> bool:
+def _differ(files: list[SourceFile], row: RecordingEntry) -> bool:
     """Was a recording made from other files than the manifest lists?
 
     What a manifest does not know (the events, where labels alone were scanned) is not compared.
@@ -116,10 +100,10 @@ def _differ(files: list[dict[str, Any]], row: RecordingEntry) -> bool:
             (f"ev{shard.number:03d}.npz", shard.event_bytes, shard.event_sha256),
             (f"lb{shard.number:03d}.npz", shard.label_bytes, shard.label_sha256),
         ):
-            file = made_from.pop(name, {})
-            if size is not None and file.get("bytes") != size:
+            file = made_from.pop(name, None)
+            if size is not None and (file is None or file["bytes"] != size):
                 return True
-            if digest is not None and file.get("sha256") != digest:
+            if digest is not None and (file is None or file["sha256"] != digest):
                 return True
     return bool(made_from)
 

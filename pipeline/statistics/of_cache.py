@@ -6,16 +6,16 @@ Memory holds one recording's tables and a few numbers for each window and box, n
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
-import zarr
 
 from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.cache.records import RAW_LABEL_COLUMNS
+from pipeline.cache.records import ARRAYS, RAW_LABEL_COLUMNS
+from pipeline.defects import Defect
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.boxes import BoxCollector
@@ -32,6 +32,7 @@ from pipeline.statistics.summaries import hours, quantiles, tidy
 from pipeline.statistics.windows import EventCollector, SequenceCollector
 from pipeline.tasks.outcomes import counted, result_of
 from pipeline.tasks.run import run_tasks
+from pipeline.text import printable
 
 
 def collect_from_cache(
@@ -71,7 +72,7 @@ def collect_from_cache(
                 collectors.merge(ready.pop(waiting.pop(0)))
     source = Source(
         kind="cache",
-        name=PurePosixPath(cache.location).name,
+        name=printable(PurePosixPath(cache.location).name),
         digest=digest.hexdigest(),
         fingerprint=cache.attributes["fingerprint"],
         settings=dict(cache.settings),
@@ -90,7 +91,9 @@ class _Job:
 def _collect(cache: PillarCache, job: _Job, tick: Callable[[int], None]) -> "_Collectors":
     """What one recording gives, by a reader of its own, so that its tables are freed after it."""
     collectors = _Collectors(cache)
-    collectors.add(CachedRecording(cache, job.recording), cache.group(job.recording), job.sample)
+    collectors.add(
+        CachedRecording(cache, job.recording), cache.store.sizes(job.recording), job.sample
+    )
     tick(1)
     return collectors
 
@@ -111,11 +114,14 @@ class _Collectors:
         self._stored: Counter[str] = Counter()
         self._decoded: Counter[str] = Counter()
 
-    def add(self, recording: CachedRecording, group: zarr.Group, sample: Sequence[int]) -> None:
+    def add(
+        self, recording: CachedRecording, sizes: Mapping[str, int], sample: Sequence[int]
+    ) -> None:
+        recording.check_tables()
         self._events.add(recording)
         self._pillars.add(recording)
         self._pillars.sample(recording, sample)
-        sequences, gaps = self._sequences.add(recording)
+        sequences = self._sequences.add(recording)
         defects = recording.attributes["defects"]
         left_out = Counter(w["defect"] for w in defects["left_out"] if not w["repeated"])
         self._left_out.update(left_out)
@@ -129,7 +135,7 @@ class _Collectors:
             left_out=left_out.total(),
             repeated=int(recording.window_column("repeated").sum()),
             sequences=sequences,
-            gaps=gaps,
+            gaps=defects["counts"].get(Defect.TIME_GAP.value, 0),
             events=int(recording.window_column("events_read").sum()),
             events_per_window=quantiles(in_range),
             positive_share=tidy(positive.sum() / in_range.sum()) if in_range.any() else None,
@@ -137,7 +143,7 @@ class _Collectors:
             kept=self._boxes.add(recording),
             defects=dict(defects["counts"]),
             source_bytes=self._add_source_bytes(recording),
-            cache_bytes=self._add_cache_bytes(group),
+            cache_bytes=self._add_cache_bytes(recording, sizes),
         )
         self._rows.append(row)
 
@@ -148,11 +154,13 @@ class _Collectors:
         self._source_bytes.update(sizes)
         return sizes.total()
 
-    def _add_cache_bytes(self, group: zarr.Group) -> int:
-        arrays = dict(sorted(group.arrays()))
-        stored = {name: int(array.nbytes_stored()) for name, array in arrays.items()}
+    def _add_cache_bytes(self, recording: CachedRecording, sizes: Mapping[str, int]) -> int:
+        stored = dict.fromkeys(sorted(ARRAYS), 0)
+        for path, size in sizes.items():
+            if (name := path.split("/")[0]) in stored:
+                stored[name] += size
         self._stored.update(stored)
-        self._decoded.update({name: int(array.nbytes) for name, array in arrays.items()})
+        self._decoded.update({name: recording.array(name).nbytes for name in stored})
         return sum(stored.values())
 
     def merge(self, later: "_Collectors") -> None:

@@ -15,6 +15,7 @@ from pipeline.statistics.schema import (
     StorageStatistics,
 )
 from pipeline.statistics.summaries import hours
+from pipeline.text import printable
 
 
 def collect_from_manifest(manifest: Manifest) -> Statistics:
@@ -24,7 +25,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
     return Statistics(
         source=Source(
             kind="manifest",
-            name=manifest.root.name,
+            name=printable(manifest.root.name),
             digest=manifest.digest,
             labels_only=manifest.labels_only,
             subset=None if manifest.subset is None else asdict(manifest.subset),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache.writer import root_attributes
+from pipeline.cache.attributes import recording_attributes, root_attributes
 from pipeline.defects import Defect
 from pipeline.files.whole import written_whole
 from pipeline.release.shards import release_order
@@ -103,7 +103,7 @@ def write_report(report: VoxelizeReport, cache: Path, path: Path) -> None:
     defects: Counter[str] = Counter()
     windows = 0
     for recording_id in complete:
-        attributes = root_attributes(cache / recording_id)
+        attributes = recording_attributes(cache / recording_id)
         defects.update(attributes["defects"]["counts"])
         windows += attributes["windows"]
     document = {

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from pipeline.cache.attributes import RecordingAttributes, recording_attributes
 from pipeline.cache.build_folder import discard
 from pipeline.cache.lock import Part, open_for_writing
 from pipeline.cache.records import CacheSettings
-from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, ShardError, UsageError
 from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.tasks.allocation import keep_freed_memory
@@ -78,7 +77,7 @@ def voxelize(
         todo = {}
         for files in recordings:
             if (cache / files.id).exists():
-                attributes = root_attributes(cache / files.id)
+                attributes = recording_attributes(cache / files.id)
                 _check_same_source(cache, files, attributes)
                 report.already_complete.append(files.id)
                 report.left_out += left_out_windows(files.id, attributes)
@@ -191,7 +190,7 @@ def _bytes_on_disk(files: RecordingFiles) -> int:
     return sum(path.stat().st_size for _, path in _paths(files) if path.exists())
 
 
-def _check_same_source(cache: Path, files: RecordingFiles, attributes: dict[str, Any]) -> None:
+def _check_same_source(cache: Path, files: RecordingFiles, attributes: RecordingAttributes) -> None:
     """Refuse to continue when a published recording was made from other files.
 
     Sources that are gone say nothing: a small disk holds them only until they are voxelized. Sizes

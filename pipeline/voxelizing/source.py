@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.cache.attributes import recording_attributes
 from pipeline.cache.lock import Part
-from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, ManifestError
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import RecordingFiles, walk_release
@@ -71,7 +71,8 @@ def open_source(
 
 def _check_same_digests(published: Path, row: RecordingEntry, manifest: Path) -> None:
     made_from = {
-        entry["name"]: entry["sha256"] for entry in root_attributes(published)["source"]["files"]
+        entry["name"]: entry["sha256"]
+        for entry in recording_attributes(published)["source"]["files"]
     }
     for shard in row.shards:
         for name, sha256 in (

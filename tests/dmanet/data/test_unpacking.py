@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,13 @@ def test_decodes_a_batch_without_any_pillar(cache):
     positive, negative = decode_batch(collate([empty]))
     assert positive.points.shape == negative.points.shape == (0, 3, 3)
     assert positive.coords.shape == (0, 4)
+
+
+def test_points_whose_bits_lead_off_the_sensor_stay_within_the_tables(paper_cache):
+    windows = paper_cache.recording(LONG).read(10, 20)
+    all_bits = np.full_like(windows.points, np.iinfo(windows.points.dtype).max)
+    positive, negative = decode_batch(collate([replace(windows, points=all_bits)]))
+    assert len(positive.points) + len(negative.points) == len(windows.pillars)
 
 
 @st.composite

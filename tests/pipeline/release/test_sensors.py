@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -32,6 +33,14 @@ def test_sizes_written_one_after_the_other_are_all_there(tmp_path):
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [640]}}),
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [640, -1]}}),
         json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": ["640", 480]}}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [1 << 15, 480]}}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": [True, 480]}}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": {"a": {"0": 1, "1": 2}}}),
+        json.dumps({"format": "dmanet-release", "version": True, "sensor": {}}),
+        json.dumps({"format": "dmanet-release", "version": 1, "sensor": {}, "more": 1}),
+        json.dumps({"format": "dmanet-release", "version": 1}),
+        '{"format": "dmanet-release", "version": 1, "sensor": {"a": [1, 1], "a": [2, 2]}}',
+        "[" * 100_000,
     ],
 )
 def test_a_malformed_file_is_one_sentence_that_names_it(tmp_path, text):
@@ -39,3 +48,13 @@ def test_a_malformed_file_is_one_sentence_that_names_it(tmp_path, text):
     with pytest.raises(DataError, match=SENSOR_FILE) as caught:
         read_sensors(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_not_waited_for_and_a_machine_error_passes(tmp_path):
+    os.mkfifo(tmp_path / SENSOR_FILE)
+    with pytest.raises(DataError, match="is a pipe"):
+        read_sensors(tmp_path)
+    (tmp_path / SENSOR_FILE).unlink()
+    (tmp_path / SENSOR_FILE).symlink_to(SENSOR_FILE)
+    with pytest.raises(OSError, match="symbolic"):
+        read_sensors(tmp_path)

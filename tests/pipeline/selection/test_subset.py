@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError, ManifestError, UsageError
+from pipeline.errors import ManifestError, UsageError
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import read_sensors, write_sensor
 from pipeline.release.shards import SPLITS, walk_release
 from pipeline.selection.drift import class_shares, total_variation
-from pipeline.selection.entries import RecordingEntry, ShardEntry
+from pipeline.selection.entries import RecordingEntry, ShardEntry, recording_digest
+from pipeline.selection.file_list import listed_files
 from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
 from pipeline.selection.strategy import Strategy
 from pipeline.selection.subset import (
     ESTIMATED_EVENT_BYTES,
     choose_subset,
-    files_from,
     parse_size,
     recording_size,
 )
@@ -46,7 +46,7 @@ def recording(recording_id, size, counts, labels_only=False):
         kept=by_name,
         defects={},
         defect_places=(),
-        digest=None if labels_only else "ef" * 32,
+        digest=None if labels_only else recording_digest((shard,)),
         shards=(shard,),
     )
 
@@ -211,7 +211,7 @@ def test_files_that_are_not_here_yet_count_at_the_release_mean():
     subset = choose_subset(manifest, 3 * ESTIMATED_EVENT_BYTES, "uniform").manifest
     assert len(subset.recordings) == 2
     assert subset.subset.estimated
-    assert sum("events/" in name for name in files_from(subset)) == 2
+    assert sum("events/" in name for name in listed_files(subset)) == 2
 
 
 def test_a_budget_below_the_smallest_recording_names_it():
@@ -298,10 +298,10 @@ def tree(root):
 
 def test_files_from_lists_what_the_tree_holds(release):
     manifest = scan_release(release)
-    listed = files_from(manifest)
+    listed = listed_files(manifest)
     assert set(listed) == {*tree(release), "release.json"}
     only_default = replace(manifest, recordings=manifest.recordings[:1])
-    assert "release.json" not in files_from(only_default)
+    assert "release.json" not in listed_files(only_default)
 
 
 @pytest.mark.parametrize("mode", ["link", "copy"])
@@ -345,8 +345,8 @@ def test_a_missing_source_file_leaves_no_tree(release, tmp_path):
     assert not (tmp_path / "dest").exists()
 
 
-def test_a_tree_that_cannot_be_made_is_a_data_error_and_leaves_nothing(release, tmp_path):
+def test_a_tree_that_cannot_be_made_is_an_error_of_the_system_and_leaves_nothing(release, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(DataError):
+    with pytest.raises(FileExistsError):
         assemble_tree(scan_release(release), blocked / "dest")
