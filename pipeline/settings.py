@@ -17,6 +17,8 @@ from pydantic import (
 
 from pipeline.errors import SettingsError
 
+_LONGEST_SHOWN = 80  # characters of a value in a sentence
+
 
 class Settings(BaseModel):
     """Base of all settings: immutable, and an unknown key is an error."""
@@ -69,6 +71,8 @@ def load_settings(
         raise SettingsError(f"{source}: {_problems(kind, error)}") from error
     except SettingsError as error:  # of StrictSettings, which do not know where they come from
         raise SettingsError(f"{source}: {error}") from error
+    except UnicodeEncodeError:  # half of a character's UTF-16 code, as JSON and YAML may escape it
+        raise SettingsError(f"{source}: a text in it is not Unicode.") from None
 
 
 def _problems(kind: type[Settings], error: ValidationError) -> str:
@@ -76,11 +80,16 @@ def _problems(kind: type[Settings], error: ValidationError) -> str:
 
 
 def _problem(kind: type[Settings], detail: Any) -> str:
-    name = ".".join(str(part) for part in detail["loc"])
+    name = _shortened(".".join(str(part) for part in detail["loc"]))
     if detail["type"] == "extra_forbidden":
         group: Any = kind
         for part in detail["loc"][:-1]:
             group = group.model_fields[part].annotation
         return f"'{name}' is not a setting (there are {', '.join(group.model_fields)})"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{name}: {message}, not {detail['input']!r}" if name else message
+    return f"{name}: {message}, not {_shortened(repr(detail['input']))}" if name else message
+
+
+def _shortened(text: str) -> str:
+    """A value for a sentence: others choose how long it is."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -16,6 +16,7 @@ from pipeline.cache.attributes import SourceFile
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.verify import Finding
 from pipeline.errors import PipelineError, UsageError
+from pipeline.files.inputs import open_regular
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
 from pipeline.release.labels import KeptBoxes, apply_label_rules
 from pipeline.release.npz import NpzFile
@@ -130,7 +131,7 @@ class _Sources:
 
     def _checked(self, expected: SourceFile) -> NpzFile | None:
         path = _source_path(self._root, self._recording.id, expected["name"])
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest == expected["sha256"]:
             return NpzFile(path)

@@ -5,8 +5,8 @@ A pipe in the place of a file would be waited for, a device read for ever.
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from pipeline.errors import UsageError
 
@@ -38,7 +38,7 @@ def require_regular(path: Path) -> int:
     return status.st_size
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """``path`` opened for reading, without waiting for anyone; raises as :func:`require_regular`."""
     require_regular(path)
     # What stands there may have changed since: a pipe would still be waited for.

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.errors import DataError, SettingsError
+from pipeline.errors import DataError, SettingsError, UsageError
 from pipeline.files.documents import LARGEST_SETTINGS, MalformedError, parse_yaml
 from pipeline.files.inputs import read_regular
 from pipeline.selection.manifest import Manifest
+from pipeline.selection.request import checked_target, split_sizes
 from pipeline.selection.strategy import Strategy
 from pipeline.selection.subset import Subset, choose_subset, parse_size
 from pipeline.settings import StrictSettings, load_settings
@@ -77,6 +78,12 @@ def read_recipe(path: Path) -> Recipe:
         raise SettingsError(
             f"{path}: strategy: '{recipe.strategy}' is none of {', '.join(Strategy)}."
         )
+    try:
+        _budget(recipe.budget)
+        if recipe.target is not None:
+            checked_target(recipe.target)
+    except UsageError as error:
+        raise SettingsError(f"{path}: {error}") from None
     return recipe
 
 
@@ -128,4 +135,4 @@ def recordings_digest(manifest: Manifest) -> str:
 def _budget(budget: str | Mapping[str, str]) -> int | dict[str, int]:
     if isinstance(budget, str):
         return parse_size(budget)
-    return {split: parse_size(text) for split, text in budget.items()}
+    return split_sizes({split: parse_size(text) for split, text in budget.items()})

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from cli.data.subset import subset
+from pipeline.selection.subset import TIME_LIMIT
 from tests.cli.data.commands import refused, run
 
 RECIPE = "format: dmanet-subset\nversion: 1\nstrategy: balanced\nseed: 0\nbudget: 1GB\n"
@@ -85,3 +87,8 @@ def test_manifest_diff_ends_with_one_where_they_differ(manifest, tmp_path):
     assert done.exit_code == 1
     assert f"only in {manifest}: 2" in done.stdout.replace("\u202f", " ")
     assert "  test/testfilelist00/rec_t" in done.stdout.splitlines()
+
+
+def test_the_time_limit_is_that_of_the_function():
+    (option,) = [option for option in subset.params if option.name == "time_limit"]
+    assert option.default == TIME_LIMIT
