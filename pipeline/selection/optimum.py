@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.selection.goal import Goal
 from pipeline.selection.search import Problem
+from pipeline.selection.silence import silenced
 
 #: Distance to the bound at which looking further is not worth it.
 NEAR = 2e-3
@@ -195,13 +196,14 @@ def _whole(
         left = deadline - time.monotonic()
         if left <= 0:
             return None, False
-        result = milp(
-            cost,
-            integrality=np.concatenate([np.ones(count), np.zeros(helpers)]),
-            bounds=Bounds(0, np.concatenate([np.ones(count), np.full(helpers, np.inf)])),
-            constraints=limits,
-            options={"node_limit": nodes, "time_limit": left, "mip_rel_gap": 0.0},
-        )
+        with silenced():
+            result = milp(
+                cost,
+                integrality=np.concatenate([np.ones(count), np.zeros(helpers)]),
+                bounds=Bounds(0, np.concatenate([np.ones(count), np.full(helpers, np.inf)])),
+                constraints=limits,
+                options={"node_limit": nodes, "time_limit": left, "mip_rel_gap": 0.0},
+            )
         if result.x is None:
             return None, result.status == 2  # there is no such choice
         taken = np.flatnonzero(result.x[:count] > 0.5).tolist()
