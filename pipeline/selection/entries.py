@@ -6,16 +6,16 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 
 from pipeline.defects import Defect
 from pipeline.release.labels import CLASS_NAMES
-from pipeline.release.shards import WINDOWS_PER_SHARD
+from pipeline.release.shards import SPLITS, WINDOWS_PER_SHARD
 from pipeline.selection.strategy import Strategy
 
 #: Unknown and missing fields and other types are refused when a manifest is read.
@@ -28,6 +28,10 @@ _Bytes = Annotated[int, Field(ge=0, lt=2**60)]  # so that what is guessed on top
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Time = Annotated[int, Field(ge=0, lt=2**32)]  # µs; that of an event has 32 bits
 _ShardNumber = Annotated[int, Field(ge=0, lt=10**9)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Difference = Annotated[float, Field(ge=-1, le=1)]
+_Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Word = Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]
 
 
 def _in_order(times: tuple[int, int]) -> tuple[int, int]:
@@ -40,6 +44,17 @@ def _known_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names) or not set(names) <= set(CLASS_NAMES):
         raise ValueError(f"each is one of {', '.join(CLASS_NAMES)}, named once")
     return names
+
+
+def _of_known_classes(values: dict[str, float]) -> dict[str, float]:
+    _known_classes(tuple(values))
+    return values
+
+
+def _of_splits(values: dict[str, Any]) -> dict[str, Any]:
+    if not set(values) <= set(SPLITS):
+        raise ValueError(f"each is one of {', '.join(SPLITS)}")
+    return values
 
 
 def _known_strategy(name: str) -> str:
@@ -121,6 +136,42 @@ class RecordingEntry:
 
 
 @dataclass(frozen=True)
+class SplitReached:
+    """What the choice of one split came to; shares are of its boxes that the label rules keep.
+
+    Attributes:
+        budget: Bytes at most, with what other splits left over.
+        bytes: Bytes chosen.
+        recordings: How many are chosen, and of how many.
+        filelists: How many file lists they are from, and of how many.
+        days: How many days they are from, and of how many; names without a date count as one.
+        hours: Hours of windows chosen, and of how many.
+        kl: Kullback-Leibler divergence of the class shares from the source's, in nats.
+        drift: Share less the share in the source, by class.
+        method: A :class:`pipeline.selection.choice.Method`'s name.
+        reached: For ``balanced`` the smallest class share, for ``stratified`` and ``target`` the total
+            variation from the shares sought; ``None`` where nothing was sought.
+        bound: What no choice as full surpasses, as far as it is known.
+        ended: A :class:`pipeline.selection.optimum.Ended`'s name, where the solver had a part.
+    """
+
+    __pydantic_config__ = STRICT
+
+    budget: _Bytes
+    bytes: _Bytes
+    recordings: tuple[_Count, _Count]
+    filelists: tuple[_Count, _Count]
+    days: tuple[_Count, _Count]
+    hours: tuple[_Positive, _Positive]
+    kl: _Positive
+    drift: Annotated[dict[str, _Difference], AfterValidator(_of_known_classes)]
+    method: _Word
+    reached: _Share | None
+    bound: _Share | None
+    ended: _Word | None
+
+
+@dataclass(frozen=True)
 class SubsetProvenance:
     """How a subset was chosen: enough to choose it again from the same source manifest.
 
@@ -133,6 +184,12 @@ class SubsetProvenance:
         seed: Of the draw.
         classes: Names of the classes it was chosen for.
         estimated: Event files were not on disk, and their sizes are a guess from the release's mean.
+        split_budgets: Bytes at most by split, where each had its own.
+        target: Shares asked for by class name, for ``target``.
+        include: Patterns of the ids considered; none stands for all.
+        exclude: Patterns of ids that were not considered.
+        solver: Name and version of what solved it, where a solver had a part.
+        reached: What came of it, by split.
     """
 
     __pydantic_config__ = STRICT
@@ -145,6 +202,17 @@ class SubsetProvenance:
     seed: _Count
     classes: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_known_classes)]
     estimated: bool
+    split_budgets: Annotated[dict[str, _Bytes], AfterValidator(_of_splits)] | None = None
+    target: Annotated[dict[str, _Share], AfterValidator(_of_known_classes)] | None = None
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+    solver: str | None = None
+    reached: Annotated[dict[str, SplitReached], AfterValidator(_of_splits)] | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The fields as the file has them: those that came later only where they say something."""
+        said = asdict(self)
+        return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True)

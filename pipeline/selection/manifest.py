@@ -183,7 +183,7 @@ _ID = re.compile(rf"({'|'.join(SPLITS)})/(?!\.)[^/\0]+/(?!\.)[^/\0]+")
 def _content(manifest: Manifest) -> dict[str, Any]:
     return {
         "labels_only": manifest.labels_only,
-        "subset": None if manifest.subset is None else asdict(manifest.subset),
+        "subset": None if manifest.subset is None else manifest.subset.content(),
         "totals": asdict(manifest.totals),
         "shard_columns": ShardEntry._fields,
         "recordings": [asdict(row) for row in manifest.recordings],

@@ -1,28 +1,36 @@
 """Choose whole recordings of a manifest within a budget of bytes.
 
-Each split gets its share of the budget, and at least one recording where the budget allows that.
-Inside a split a strategy decides; every one of them is seeded, deterministic and never above the
-budget.
+Each split gets its share of the budget, and at least one recording where the budget allows that, or
+a budget of its own. Inside a split a strategy decides; every one of them is seeded, deterministic and
+never above the budget.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from importlib.metadata import version
 
 import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
-from pipeline.selection.drift import Drift, class_drift
+from pipeline.selection.choice import Choice, choose
+from pipeline.selection.drift import Drift, class_drift, class_shares
 from pipeline.selection.entries import RecordingEntry, SubsetProvenance
 from pipeline.selection.manifest import Manifest
-from pipeline.selection.search import Problem, choose
+from pipeline.selection.reached import split_reached
+from pipeline.selection.request import checked_target, matching, split_sizes
+from pipeline.selection.search import Problem
 from pipeline.selection.strategy import Strategy
 
 #: 268 GB in 29 000 shards: the release's mean, where an event file is not on disk to be asked.
 ESTIMATED_EVENT_BYTES = 9_200_000
+
+#: Seconds for the solver; its limits by work end it long before on a release of 900 recordings.
+TIME_LIMIT = 120.0
 
 _UNITS = {"": 1, "B": 1} | {
     f"{prefix}{infix}B": base**power
@@ -58,12 +66,16 @@ def parse_size(text: str) -> int:
 
 def choose_subset(
     manifest: Manifest,
-    budget_bytes: int,
+    budget_bytes: int | Mapping[str, int],
     strategy: str = Strategy.STRATIFIED,
     *,
+    target: Mapping[str, float] | None = None,
     classes: Iterable[str] | None = None,
     exclude_classes: Iterable[str] | None = None,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     seed: int = 0,
+    time_limit: float = TIME_LIMIT,
 ) -> Subset:
     """Choose whole recordings within a budget; the same arguments give the same subset.
 
@@ -72,50 +84,87 @@ def choose_subset(
 
     Args:
         manifest: The recordings to choose from.
-        budget_bytes: Bytes at most, in all.
+        budget_bytes: Bytes at most, in all or by split; a split not named then gets nothing.
         strategy: A :class:`pipeline.selection.strategy.Strategy`, or its name.
+        target: For the strategy ``target``, shares by class name. Classes not named share the rest as
+            they do in the source.
         classes: Names of the classes to choose for; all by default.
         exclude_classes: Names of classes to choose without.
+        include: Patterns of the ids to choose from; all by default.
+        exclude: Patterns of ids to choose without.
         seed: Of the draw.
+        time_limit: Seconds for the solver; where it ends by that, the subset says so, and the same
+            arguments may give another.
 
     Raises:
-        UsageError: An unknown strategy or class, or a budget below the smallest recording.
+        UsageError: An unknown strategy, class, split or pattern, or a budget below the smallest
+            recording.
     """
     if strategy not in list(Strategy):
         raise UsageError(f"'{strategy}' is not a strategy; choose one of {', '.join(Strategy)}.")
+    if (strategy == Strategy.TARGET) != (target is not None):
+        raise UsageError("the strategy target and a target's shares go together; give both.")
     wanted = _wanted_classes(classes, exclude_classes)
-    candidates = [row for row in manifest.recordings if recording_size(row)]
+    names = [CLASS_NAMES[k] for k in wanted]
+    shares = None if target is None else _shares_among(checked_target(target), names)
+    include, exclude = tuple(include), tuple(exclude)
+    candidates = [
+        row for row in matching(manifest.recordings, include, exclude) if recording_size(row)
+    ]
     if len(wanted) < len(CLASS_NAMES):
         candidates = [row for row in candidates if row.kept_counts[list(wanted)].any()]
-    names = [CLASS_NAMES[k] for k in wanted]
     if not candidates:
         raise UsageError(f"no recording holds a box of the classes {', '.join(names)}.")
-    _require_one_fits(candidates, budget_bytes)
+    own = None if isinstance(budget_bytes, int) else split_sizes(budget_bytes)
     by_split = {s: [r for r in candidates if r.split == s] for s in SPLITS}
-    budgets = _split_budgets(
-        {s: [recording_size(r) for r in by_split[s]] for s in SPLITS}, budget_bytes
-    )
-    chosen = set()
+    budgets = own or _shared_budgets(by_split, budget_bytes)  # type: ignore[arg-type]
+    deadline = time.monotonic() + time_limit
+    choices: dict[str, tuple[Problem, Choice]] = {}
     unspent = 0
     for number, split in reversed(list(enumerate(SPLITS))):  # train, the finest grained, ends it
+        if split not in budgets:
+            continue
+        if own:
+            _require_one_fits(by_split[split], budgets[split], split)
         rng = np.random.default_rng([seed, number])
         problem = _problem(by_split[split], budgets[split] + unspent, wanted)
-        taken = choose(problem, Strategy(strategy), rng)
-        unspent = problem.budget - int(problem.sizes[taken].sum())
-        chosen |= {by_split[split][k].id for k in taken}
+        sought = None if shares is None else _sought(problem, shares, names)
+        choice = choose(problem, Strategy(strategy), sought, rng, deadline)
+        unspent = 0 if own else problem.budget - problem.used(choice.taken)
+        choices[split] = problem, choice
+    chosen = {by_split[s][k].id for s, (_, choice) in choices.items() for k in choice.taken}
     rows = tuple(row for row in manifest.recordings if row.id in chosen)
+    subset = replace(manifest, recordings=rows, subset=None)
+    solved = any(choice.ended for _, choice in choices.values())
     provenance = SubsetProvenance(
         source_digest=manifest.digest,
         source_recordings=len(manifest.recordings),
         source_bytes=manifest.totals.bytes,
         strategy=str(strategy),
-        budget=budget_bytes,
+        budget=sum(own.values()) if own else budget_bytes,  # type: ignore[arg-type]
         seed=seed,
         classes=tuple(names),
         estimated=any(_event_bytes_unknown(row) for row in rows),
+        split_budgets=own,
+        target=shares,
+        include=include or None,
+        exclude=exclude or None,
+        solver=f"scipy {version('scipy')}" if solved else None,
+        reached={
+            split: split_reached(
+                manifest,
+                subset,
+                split,
+                choices[split][1],
+                budget=choices[split][0].budget,
+                used=choices[split][0].used(choices[split][1].taken),
+                classes=wanted,
+            )
+            for split in SPLITS
+            if split in choices and by_split[split]
+        },
     )
-    subset = replace(manifest, recordings=rows, subset=provenance)
-    return Subset(subset, class_drift(manifest, subset, wanted))
+    return Subset(replace(subset, subset=provenance), class_drift(manifest, subset, wanted))
 
 
 def recording_size(row: RecordingEntry) -> int:
@@ -149,7 +198,34 @@ def _class_number(name: str) -> int:
         ) from None
 
 
-def _require_one_fits(candidates: Sequence[RecordingEntry], budget: int) -> None:
+def _shares_among(target: dict[str, float], names: list[str]) -> dict[str, float]:
+    for name in target:
+        if name not in names:
+            raise UsageError(
+                f"'{name}' is not among the classes to choose for; leave its share out."
+            )
+    return target
+
+
+def _sought(problem: Problem, shares: Mapping[str, float], names: list[str]) -> np.ndarray:
+    """Shares of all classes ``[C]``: those asked for, and the rest in the proportions of the source."""
+    asked = np.array([name in shares for name in names])
+    others = class_shares(np.where(asked, 0.0, problem.counts.sum(axis=0)))
+    given = np.array([shares.get(name, 0.0) for name in names])
+    return class_shares(given + others * max(0.0, 1 - given.sum()))
+
+
+def _shared_budgets(by_split: dict[str, list[RecordingEntry]], budget: int) -> dict[str, int]:
+    _require_one_fits([row for rows in by_split.values() for row in rows], budget)
+    sizes = {s: [recording_size(row) for row in rows] for s, rows in by_split.items()}
+    return _split_budgets(sizes, budget)
+
+
+def _require_one_fits(
+    candidates: Sequence[RecordingEntry], budget: int, split: str | None = None
+) -> None:
+    if not candidates:
+        raise UsageError(f"there is no recording of {split} to choose; give it no budget.")
     smallest = min(candidates, key=lambda row: (recording_size(row), row.id))
     size = recording_size(smallest)
     if size > budget:
