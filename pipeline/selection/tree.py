@@ -111,7 +111,8 @@ def _files(manifest: Manifest) -> list[_File]:
 def _unfinished(place: Path) -> Iterator[Path]:
     """The hidden folder beside ``place``; it stays where it has something to go on with."""
     tree = place.with_name(f".{place.name}.unfinished")
-    tree.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)  # whose error names what was asked for
+    tree.mkdir(exist_ok=True)
     try:
         yield tree
     finally:

@@ -1,7 +1,5 @@
 """Statistics from a manifest: sums and counts, without what only the windows themselves tell."""
 
-from dataclasses import asdict
-
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.selection.entries import RecordingEntry
@@ -28,7 +26,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             name=printable(manifest.root.name),
             digest=manifest.digest,
             labels_only=manifest.labels_only,
-            subset=None if manifest.subset is None else asdict(manifest.subset),
+            subset=None if manifest.subset is None else manifest.subset.content(),
         ),
         classes=CLASS_NAMES,
         splits={split: _split(manifest, split) for split in SPLITS},

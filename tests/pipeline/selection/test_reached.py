@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.errors import ManifestError
 from pipeline.release.shards import SPLITS
 from pipeline.selection.drift import class_counts, class_shares, divergence
 from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
@@ -93,3 +94,27 @@ def test_a_choice_that_the_clock_cut_says_so():
     assert "another run may choose otherwise" in "\n".join(
         reached_lines(chosen.subset.reached, "balanced")
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("target", {"lorry": 0.5}),
+        ("target", {"car": 1.5}),
+        ("split_budgets", {"dev": 1}),
+        ("split_budgets", {"train": -1}),
+        ("include", "train/*"),
+        ("reached", {"dev": None}),
+        ("reached", {"train": {}}),
+        ("solver", 3),
+        ("unheard", None),
+    ],
+)
+def test_a_provenance_that_no_choice_has_is_refused(tmp_path, key, value):
+    path = tmp_path / "m.json"
+    write_manifest(choose_subset(simulated(5, (3, 0, 0)), 10**9, "first").manifest, path)
+    content = json.loads(path.read_text())
+    content["subset"][key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match=f"malformed at 'subset.{key}"):
+        read_manifest(path)
