@@ -12,7 +12,7 @@ from pipeline.cache import records as layout
 from pipeline.cache.attributes import GROUP_FILE, LARGEST_GROUP_FILE, parse_group
 from pipeline.cache.places import MissingFileError, WrongFileError
 from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.errors import PipelineError, machine_sentence
+from pipeline.errors import CacheError, PipelineError, machine_sentence
 from pipeline.files.documents import MalformedError
 from pipeline.release.shards import SPLITS
 
@@ -129,7 +129,7 @@ def _check_recording(cache: PillarCache, recording_id: str) -> list[str]:
 def _check_digest(cache: PillarCache, recording: CachedRecording, name: str) -> list[str]:
     try:
         digest = cache.store.array_digest(f"{recording.id}/{name}")
-    except (MissingFileError, WrongFileError) as error:
+    except (MissingFileError, WrongFileError, CacheError) as error:
         return [f"the array '{name}' cannot be read ({str(error).rstrip('.')})"]
     same = digest == recording.attributes["digests"][name]
     return [] if same else [f"the array '{name}' does not match its digest"]
