@@ -1,15 +1,19 @@
 """`dmanet-data ingest`: raw recordings become release shards."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.choices import SPLITS
-from cli.data.options import Size
+from cli.data.options import ClassNames, Labels, MergedClass, Size
 from cli.numbers import Real
 from cli.options import example, exit_codes, processes_option, quiet_option
 from cli.paths import InputPath, OutputFolder
 from cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from pipeline.release.classes import ClassMap
 
 NOT_ALL_EXIT_CODE = 3
 
@@ -23,13 +27,31 @@ NOT_ALL_EXIT_CODE = 3
     help="Where they go; if not given, as the folder train, val or test that a file is in, else train.",
 )
 @click.option(
+    "--labels",
+    "class_map",
+    type=Labels(),
+    help="What the numbers of the boxes' classes mean: dlut (if not given), gen1, 1mpx, etram, or a "
+    "YAML file. It is kept in OUT, with the data set's rules for boxes.",
+)
+@click.option(
+    "--map",
+    "merged",
+    type=MergedClass(),
+    multiple=True,
+    help="Make boxes of one class those of another, such as bus=truck; repeatable.",
+)
+@click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
+@click.option(
     "--skip",
     type=Real(0, 3600),
-    default=0.5,
-    show_default=True,
-    help="Seconds left out at a recording's begin, from the 50 ms of its first event.",
+    help="Seconds left out at a recording's begin, from the 50 ms of its first event; if not given, "
+    "the data set's, which is 0.5 for those named above.",
 )
-@click.option("--sensor", type=Size(), help="Pixels, of recordings that do not state their size.")
+@click.option(
+    "--sensor",
+    type=Size(),
+    help="Pixels, of recordings that do not state their size; if not given, those of --labels.",
+)
 @click.option("--overwrite", is_flag=True, help="Make recordings again that OUT has already.")
 @processes_option
 @quiet_option
@@ -44,7 +66,10 @@ def ingest(
     raw: tuple[Path, ...],
     out: Path,
     split: str | None,
-    skip: float,
+    class_map: "ClassMap | None",
+    merged: tuple[tuple[str, str], ...],
+    classes: tuple[str, ...] | None,
+    skip: float | None,
     sensor: tuple[int, int] | None,
     overwrite: bool,
     workers: int,
@@ -57,16 +82,23 @@ def ingest(
     recording where there is one. Recordings that OUT has are kept: the same command continues one that
     was stopped.
     """
+    from pipeline.ingest.class_choice import choose_classes
     from pipeline.ingest.run import Kept, NotIngested, ingest_recordings, recordings_below
+    from pipeline.release.classes import DLUT
 
+    choice = choose_classes(class_map or DLUT, merged, classes)
     tasks = recordings_below(raw, split)
     failed = []
+    click.echo(f"Classes: {choice.class_map}.", err=True)
     with progress_bar(None, "event", quiet, unit_scale=True) as bar:
         for outcome in ingest_recordings(
             tasks,
             out,
-            skip_us=round(skip * 1e6),
+            skip_us=round((choice.class_map.skip if skip is None else skip) * 1e6),
             sensor=sensor,
+            # Who names no data set has not said which camera it was.
+            usual_sensor=class_map.sensor if class_map else None,
+            choice=choice,
             overwrite=overwrite,
             workers=workers,
             progress=bar.update,

@@ -7,6 +7,7 @@ import click
 
 from cli.choices import SPLITS
 from cli.numbers import Real
+from cli.paths import InputFile
 from pipeline.errors import UsageError
 
 _LARGEST_SIDE = 1 << 14  # of a sensor: DAT events hold 14 bits for each coordinate
@@ -63,27 +64,58 @@ class Counts(click.ParamType):
 
 
 class ClassNames(click.ParamType):
-    """``car,pedestrian`` as a tuple of the release's class names."""
+    """``car,pedestrian`` as a tuple of names; whether they are classes is asked of the data."""
 
     name = "NAME,…"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """Names of the release, each once, in the order given."""
+        """Names, each once, in the order given."""
         if isinstance(value, tuple):
             return value
-        from pipeline.release.labels import CLASS_NAMES
-
         names = tuple(name.strip() for name in str(value).split(","))
-        for name in names:
-            if name not in CLASS_NAMES:
-                self.fail(
-                    f"'{name}' is no class; choose from {', '.join(CLASS_NAMES)}.", param, ctx
-                )
+        if not all(names):
+            self.fail("a name is empty; write for example car,pedestrian.", param, ctx)
         if len(set(names)) < len(names):
             self.fail("a class is named twice.", param, ctx)
         return names
+
+
+class MergedClass(click.ParamType):
+    """``bus=truck`` as a pair of names."""
+
+    name = "CLASS=CLASS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The class to merge, and the one that it becomes."""
+        if isinstance(value, tuple):
+            return value
+        one, equals, other = (part.strip() for part in str(value).partition("="))
+        if not one or not equals or not other:
+            self.fail(f"'{value}' is not like bus=truck.", param, ctx)
+        return one, other
+
+
+class Labels(click.ParamType):
+    """The name of a data set, or a YAML file, as a class map."""
+
+    name = "NAME|FILE.yaml"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A :class:`pipeline.release.classes.ClassMap`."""
+        from pipeline.release.classes import CLASS_MAPS, ClassMap, read_class_map
+
+        if isinstance(value, ClassMap):
+            return value
+        if value in CLASS_MAPS:
+            return CLASS_MAPS[value]
+        try:
+            return read_class_map(InputFile().convert(value, param, ctx))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Bytes(click.ParamType):
@@ -114,13 +146,6 @@ class PartNumber(click.ParamType):
             return value if isinstance(value, Part) else Part.parse(value)
         except UsageError as error:
             self.fail(str(error), param, ctx)
-
-
-def class_numbers(names: tuple[str, ...] | None) -> tuple[int, ...]:
-    """Class numbers of the release for names, all of them for ``None``."""
-    from pipeline.release.labels import CLASS_NAMES
-
-    return tuple(CLASS_NAMES.index(name) for name in names or CLASS_NAMES)
 
 
 def box_size_options(command: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from cli.data.options import ClassNames, Counts, Size, class_numbers
+from cli.data.options import ClassNames, Counts, Size
 from cli.numbers import SEED, Real
 from cli.options import example, processes_option, quiet_option
 from cli.paths import OutputFolder
@@ -68,6 +68,7 @@ def simulate(
     Textured objects of seven classes move over a textured ground in front of a moving event camera;
     boxes come from their true positions.
     """
+    from pipeline.release.classes import DLUT, class_numbers
     from pipeline.simulation.estimate import estimate
     from pipeline.simulation.recordings import SimulationSettings, simulate_release
     from pipeline.statistics.info import format_bytes
@@ -78,7 +79,7 @@ def simulate(
         recordings=recordings,
         seconds=seconds,
         rate=rate,
-        classes=class_numbers(classes),
+        classes=class_numbers(classes, DLUT.classes),
         objects=objects,
         defects=_defects(defects),
     )

@@ -7,7 +7,7 @@ import click
 
 from cli.choices import DEDUPLICATIONS, OVERFLOWS, POLICIES, PRESETS
 from cli.data.cache_or_manifest import print_info
-from cli.data.options import ClassNames, PartNumber, Size, box_size_options, class_numbers
+from cli.data.options import ClassNames, PartNumber, Size, box_size_options
 from cli.distinct import DistinctPaths
 from cli.options import example, exit_codes, json_option, processes_option
 from cli.paths import InputFolder, InputPath, OutputFile, OutputFolder, lines_beside
@@ -154,6 +154,7 @@ def voxelize(
         from cli.data.voxelize_output import Progress, exit_code, print_outcome, summary
         from pipeline.cache.reader import PillarCache
         from pipeline.cache.records import CacheSettings
+        from pipeline.release.classes import DLUT, class_numbers
         from pipeline.release.shards import SENSOR_SIZE
         from pipeline.statistics.info import cache_info
         from pipeline.tasks.outcomes import Stopped
@@ -172,7 +173,7 @@ def voxelize(
             time_steps=time_steps,
             min_diagonal=min_diagonal,
             min_side=min_side,
-            classes=class_numbers(classes),
+            classes=class_numbers(classes, DLUT.classes),
         )
         opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
         progress = Progress(request, quiet)

@@ -9,6 +9,7 @@ event times alone. Windows at the end that do not fill a shard are thrown away.
 """
 
 import contextlib
+import dataclasses
 import filecmp
 import os
 import re
@@ -21,6 +22,7 @@ import numpy as np
 from pipeline.errors import RecordingError, UsageError
 from pipeline.files.whole import publish_folders, unfinished_beside
 from pipeline.ingest.boxes import boxes_of_window, read_boxes
+from pipeline.ingest.class_choice import DLUT_CHOICE, ClassChoice
 from pipeline.ingest.raw_recording import RawRecording, open_raw
 from pipeline.ingest.windows import RawWindow, split_windows
 from pipeline.release.names import require_storable
@@ -41,7 +43,8 @@ class IngestSummary:
 
     ``windows`` were written in ``shards`` shards; ``empty_windows`` lie between them and hold no
     event; ``left_over`` windows at the end did not fill a shard. ``boxes`` are those written,
-    ``None`` where the recording has no box file. ``outside`` counts written events beyond the
+    ``None`` where the recording has no box file; ``other_boxes`` of its file were left out as of no
+    class that was chosen. ``outside`` counts written events beyond the
     sensor, which the pillar encoder will drop. ``begin_us`` is what the recording's clock shows where
     that of the shards begins.
     """
@@ -58,6 +61,7 @@ class IngestSummary:
     left_over: int
     boxes: int | None
     outside: int
+    other_boxes: int = 0
 
     def lines(self) -> list[str]:
         """Sentences for a person."""
@@ -75,6 +79,8 @@ class IngestSummary:
             )
         else:
             said.append(f"{_count(self.boxes, 'box', 'boxes')} from {box_path(self.source).name}.")
+        if self.other_boxes:
+            said.append(f"{_count(self.other_boxes, 'box', 'boxes')} of other classes left out.")
         if self.empty_windows:
             said.append(f"{_count(self.empty_windows, 'window')} without events left out.")
         if self.left_over:
@@ -109,6 +115,7 @@ def ingest_recording(
     skip_us: int = SKIP_US,
     sensor: tuple[int, int] | None = None,
     filelist: str | None = None,
+    choice: ClassChoice = DLUT_CHOICE,
     progress: Callable[[int], object] | None = None,
 ) -> IngestSummary:
     """Write the recording ``raw`` as shards of the release at ``out``.
@@ -124,11 +131,13 @@ def ingest_recording(
             whole windows.
         sensor: width and height in pixels of a recording that does not state them.
         filelist: folder in the split.
+        choice: what becomes of the classes of its boxes.
         progress: gets the number of events read since it was called last; what it raises ends the
             work.
 
     Raises:
-        UsageError: the recording is there already, the file is missing, an option is wrong.
+        UsageError: the recording is there already, the file is missing, an option is wrong, or the
+            release has other classes.
         RecordingError: the file cannot be read, or fills no shard.
         OSError: the machine fails to read or write.
     """
@@ -138,7 +147,7 @@ def ingest_recording(
             f"{out / recording_id}: the recording is there already; remove it or choose another folder."
         )
     return convert_recording(
-        raw, out, recording_id, skip_us=skip_us, sensor=sensor, progress=progress
+        raw, out, recording_id, skip_us=skip_us, sensor=sensor, choice=choice, progress=progress
     )
 
 
@@ -169,6 +178,8 @@ def convert_recording(
     *,
     skip_us: int,
     sensor: tuple[int, int] | None = None,
+    usual_sensor: tuple[int, int] | None = None,
+    choice: ClassChoice = DLUT_CHOICE,
     replace: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> IngestSummary:
@@ -182,21 +193,25 @@ def convert_recording(
         recording_id: what it is called there.
         skip_us: left out at the begin.
         sensor: of a recording that does not state it.
+        usual_sensor: of its data set, where it is stated nowhere else.
+        choice: what becomes of the classes of its boxes.
         replace: what is there may be another one, which is deleted when this one is in its place.
         progress: gets the number of events read since it was called last.
     """
     if skip_us < 0:
         raise UsageError(f"cannot skip {skip_us} µs; give zero or more.")
-    recording = open_raw(raw, sensor)
-    boxes = read_boxes(box_path(raw), recording.begin_us)
+    recording = open_raw(raw, sensor, usual_sensor)
+    found = read_boxes(box_path(raw), recording.begin_us)
+    boxes = None if found is None else choice.apply(found)
     with _removed_if_empty(out), unfinished_beside(out / "ingest") as beside:
         summary = _write_shards(recording, boxes, beside, recording_id, skip_us, progress)
-        write_sensor(out, recording_id, recording.sensor)
+        write_sensor(out, recording_id, recording.sensor, choice.class_map)
         pairs = zip(_places(beside, recording_id), _places(out, recording_id), strict=True)
         moves = [pair for pair in pairs if replace or not _is_published(*pair)]
         with _set_aside([place for _, place in moves], beside / "replaced"):
             publish_folders(moves)
-    return summary
+    others = 0 if found is None or boxes is None else len(found) - len(boxes)
+    return dataclasses.replace(summary, other_boxes=others)
 
 
 @contextlib.contextmanager

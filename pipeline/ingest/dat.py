@@ -16,8 +16,7 @@ import numpy as np
 from pipeline.errors import RecordingError
 from pipeline.files.inputs import open_regular
 from pipeline.ingest.wide_events import BLOCK_EVENTS
-from pipeline.release.sensors import is_sensor
-from pipeline.release.shards import EVENT_DTYPE
+from pipeline.release.shards import EVENT_DTYPE, is_sensor
 
 _DTYPE = np.dtype([("t", "<u4"), ("v", "<u4")])
 _EVENT_TYPES = (0x00, 0x0C)  # both names of a change event; others are triggers, IMU and so on

@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.errors import RecordingError
 from pipeline.ingest.own_data import own_data
 from pipeline.ingest.wide_events import BLOCK_EVENTS, WIDE_DTYPE
-from pipeline.release.sensors import is_sensor
+from pipeline.release.shards import is_sensor
 
 DSEC_SENSOR = (640, 480)  # its files do not say
 _ECF = 0x8ECF  # number of the filter

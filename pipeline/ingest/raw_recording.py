@@ -96,12 +96,17 @@ def _narrow(block: np.ndarray, begin_us: int) -> np.ndarray:
     return events
 
 
-def open_raw(path: Path, sensor: tuple[int, int] | None = None) -> RawRecording:
+def open_raw(
+    path: Path,
+    sensor: tuple[int, int] | None = None,
+    usual_sensor: tuple[int, int] | None = None,
+) -> RawRecording:
     """The recording at ``path``.
 
     Args:
         path: its file.
         sensor: width and height in pixels of a recording that does not state them.
+        usual_sensor: those of its data set, where they are stated nowhere else.
 
     Raises:
         UsageError: there is no such file, it is no regular file, or a package is missing.
@@ -121,7 +126,7 @@ def open_raw(path: Path, sensor: tuple[int, int] | None = None) -> RawRecording:
             raise RecordingError(
                 f"{path}: states a sensor of {stated[0]}x{stated[1]} pixels; leave --sensor out for it."
             )
-        size = stated or sensor
+        size = stated or sensor or usual_sensor
         if size is None:
             raise RecordingError(
                 f"{path}: does not state the sensor size (format {opened.format}); give it with "

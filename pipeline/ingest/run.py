@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.ingest.class_choice import DLUT_CHOICE, ClassChoice
 from pipeline.ingest.convert import (
     IngestSummary,
     convert_recording,
@@ -15,6 +16,7 @@ from pipeline.ingest.convert import (
     recording_id_of,
 )
 from pipeline.ingest.raw_recording import FORMATS
+from pipeline.release.sensors import check_class_map
 from pipeline.release.shards import SKIP_US, SPLITS
 from pipeline.tasks.outcomes import NO_ROOM, Counter, Done, Failed, TaskDefectError
 from pipeline.tasks.run import run_tasks
@@ -89,6 +91,8 @@ def ingest_recordings(
     *,
     skip_us: int = SKIP_US,
     sensor: tuple[int, int] | None = None,
+    usual_sensor: tuple[int, int] | None = None,
+    choice: ClassChoice = DLUT_CHOICE,
     overwrite: bool = False,
     workers: int = 1,
     progress: Callable[[int], object] | None = None,
@@ -103,6 +107,8 @@ def ingest_recordings(
         out: the release's folder.
         skip_us: left out at each recording's begin; counted from the window of its first event.
         sensor: width and height in pixels of recordings that do not state them.
+        usual_sensor: those of their data set, where they are stated nowhere else.
+        choice: what becomes of the classes of their boxes.
         overwrite: make those again that the release has.
         workers: processes that share the recordings.
         progress: gets the number of events read since it was called last.
@@ -111,16 +117,26 @@ def ingest_recordings(
         What became of each: first those that are kept, then in the order in which they are done.
 
     Raises:
+        UsageError: the release at ``out`` has other classes.
         DataError: the disk of ``out`` takes no more.
         TaskDefectError: a defect of this software.
     """
+    check_class_map(out, choice.class_map)
     tasks = {}
     for key, raw in raws.items():
         if not overwrite and is_there(out, key):
             yield Kept(key, raw)
         else:
             tasks[key] = _Job(key, raw)
-    work = partial(_ingest, out=out, skip_us=skip_us, sensor=sensor, replace=overwrite)
+    work = partial(
+        _ingest,
+        out=out,
+        skip_us=skip_us,
+        sensor=sensor,
+        usual_sensor=usual_sensor,
+        choice=choice,
+        replace=overwrite,
+    )
     outcomes = run_tasks(work, tasks, Counter(progress), workers=workers)
     with contextlib.closing(outcomes):
         for outcome in outcomes:
@@ -150,6 +166,8 @@ def _ingest(
     out: Path,
     skip_us: int,
     sensor: tuple[int, int] | None,
+    usual_sensor: tuple[int, int] | None,
+    choice: ClassChoice,
     replace: bool,
 ) -> IngestSummary:
     return convert_recording(
@@ -158,6 +176,8 @@ def _ingest(
         job.recording_id,
         skip_us=skip_us,
         sensor=sensor,
+        usual_sensor=usual_sensor,
+        choice=choice,
         replace=replace,
         progress=tick,
     )

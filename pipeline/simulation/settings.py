@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.defects import Defect
 from pipeline.errors import SettingsError
 from pipeline.release.labels import CLASS_NAMES
-from pipeline.release.sensors import is_sensor
-from pipeline.release.shards import SENSOR_SIZE, SPLITS, WINDOW_US, WINDOWS_PER_SHARD
+from pipeline.release.shards import SENSOR_SIZE, SPLITS, WINDOW_US, WINDOWS_PER_SHARD, is_sensor
 
 SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
 MOST_RECORDINGS = 100_000
