@@ -149,13 +149,11 @@ class PartNumber(click.ParamType):
 
 
 def box_size_options(command: Any) -> Any:
-    """The smallest box the label rules keep, in sensor pixels."""
-    for name, default in (("--min-side", 20.0), ("--min-diagonal", 60.0)):
+    """The smallest box the label rules keep, in sensor pixels; None for what the data set says."""
+    for name, default in (("--min-side", 20), ("--min-diagonal", 60)):
         command = click.option(
             name,
             type=Real(min=0),
-            default=default,
-            show_default=True,
-            help="Of a kept box, sensor pixels.",
+            help=f"Of a kept box, sensor pixels; the data set's if not given, {default} for the DLUT's.",
         )(command)
     return command

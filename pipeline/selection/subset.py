@@ -13,7 +13,7 @@ from decimal import Decimal
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.classes import class_numbers
 from pipeline.release.shards import SPLITS
 from pipeline.selection.drift import Drift, class_drift
 from pipeline.selection.entries import RecordingEntry, SubsetProvenance
@@ -83,11 +83,12 @@ def choose_subset(
     """
     if strategy not in list(Strategy):
         raise UsageError(f"'{strategy}' is not a strategy; choose one of {', '.join(Strategy)}.")
-    wanted = _wanted_classes(classes, exclude_classes)
+    known = manifest.class_map.classes
+    wanted = _wanted_classes(known, classes, exclude_classes)
     candidates = [row for row in manifest.recordings if recording_size(row)]
-    if len(wanted) < len(CLASS_NAMES):
+    if len(wanted) < len(known):
         candidates = [row for row in candidates if row.kept_counts[list(wanted)].any()]
-    names = [CLASS_NAMES[k] for k in wanted]
+    names = [known[k] for k in wanted]
     if not candidates:
         raise UsageError(f"no recording holds a box of the classes {', '.join(names)}.")
     _require_one_fits(candidates, budget_bytes)
@@ -130,23 +131,13 @@ def _event_bytes_unknown(row: RecordingEntry) -> bool:
 
 
 def _wanted_classes(
-    classes: Iterable[str] | None, exclude: Iterable[str] | None
+    known: Sequence[str], classes: Iterable[str] | None, exclude: Iterable[str] | None
 ) -> tuple[int, ...]:
-    excluded = {_class_number(name) for name in exclude or ()}
-    included = range(len(CLASS_NAMES)) if classes is None else map(_class_number, classes)
-    wanted = tuple(sorted(set(included) - excluded))
+    excluded = class_numbers(exclude or (), known)
+    wanted = tuple(sorted(set(class_numbers(classes, known)) - set(excluded)))
     if not wanted:
         raise UsageError("no class is left to choose for; exclude fewer classes.")
     return wanted
-
-
-def _class_number(name: str) -> int:
-    try:
-        return CLASS_NAMES.index(name.strip().lower().replace("_", " "))
-    except ValueError:
-        raise UsageError(
-            f"'{name}' is not a class; choose among {', '.join(CLASS_NAMES)}."
-        ) from None
 
 
 def _require_one_fits(candidates: Sequence[RecordingEntry], budget: int) -> None:

@@ -65,5 +65,5 @@ def assemble_tree(
                 target.symlink_to(os.path.relpath(source.resolve(), final.parent))
             if progress is not None:
                 progress(done, len(files))
-        write_sensors(tree, {row.id: row.sensor for row in manifest.recordings})
+        write_sensors(tree, {row.id: row.sensor for row in manifest.recordings}, manifest.class_map)
     return len(files)
