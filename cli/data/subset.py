@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from cli.choices import STRATEGIES
-from cli.data.options import Bytes, ClassNames
+from cli.classes import ClassNames
+from cli.data.options import Bytes
 from cli.distinct import DistinctPaths
 from cli.numbers import SEED
 from cli.options import example, quiet_option

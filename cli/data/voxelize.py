@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.choices import DEDUPLICATIONS, OVERFLOWS, POLICIES, PRESETS
+from cli.classes import ClassNames
 from cli.data.cache_or_manifest import print_info
-from cli.data.options import ClassNames, PartNumber, Size, box_size_options
+from cli.data.options import PartNumber, Size, box_size_options
 from cli.distinct import DistinctPaths
 from cli.options import example, exit_codes, json_option, processes_option
 from cli.paths import InputFolder, InputPath, OutputFile, OutputFolder, lines_beside

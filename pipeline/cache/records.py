@@ -172,6 +172,10 @@ class CacheSettings(PillarSettings):
         """Names of ``classes``, in output order."""
         return tuple(self.class_names[number] for number in self.classes)
 
+    def numbers_of(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The release's numbers of classes by their names, all of which it has."""
+        return tuple(self.class_names.index(name) for name in names)
+
     def stored(self) -> dict[str, Any]:
         """The settings as a cache holds them: the DLUT's class names go without saying."""
         values = dict(self)
