@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.choices import SPLITS
-from cli.data.options import ClassNames, Labels, MergedClass, Size
+from cli.classes import ClassNames
+from cli.data.options import Labels, MergedClass, Size
 from cli.numbers import Real
 from cli.options import example, exit_codes, processes_option, quiet_option
 from cli.paths import InputPath, OutputFolder

@@ -63,25 +63,6 @@ class Counts(click.ParamType):
         return counts
 
 
-class ClassNames(click.ParamType):
-    """``car,pedestrian`` as a tuple of names; whether they are classes is asked of the data."""
-
-    name = "NAME,…"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Names, each once, in the order given."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(name.strip() for name in str(value).split(","))
-        if not all(names):
-            self.fail("a name is empty; write for example car,pedestrian.", param, ctx)
-        if len(set(names)) < len(names):
-            self.fail("a class is named twice.", param, ctx)
-        return names
-
-
 class MergedClass(click.ParamType):
     """``bus=truck`` as a pair of names."""
 
@@ -149,13 +130,11 @@ class PartNumber(click.ParamType):
 
 
 def box_size_options(command: Any) -> Any:
-    """The smallest box the label rules keep, in sensor pixels."""
-    for name, default in (("--min-side", 20.0), ("--min-diagonal", 60.0)):
+    """The smallest box the label rules keep, in sensor pixels; None for what the data set says."""
+    for name, default in (("--min-side", 20), ("--min-diagonal", 60)):
         command = click.option(
             name,
             type=Real(min=0),
-            default=default,
-            show_default=True,
-            help="Of a kept box, sensor pixels.",
+            help=f"Of a kept box, sensor pixels; the data set's if not given, {default} for the DLUT's.",
         )(command)
     return command

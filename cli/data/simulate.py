@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from cli.data.options import ClassNames, Counts, Size
+from cli.classes import ClassNames
+from cli.data.options import Counts, Size
 from cli.numbers import SEED, Real
 from cli.options import example, processes_option, quiet_option
 from cli.paths import OutputFolder

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from cli.choices import STRATEGIES
-from cli.data.options import ClassNames
+from cli.classes import ClassNames
 from cli.data.subset_options import Budget, Shares
 from cli.distinct import DistinctPaths
 from cli.numbers import SEED, Real

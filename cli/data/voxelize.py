@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.choices import DEDUPLICATIONS, OVERFLOWS, POLICIES, PRESETS
+from cli.classes import ClassNames
 from cli.data.cache_or_manifest import print_info
-from cli.data.options import ClassNames, PartNumber, Size, box_size_options
+from cli.data.options import PartNumber, Size, box_size_options
 from cli.distinct import DistinctPaths
 from cli.options import example, exit_codes, json_option, processes_option
 from cli.paths import InputFolder, InputPath, OutputFile, OutputFolder, lines_beside
@@ -130,8 +131,8 @@ def voxelize(
     overflow: "Overflow",
     time_steps: int,
     classes: tuple[str, ...] | None,
-    min_diagonal: float,
-    min_side: float,
+    min_diagonal: float | None,
+    min_side: float | None,
     workers: int,
     scheduler: str | None,
     part: "Part | None",
@@ -154,14 +155,15 @@ def voxelize(
         from cli.data.voxelize_output import Progress, exit_code, print_outcome, summary
         from pipeline.cache.reader import PillarCache
         from pipeline.cache.records import CacheSettings
-        from pipeline.release.classes import DLUT, class_numbers
-        from pipeline.release.shards import SENSOR_SIZE
+        from pipeline.release.classes import class_numbers
         from pipeline.statistics.info import cache_info
         from pipeline.tasks.outcomes import Stopped
         from pipeline.voxelizing.outcome import write_report
         from pipeline.voxelizing.run import voxelize as make_cache
         from pipeline.voxelizing.source import open_source
 
+        opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
+        class_map = opened.class_map
         settings = CacheSettings(
             preset=preset,
             grid=grid,
@@ -171,16 +173,16 @@ def voxelize(
             dedup=dedup,
             overflow=overflow,
             time_steps=time_steps,
-            min_diagonal=min_diagonal,
-            min_side=min_side,
-            classes=class_numbers(classes, DLUT.classes),
+            min_diagonal=class_map.min_diagonal if min_diagonal is None else min_diagonal,
+            min_side=class_map.min_side if min_side is None else min_side,
+            classes=class_numbers(classes, class_map.classes),
+            class_names=class_map.classes,
         )
-        opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
         progress = Progress(request, quiet)
         try:
             report = make_cache(
                 opened.recordings,
-                lambda recording: opened.sensors.get(recording, SENSOR_SIZE),
+                opened.sensor_of,
                 cache,
                 settings,
                 workers=workers,

@@ -99,15 +99,14 @@ def _checked(cache: str, checkpoint: Path, protocol: str, split: str, talks: boo
     from dmanet.evaluation.protocols import protocol_of
     from dmanet.runs.claims import read_claims
     from pipeline.cache.reader import PillarCache
-    from pipeline.release.labels import CLASS_NAMES
 
     opened = PillarCache(cache)
     claims = read_claims(checkpoint)
     check_fit(opened, claims.settings, f"that of {checkpoint}", claims.classes)
-    classes = claims.classes or opened.settings.classes
-    protocol_of(protocol, [CLASS_NAMES[number] for number in classes])
+    names = claims.classes or opened.settings.output_names
+    protocol_of(protocol, list(names))
     recordings_of(opened, split)
-    if talks and not has_labels(opened, split, classes):
+    if talks and not has_labels(opened, split, opened.settings.numbers_of(names)):
         click.echo(
             f"{cache}: has no box of the network's classes in the split {split}, so that there is no "
             "score.",

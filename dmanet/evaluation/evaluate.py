@@ -16,7 +16,7 @@ from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import RAW_LABEL_COLUMNS
-from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
+from pipeline.release.labels import LabelRules, apply_label_rules
 from pipeline.release.shards import LABEL_DTYPE
 
 
@@ -50,7 +50,8 @@ def evaluate(
     """
     recordings = recordings_of(cache, split)
     classes = classes_of(weights, cache)
-    protocol = protocol_of(protocol_name, [CLASS_NAMES[number] for number in classes])
+    class_names = [cache.settings.class_names[number] for number in classes]
+    protocol = protocol_of(protocol_name, class_names)
     own = own_recordings(recordings, ranks)
     detections: dict[str, list[Detections]] = {recording.id: [] for recording in own}
     labels: dict[str, list[Labels]] = {recording.id: [] for recording in own}
@@ -68,7 +69,6 @@ def evaluate(
             detections[windows.windows.recording] += windows.detections
             labels[windows.windows.recording] += windows.labels
             on_windows(len(windows.detections))
-    class_names = [CLASS_NAMES[number] for number in classes]
     gathered = ranks.gather((detections, labels))
     result: ProtocolResult | None = None
     if ranks.is_main:
@@ -125,7 +125,9 @@ def classes_of(weights: Weights, cache: PillarCache) -> tuple[int, ...]:
         CacheError: the network does not take the cache's pillars, or the cache lacks its classes.
     """
     check_fit(cache, weights.settings, f"that of {weights.source}", weights.classes)
-    return cache.settings.classes if weights.classes is None else weights.classes
+    if weights.classes is None:
+        return cache.settings.classes
+    return cache.settings.numbers_of(weights.classes)
 
 
 def sensor_labels(recording: CachedRecording, classes: tuple[int, ...]) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 
 
 def take_checkpoint(
-    trainer: Trainer, cache: str, recordings: dict[str, str], classes: tuple[int, ...]
+    trainer: Trainer, cache: str, recordings: dict[str, str], classes: tuple[str, ...]
 ) -> Checkpoint:
     """Where a run stands now, to be saved before the next step: the tensors are those in use.
 
@@ -25,7 +25,7 @@ def take_checkpoint(
         trainer: of the run.
         cache: fingerprint of the cache's settings.
         recordings: digests of the recordings that the run reads, by id.
-        classes: the release's class number of each output class.
+        classes: the name of each output class.
     """
     return Checkpoint(
         settings=trainer.settings,

@@ -175,7 +175,7 @@ def class_numbers(names: Iterable[str] | None, classes: Sequence[str]) -> tuple[
     for name in names:
         number = known.get(folded(name))
         if number is None:
-            raise UsageError(f"'{name}' is no class; choose from {', '.join(classes)}.")
+            raise UsageError(f"'{name}' is not a class; choose among {', '.join(classes)}.")
         if number in found:
             raise UsageError(f"the class '{classes[number]}' is named twice.")
         found.append(number)

@@ -251,6 +251,6 @@ def method_section(statistics: Statistics) -> Section:
 def _setting_rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, value and meaning of every setting of a cache."""
     for name, field in CacheSettings.model_fields.items():
-        value = settings[name]
+        value = settings.get(name, field.default)  # the DLUT's class names go without saying
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         yield name, shown, field.description or ""

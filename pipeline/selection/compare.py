@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.selection.drift import class_counts, class_shares, total_variation
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
 from pipeline.text import counted, size
-
-_ALL = tuple(range(len(CLASS_NAMES)))
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,8 @@ class Difference:
         only_second: Recordings that only the second holds.
         changed: What differs, by the id of a recording that both hold.
         same: How many recordings are the same in both.
-        distance: Total variation between the class shares, by split that either holds.
+        distance: Total variation between the class shares, by split that either holds; none where the
+            two have different classes.
     """
 
     only_first: tuple[RecordingEntry, ...]
@@ -46,7 +44,8 @@ class Difference:
             lines += [f"  {name}: {what}" for name, what in self.changed.items()]
         lines.append(f"the same: {counted(self.same, 'recording')}")
         far = ", ".join(f"{split} {value:.4f}" for split, value in self.distance.items())
-        lines.append(f"total variation of the class shares: {far}")
+        said = f"total variation of the class shares: {far}" if far else "their classes differ"
+        lines.append(said)
         return lines
 
 
@@ -63,7 +62,8 @@ def compare(first: Manifest, second: Manifest) -> Difference:
         distance={
             split: _distance(first, second, split)
             for split in SPLITS
-            if first.split(split) or second.split(split)
+            if (first.split(split) or second.split(split))
+            and first.class_map.classes == second.class_map.classes
         },
     )
 
@@ -88,5 +88,6 @@ def _changes(one: RecordingEntry, other: RecordingEntry) -> str:
 
 
 def _distance(first: Manifest, second: Manifest, split: str) -> float:
-    shares = [class_shares(class_counts(m, split, _ALL)) for m in (first, second)]
+    classes = tuple(range(len(first.class_map.classes)))
+    shares = [class_shares(class_counts(m, split, classes)) for m in (first, second)]
     return float(total_variation(shares[1], shares[0]))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.selection.manifest import Manifest
 
@@ -108,7 +107,7 @@ def class_drift(source: Manifest, subset: Manifest, classes: tuple[int, ...]) ->
         rows += [
             DriftRow(
                 split,
-                CLASS_NAMES[number],
+                source.class_map.classes[number],
                 int(before[k]),
                 float(shares[0][k]),
                 int(after[k]),

@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 
 from pipeline.defects import Defect
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS, WINDOWS_PER_SHARD
 from pipeline.selection.strategy import Strategy
 
@@ -41,8 +40,9 @@ def _in_order(times: tuple[int, int]) -> tuple[int, int]:
 
 
 def _known_classes(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names) or not set(names) <= set(CLASS_NAMES):
-        raise ValueError(f"each is one of {', '.join(CLASS_NAMES)}, named once")
+    """Each once; whether the class map has them, the manifest checks as a whole."""
+    if len(set(names)) < len(names):
+        raise ValueError("a class is named twice")
     return names
 
 
@@ -96,7 +96,7 @@ class RecordingEntry:
         windows: How many members its files have.
         events: How many can be read; ``None`` where only labels were scanned.
         time_us: Time of the first and the last event in µs; ``None`` where no event was read.
-        labels: Boxes by class name, all that are stored.
+        labels: Boxes by class name, in the order of the class map, all that are stored.
         kept: Boxes by class name, those the label rules keep.
         defects: How often each fault occurs.
         defect_places: The first few places of each fault.
@@ -131,8 +131,8 @@ class RecordingEntry:
 
     @cached_property
     def kept_counts(self) -> np.ndarray:
-        """Boxes the label rules keep, int64 ``[7]``, by class number."""
-        return np.array([self.kept[name] for name in CLASS_NAMES], np.int64)
+        """Boxes the label rules keep, int64 ``[C]``, by class number."""
+        return np.array(list(self.kept.values()), np.int64)
 
 
 @dataclass(frozen=True)

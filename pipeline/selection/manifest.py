@@ -19,12 +19,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.defects import Defect
-from pipeline.errors import ManifestError, UsageError
+from pipeline.errors import ManifestError, SettingsError, UsageError
 from pipeline.files.documents import LARGEST_DOCUMENT, MalformedError, parse_json
 from pipeline.files.inputs import read_regular, require_regular
 from pipeline.files.outputs import STANDARD_OUTPUT
 from pipeline.files.whole import written_whole
-from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.classes import DLUT, ClassMap, class_map_of
 from pipeline.release.shards import SPLITS, RecordingFiles, ShardFiles, shard_path
 from pipeline.selection.entries import (
     STRICT,
@@ -50,12 +50,14 @@ class Manifest:
         recordings: What each recording holds.
         labels_only: Event files were not read.
         subset: How the recordings were chosen; ``None`` for a whole release.
+        class_map: What class numbers mean in the release.
     """
 
     root: Path
     recordings: tuple[RecordingEntry, ...]
     labels_only: bool = False
     subset: SubsetProvenance | None = None
+    class_map: ClassMap = DLUT
 
     @cached_property
     def totals(self) -> Totals:
@@ -68,8 +70,8 @@ class Manifest:
             bytes=sum(row.bytes for row in rows),
             windows=sum(row.windows for row in rows),
             events=None if None in events else sum(n for n in events if n is not None),
-            labels=_sum_counts(row.labels for row in rows),
-            kept=_sum_counts(row.kept for row in rows),
+            labels=_sum_counts((row.labels for row in rows), self.class_map),
+            kept=_sum_counts((row.kept for row in rows), self.class_map),
             defects=_sum_defects(row.defects for row in rows),
         )
 
@@ -142,11 +144,11 @@ def _require_size(path: Path, size: int | None) -> None:
         )
 
 
-def _sum_counts(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter(dict.fromkeys(CLASS_NAMES, 0))
+def _sum_counts(rows: Iterable[Mapping[str, int]], class_map: ClassMap) -> dict[str, int]:
+    total: Counter[str] = Counter(dict.fromkeys(class_map.classes, 0))
     for row in rows:
         total.update(row)
-    return {name: total[name] for name in CLASS_NAMES}
+    return {name: total[name] for name in class_map.classes}
 
 
 def _sum_defects(rows: Iterable[Mapping[Defect, int]]) -> dict[Defect, int]:
@@ -174,6 +176,7 @@ class _File:
     totals: Totals
     shard_columns: tuple[str, ...]
     recordings: tuple[RecordingEntry, ...]
+    class_map: dict[str, Any] | None = None
 
 
 _ADAPTER = TypeAdapter(_File)
@@ -181,7 +184,10 @@ _ID = re.compile(rf"({'|'.join(SPLITS)})/(?!\.)[^/\0]+/(?!\.)[^/\0]+")
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
+    # The DLUT's own classes go without saying, as before there were others.
+    classes = {"class_map": manifest.class_map.model_dump()} if manifest.class_map != DLUT else {}
     return {
+        **classes,
         "labels_only": manifest.labels_only,
         "subset": None if manifest.subset is None else manifest.subset.content(),
         "totals": asdict(manifest.totals),
@@ -252,11 +258,16 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(
             f"{path}: malformed at '{_short(where)}' ({message}); scan the release again."
         ) from None
+    try:
+        class_map = DLUT if file.class_map is None else class_map_of(file.class_map, "class_map")
+    except SettingsError as error:
+        raise ManifestError(f"{path}: {str(error).rstrip('.')}; scan the release again.") from None
     manifest = Manifest(
         root=Path(os.path.normpath(path.parent.resolve() / file.root)),
         recordings=file.recordings,
         labels_only=file.labels_only,
         subset=file.subset,
+        class_map=class_map,
     )
     contradiction = _contradiction(manifest, file)
     if contradiction:
@@ -274,13 +285,16 @@ def _contradiction(manifest: Manifest, file: _File) -> str | None:
     """What no honest writer leaves behind; ids are checked because paths are made from them."""
     if file.shard_columns != ShardEntry._fields:
         return f"shard_columns are not {', '.join(ShardEntry._fields)}"
+    classes = list(manifest.class_map.classes)
+    if manifest.subset is not None and not set(manifest.subset.classes) <= set(classes):
+        return "the subset was chosen for classes that the class map does not have"
     seen = set()
     for row in manifest.recordings:
         if not _ID.fullmatch(row.id) or row.id in seen:
             return f"recording id {_short(repr(row.id))} is repeated or is not split/filelist/name"
         seen.add(row.id)
-        if list(row.labels) != list(CLASS_NAMES) or list(row.kept) != list(CLASS_NAMES):
-            return f"label counts of {row.id} do not list the classes {', '.join(CLASS_NAMES)}"
+        if list(row.labels) != classes or list(row.kept) != classes:
+            return f"label counts of {row.id} do not list the classes {', '.join(classes)}"
         numbers = [shard.number for shard in row.shards]
         if numbers != sorted(set(numbers)):
             return f"shards of {row.id} are not in the order of their numbers"

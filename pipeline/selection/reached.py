@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import WINDOW_US
 from pipeline.selection.choice import Choice
 from pipeline.selection.drift import class_counts, class_shares, divergence
@@ -47,7 +46,7 @@ def split_reached(
         hours=(_hours(after), _hours(before)),
         kl=round(max(0.0, divergence(shares[1], shares[0])), _DIGITS),
         drift={
-            CLASS_NAMES[number]: round(float(shares[1][k] - shares[0][k]), _DIGITS)
+            source.class_map.classes[number]: round(float(shares[1][k] - shares[0][k]), _DIGITS)
             for k, number in enumerate(classes)
         },
         method=str(choice.method),

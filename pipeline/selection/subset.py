@@ -15,7 +15,7 @@ from importlib.metadata import version
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.classes import class_numbers
 from pipeline.release.shards import SPLITS
 from pipeline.selection.choice import Choice, choose
 from pipeline.selection.drift import Drift, class_drift, class_shares
@@ -104,14 +104,15 @@ def choose_subset(
         raise UsageError(f"'{strategy}' is not a strategy; choose one of {', '.join(Strategy)}.")
     if (strategy == Strategy.TARGET) != (target is not None):
         raise UsageError("the strategy target and a target's shares go together; give both.")
-    wanted = _wanted_classes(classes, exclude_classes)
-    names = [CLASS_NAMES[k] for k in wanted]
+    known = manifest.class_map.classes
+    wanted = _wanted_classes(known, classes, exclude_classes)
+    names = [known[k] for k in wanted]
     shares = None if target is None else _shares_among(checked_target(target), names)
     include, exclude = tuple(include), tuple(exclude)
     candidates = [
         row for row in matching(manifest.recordings, include, exclude) if recording_size(row)
     ]
-    if len(wanted) < len(CLASS_NAMES):
+    if len(wanted) < len(known):
         candidates = [row for row in candidates if row.kept_counts[list(wanted)].any()]
     if not candidates:
         raise UsageError(f"no recording holds a box of the classes {', '.join(names)}.")
@@ -179,32 +180,24 @@ def _event_bytes_unknown(row: RecordingEntry) -> bool:
 
 
 def _wanted_classes(
-    classes: Iterable[str] | None, exclude: Iterable[str] | None
+    known: Sequence[str], classes: Iterable[str] | None, exclude: Iterable[str] | None
 ) -> tuple[int, ...]:
-    excluded = {_class_number(name) for name in exclude or ()}
-    included = range(len(CLASS_NAMES)) if classes is None else map(_class_number, classes)
-    wanted = tuple(sorted(set(included) - excluded))
+    excluded = class_numbers(exclude or (), known)
+    wanted = tuple(sorted(set(class_numbers(classes, known)) - set(excluded)))
     if not wanted:
         raise UsageError("no class is left to choose for; exclude fewer classes.")
     return wanted
 
 
-def _class_number(name: str) -> int:
-    try:
-        return CLASS_NAMES.index(name.strip().lower().replace("_", " "))
-    except ValueError:
-        raise UsageError(
-            f"'{name}' is not a class; choose among {', '.join(CLASS_NAMES)}."
-        ) from None
-
-
 def _shares_among(target: dict[str, float], names: list[str]) -> dict[str, float]:
+    """The target in the classes' order."""
     for name in target:
         if name not in names:
             raise UsageError(
-                f"'{name}' is not among the classes to choose for; leave its share out."
+                f"'{name}' is not among the classes to choose for ({', '.join(names)}); leave its "
+                "share out."
             )
-    return target
+    return {name: target[name] for name in names if name in target}
 
 
 def _sought(problem: Problem, shares: Mapping[str, float], names: list[str]) -> np.ndarray:

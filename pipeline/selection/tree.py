@@ -88,7 +88,8 @@ def assemble_tree(
                     _link(os.path.relpath(file.source.resolve(), folder), target)
                 if progress is not None:
                     progress(done, len(files))
-        write_sensors(tree, {row.id: row.sensor for row in manifest.recordings})  # locks it, too
+        sensors = {row.id: row.sensor for row in manifest.recordings}
+        write_sensors(tree, sensors, manifest.class_map)  # locks it, too
         publish_folders([(tree, place)])
     return len(files)
 

@@ -43,7 +43,7 @@ def checkpoint() -> Checkpoint:
         best_score=0.25,
         cache="abc",
         recordings={"train/a/b": "digest"},
-        classes=(0, 2, 5),
+        classes=("pedestrian", "car", "traffic sign"),
     )
 
 
@@ -108,7 +108,7 @@ def test_weights_come_back_from_a_checkpoint_and_from_safetensors(tmp_path: Path
     for name in ("last.pt", "weights.safetensors"):
         weights = load_weights(tmp_path / name)
         assert weights.settings == checkpoint.settings.model
-        assert weights.classes == (0, 2, 5)
+        assert weights.classes == ("pedestrian", "car", "traffic sign")
         assert_same_tensors(weights.build().state_dict(), checkpoint.average["tensors"])
         assert weights.fingerprint() == checkpoint.weights().fingerprint()
 

@@ -77,6 +77,7 @@ WRONG: list[tuple[str, Any]] = [
     *[("min_diagonal", value) for value in (-1.0, "60", True, None, float("inf"))],
     *[("min_side", value) for value in (-0.5, float("nan"))],
     *[("classes", value) for value in ([], [7], [-1], [True], ["car"], 3, [1.0])],
+    *[("class_names", value) for value in ([], ["a", "A"], [1], "car", ["all"], None)],
 ]
 
 
@@ -103,7 +104,7 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(key, value):
 
 def stored_settings(folder: Path, **changes: Any) -> Path:
     """A cache without recordings whose settings were changed on disk, with a fitting fingerprint."""
-    settings = {**dict(CacheSettings()), **changes}
+    settings = {**CacheSettings().stored(), **changes}
     attributes = describe(CacheSettings())
     attributes["settings"] = {key: value for key, value in settings.items() if value != "absent"}
     identity = {key: value for key, value in attributes.items() if key != "fingerprint"}
@@ -122,7 +123,7 @@ def test_a_cache_with_sound_settings_opens(tmp_path):
     ("key", "value"),
     [
         *[case for case in WRONG if str(case[1]) not in ("inf", "nan")],
-        *[(key, "absent") for key in CacheSettings.model_fields],
+        *[(key, "absent") for key in CacheSettings().stored()],
         ("colour", "red"),
     ],
 )

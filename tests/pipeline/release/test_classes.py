@@ -117,7 +117,7 @@ def test_plain_values_are_a_class_map_or_refused(content):
 def test_classes_are_found_by_what_people_type():
     assert class_numbers(None, CLASS_NAMES) == tuple(range(7))
     assert class_numbers(["Two_Wheeler", "car"], CLASS_NAMES) == (1, 2)
-    with pytest.raises(UsageError, match="'tram' is no class; choose from car, pedestrian"):
+    with pytest.raises(UsageError, match="'tram' is not a class; choose among car, pedestrian"):
         class_numbers(["tram"], ("car", "pedestrian"))
     with pytest.raises(UsageError, match="'two wheeler' is named twice"):
         class_numbers(["two_wheeler", "two wheeler"], CLASS_NAMES)
