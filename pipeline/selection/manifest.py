@@ -7,7 +7,6 @@ on where the release lies relative to the file: no time of day, no absolute path
 import hashlib
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -25,14 +24,14 @@ from pipeline.files.inputs import read_regular, require_regular
 from pipeline.files.outputs import STANDARD_OUTPUT
 from pipeline.files.whole import written_whole
 from pipeline.release.classes import DLUT, ClassMap, class_map_of
-from pipeline.release.shards import SPLITS, RecordingFiles, ShardFiles, shard_path
+from pipeline.release.shards import RecordingFiles, ShardFiles, shard_path
+from pipeline.selection.contradiction import contradiction
 from pipeline.selection.entries import (
     STRICT,
     RecordingEntry,
     ShardEntry,
     SubsetProvenance,
     Totals,
-    recording_digest,
 )
 from pipeline.selection.readable_json import readable_json
 from pipeline.text import is_unicode
@@ -180,7 +179,6 @@ class _File:
 
 
 _ADAPTER = TypeAdapter(_File)
-_ID = re.compile(rf"({'|'.join(SPLITS)})/(?!\.)[^/\0]+/(?!\.)[^/\0]+")
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
@@ -269,9 +267,9 @@ def read_manifest(path: Path) -> Manifest:
         subset=file.subset,
         class_map=class_map,
     )
-    contradiction = _contradiction(manifest, file)
-    if contradiction:
-        raise ManifestError(f"{path}: {contradiction}; scan the release again.")
+    found = contradiction(manifest, file.shard_columns, file.totals)
+    if found:
+        raise ManifestError(f"{path}: {found}; scan the release again.")
     return manifest
 
 
@@ -279,31 +277,3 @@ def _short(value: Any) -> str:
     """A value for a sentence: others choose how long it is."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
-
-
-def _contradiction(manifest: Manifest, file: _File) -> str | None:
-    """What no honest writer leaves behind; ids are checked because paths are made from them."""
-    if file.shard_columns != ShardEntry._fields:
-        return f"shard_columns are not {', '.join(ShardEntry._fields)}"
-    classes = list(manifest.class_map.classes)
-    if manifest.subset is not None and not set(manifest.subset.classes) <= set(classes):
-        return "the subset was chosen for classes that the class map does not have"
-    seen = set()
-    for row in manifest.recordings:
-        if not _ID.fullmatch(row.id) or row.id in seen:
-            return f"recording id {_short(repr(row.id))} is repeated or is not split/filelist/name"
-        seen.add(row.id)
-        if list(row.labels) != classes or list(row.kept) != classes:
-            return f"label counts of {row.id} do not list the classes {', '.join(classes)}"
-        numbers = [shard.number for shard in row.shards]
-        if numbers != sorted(set(numbers)):
-            return f"shards of {row.id} are not in the order of their numbers"
-        if row.bytes != sum((s.event_bytes or 0) + (s.label_bytes or 0) for s in row.shards):
-            return f"bytes of {row.id} are not the sum over its shards"
-        if row.windows != sum(shard.windows for shard in row.shards):
-            return f"windows of {row.id} are not the sum over its shards"
-        if row.digest is not None and row.digest != recording_digest(row.shards):
-            return f"digest of {row.id} is not that of its shards"
-    if manifest.totals != file.totals:
-        return "totals are not the sums over the recordings"
-    return None

@@ -99,7 +99,6 @@ def test_a_choice_that_the_clock_cut_says_so():
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("target", {"lorry": 0.5}),
         ("target", {"car": 1.5}),
         ("split_budgets", {"dev": 1}),
         ("split_budgets", {"train": -1}),

@@ -77,7 +77,6 @@ def test_digests_that_a_recipe_states_are_held_to(tmp_path):
         (SOUND + "source_digest: abc\n", "source_digest"),
         (SOUND + "include: train/*\n", "include"),
         (SOUND + "target: {car: .nan}\n", "target"),
-        (SOUND + "target: {lorry: 0.5}\n", "'lorry' is not a class"),
         (SOUND.replace("10GB", "ten"), "'ten' is not a size"),
         (SOUND.replace("10GB", "{dev: 10GB}"), "'dev' is not a split"),
     ],

@@ -7,9 +7,14 @@ from pipeline.selection.subset import choose_subset, recording_size
 from tests.pipeline.selection.test_subset import simulated
 
 
-def test_a_target_is_read_in_the_classes_order():
+def test_a_target_is_shares_by_name():
     target = parse_target("car=0.4, pedestrian=.3,two wheeler=0")
-    assert list(target.items()) == [("pedestrian", 0.3), ("two wheeler", 0.0), ("car", 0.4)]
+    assert target == {"pedestrian": 0.3, "two wheeler": 0.0, "car": 0.4}
+
+
+def test_a_target_of_a_class_that_the_release_lacks_names_those_it_has():
+    with pytest.raises(UsageError, match=r"'lorry' is not among the classes .*car, truck"):
+        choose_subset(simulated(5), 10**10, "target", target={"lorry": 0.4})
 
 
 @pytest.mark.parametrize(
@@ -20,7 +25,6 @@ def test_a_target_is_read_in_the_classes_order():
         ("car=nan", "'nan' is not a share"),
         ("car=-0.1", "'-0.1' is not a share"),
         ("car=1e-2", "is not a share"),
-        ("lorry=0.4", "'lorry' is not a class"),
         ("car=0.8,bus=0.3", "sum to 1.1"),
         ("car=0", "sum to 0"),
         ("car=2", "from 0 to 1"),
