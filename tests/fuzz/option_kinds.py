@@ -24,7 +24,8 @@ DATA: Mapping[str, tuple[list[str], dict[str, str]]] = {
     ),
     "ingest": (
         ["{f}/camera/drive_td.dat", _OUT],
-        {"--split": "train", "--skip": "0.5", "--workers": "1"},
+        {"--split": "train", "--skip": "0.5", "--workers": "1", "--labels": "gen1"}
+        | {"--map": "car=pedestrian", "--classes": "pedestrian", "--sensor": "64x48"},
     ),
     "scan": (
         ["{f}/release"],

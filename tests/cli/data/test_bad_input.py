@@ -82,7 +82,7 @@ def test_a_cache_of_other_settings(release, tmp_path):
 def test_options_that_mean_nothing(release, tmp_path):
     cache = tmp_path / "c"
     refused("voxelize", release, cache, "--grid", "big", code=2, saying="not a size")
-    refused("voxelize", release, cache, "--classes", "tram", code=2, saying="no class")
+    refused("voxelize", release, cache, "--classes", "tram", code=2, saying="not a class")
     refused("voxelize", release, cache, "--max-points", 9, code=2, saying="--max-points")
     assert not cache.exists()
 

@@ -162,3 +162,17 @@ def test_the_encoding_of_a_sensor_carries_every_pillar_setting():
 def test_an_impossible_sensor_is_refused(sensor):
     with pytest.raises(SettingsError, match="sides go from 1 to 16384 pixels"):
         CacheSettings().encoding(sensor)
+
+
+def test_a_cache_of_other_classes_holds_their_names_and_those_of_the_dlut_go_without_saying():
+    mine = CacheSettings(class_names=("dog", "cat", "cow"))
+    assert mine.classes == (0, 1, 2)
+    assert mine.stored()["class_names"] == ("dog", "cat", "cow")
+    assert "class_names" not in CacheSettings().stored()
+    some = CacheSettings(class_names=("dog", "cat", "cow"), classes=(2, 0))
+    assert some.output_names == ("cow", "dog")
+    assert some.numbers_of(["dog"]) == (0,)
+    assert some.label_rules((64, 48)).known == 3
+    assert settings_of(describe(some), "here") == some
+    with pytest.raises(SettingsError, match="classes: the release has the numbers 0 to 0, not 1"):
+        CacheSettings(class_names=("dog",), classes=(1,))
