@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-avx2 lint types format bench docs clean
+.PHONY: setup demo test test-avx2 fuzz lint types format bench docs clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,10 @@ test: setup
 AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 test-avx2: setup
 	$(AVX2) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/dmanet
+
+# Ten thousand hostile inputs, in about half an hour; a minute of it is part of `make test`.
+fuzz: setup
+	$(BIN)/python -m tests.fuzz
 
 lint: setup
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cli.choices import SPLITS
 from cli.paths import InputCache, InputFile, InputFolder, InputPath, OutputFile, OutputFolder
 from pipeline.errors import UsageError
 from pipeline.files.outputs import STANDARD_OUTPUT
@@ -101,6 +102,7 @@ def _require_distinct(inputs: list[_Place], outputs: list[_Place]) -> None:
 def _belongs_to(folder: Path, path: Path) -> bool:
     """Whether ``path`` below ``folder`` is no place for anything else.
 
-    A release may have its manifest beside train/, val/, test/; a cache holds nothing but itself.
+    A release may have other things beside train/, val/, test/; a cache holds nothing but itself.
     """
-    return path.parent != folder or path.name == "release.json" or (folder / "zarr.json").exists()
+    first = path.relative_to(folder).parts[0]
+    return first in {*SPLITS.choices, "release.json"} or (folder / "zarr.json").exists()

@@ -12,7 +12,7 @@ PATH = click.Path(path_type=Path)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 processes_option = click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 256),
     default=1,
     show_default=True,
     help="Processes on this machine.",

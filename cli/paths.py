@@ -86,7 +86,11 @@ class InputCache(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The folder's path, checked, or the address."""
         text = os.fsdecode(value)
-        return text if "://" in text else str(InputFolder().convert(text, param, ctx))
+        if "://" in text:
+            return text
+        if text and not os.path.lexists(text):
+            self.fail(f"{text}: no such cache; make one with `dmanet-data voxelize`.", param, ctx)
+        return str(InputFolder().convert(text, param, ctx))
 
 
 class InputCacheOrFile(InputCache):

@@ -17,7 +17,7 @@ from dmanet.detection.loss_settings import LossSettings
 from dmanet.overrides import merge, merge_overrides, read_settings_file
 from dmanet.settings import MODEL_PRESETS, ModelSettings
 from pipeline.errors import SettingsError
-from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.classes import MOST_CLASSES, ClassName
 from pipeline.settings import S, Settings, load_settings
 
 
@@ -51,8 +51,10 @@ class TrainingSettings(Settings):
         description="random: samples begin anywhere, with fresh state; stream: each slot of a batch "
         "reads on where it ended, and its state is carried; mixed: half of the slots of each kind.",
     )
-    classes: tuple[str, ...] = Field(
-        default=(), description="Names of the classes to learn; none named: all of the cache."
+    classes: tuple[ClassName, ...] = Field(
+        default=(),
+        max_length=MOST_CLASSES,
+        description="Names of the classes to learn; none named: all of the cache.",
     )
     optimizer: Literal["adam", "adamw"] = Field(
         default="adamw", description="adamw takes its weight decay past the adaptive step."
@@ -117,14 +119,9 @@ class TrainingSettings(Settings):
     @field_validator("classes")
     @classmethod
     def _are_classes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in names if name not in CLASS_NAMES]
-        if unknown or len(set(names)) < len(names):
-            raise ValueError(f"give each class once, out of {', '.join(CLASS_NAMES)}")
+        if len(set(names)) < len(names):
+            raise ValueError("give each class once")
         return names
-
-    def class_numbers(self) -> tuple[int, ...]:
-        """``classes`` by the release's numbers."""
-        return tuple(CLASS_NAMES.index(name) for name in self.classes)
 
 
 class RunSettings(Settings):

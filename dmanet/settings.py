@@ -16,9 +16,7 @@ COARSEST_BACKBONE_STRIDE = 32
 # Bounds, here and below, are far from any use: they keep a typing error, or a file that lies about
 # itself, from asking for more memory than machines have.
 LARGEST_SIDE = 8192
-# oneDNN 3.12 (torch 2.13 and 2.14) writes past its buffer on AVX2 processors in the gradient of a
-# 1x1 convolution with stride 2 on fewer than 8 channels in channels-last memory, as the second
-# stage's shortcut would be: `python -m benchmarks.convolution_faults` tries every shape.
+# What torch's CPU convolutions are tried with (`python -m benchmarks.convolution_faults`), and fast on.
 STEM_WIDTH_UNIT = 8
 
 
@@ -78,8 +76,8 @@ class ModelSettings(Settings):
             )
         if self.stem_width < STEM_WIDTH_UNIT or self.stem_width % STEM_WIDTH_UNIT:
             raise ValueError(
-                f"stem_width {self.stem_width} is not a multiple of {STEM_WIDTH_UNIT}; on narrower "
-                "networks a fault of torch's CPU convolutions corrupts memory"
+                f"stem_width {self.stem_width} is not a multiple of {STEM_WIDTH_UNIT}, which is what "
+                "the network is tried with"
             )
         if self.anchors.levels not in ((3, 4, 5), (3, 4, 5, 6), (3, 4, 5, 6, 7)):
             raise ValueError(

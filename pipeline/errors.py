@@ -71,4 +71,6 @@ def machine_sentence(error: OSError, path: os.PathLike[str] | str | None = None)
     """
     named = path if error.filename is None else error.filename
     where = "" if named is None or isinstance(named, int) else f"{os.fsdecode(named)}: "
+    if error.filename2 is not None:  # a copy, a link or a rename
+        where = f"{os.fsdecode(error.filename)} to {os.fsdecode(error.filename2)}: "
     return f"{where}{error.strerror or type(error).__name__}."

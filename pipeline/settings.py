@@ -18,7 +18,7 @@ from pydantic import (
 
 from pipeline.errors import SettingsError
 
-_LONGEST_SHOWN = 200  # characters
+_LONGEST_SHOWN = 200  # characters of a value in a sentence
 
 
 class Settings(BaseModel):
@@ -81,12 +81,13 @@ def load_settings(
         raise SettingsError(f"{source}: {_problems(kind, error)}") from error
     except SettingsError as error:  # of StrictSettings, which do not know where they come from
         raise SettingsError(f"{source}: {error}") from error
+    except UnicodeEncodeError:  # half of a character's UTF-16 code, as JSON and YAML may escape it
+        raise SettingsError(f"{source}: a text in it is not Unicode.") from None
 
 
 def shown(value: Any) -> str:
     """A value for a message, cut short where it is longer than any that fits."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return _shortened(repr(value))
 
 
 def _as_json(mapping: Mapping[str, Any], source: str) -> str:
@@ -101,7 +102,7 @@ def _problems(kind: type[Settings], error: ValidationError) -> str:
 
 
 def _problem(kind: type[Settings], detail: Any) -> str:
-    name = ".".join(str(part) for part in detail["loc"])
+    name = _shortened(".".join(str(part) for part in detail["loc"]))
     if detail["type"] == "extra_forbidden":
         group: Any = kind
         for part in detail["loc"][:-1]:
@@ -109,3 +110,7 @@ def _problem(kind: type[Settings], detail: Any) -> str:
         return f"'{name}' is not a setting (there are {', '.join(group.model_fields)})"
     message = detail["msg"].removeprefix("Value error, ")
     return f"{name}: {message}, not {shown(detail['input'])}" if name else message
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -75,3 +75,17 @@ def listed(words: list[str]) -> str:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """``1 window``, ``2 windows``."""
     return f"{grouped(number)} {noun if number == 1 else plural or noun + 's'}"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a name can be written as text: one of a file may have bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(name: str) -> str:
+    """A name as it can be shown anywhere: bytes that are not UTF-8 stand as their codes."""
+    return name.encode(errors="backslashreplace").decode()

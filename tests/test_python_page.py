@@ -8,7 +8,7 @@ import torch
 
 from dmanet.runs.records import Weights
 from dmanet.runs.weights import save_weights
-from tests.dmanet.caches import CLASSES, make_cache, small_run
+from tests.dmanet.caches import NAMED, make_cache, small_run
 from tests.dmanet.conftest import lively_model  # noqa: F401 (a fixture)
 
 PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def folder(tmp_path_factory, lively_model) -> Path:  # noqa: F811
     with torch.no_grad():
         model.class_head.output.bias += 4  # so that boxes pass the threshold
     (folder / "run").mkdir()
-    weights = Weights(model.settings, model.state_dict(), CLASSES, "the test's weights")
+    weights = Weights(model.settings, model.state_dict(), NAMED, "the test's weights")
     save_weights(folder / "run" / "last.pt", weights)
     return folder
 

@@ -14,6 +14,7 @@ VERBS = {
     "ingest": "cli.data.ingest:ingest",
     "scan": "cli.data.scan:scan",
     "subset": "cli.data.subset:subset",
+    "manifest": "cli.data.manifest:manifest",
     "voxelize": "cli.data.voxelize:voxelize",
     "verify": "cli.data.verify:verify",
     "info": "cli.data.info:info",

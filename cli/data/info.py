@@ -5,13 +5,15 @@ from pathlib import Path
 import click
 
 from cli.data.cache_or_manifest import open_cache_or_manifest, print_info
-from cli.options import PATH, example, json_option
+from cli.distinct import DistinctPaths
+from cli.options import example, json_option
+from cli.paths import InputCacheOrFile, InputFile
 from pipeline.errors import UsageError
 
 
-@click.command()
-@click.argument("source")
-@click.option("--manifest", type=PATH, help="Say how much of this manifest a cache holds.")
+@click.command(cls=DistinctPaths)
+@click.argument("source", type=InputCacheOrFile())
+@click.option("--manifest", type=InputFile(), help="Say how much of this manifest a cache holds.")
 @json_option
 @example("dmanet-data info cache --manifest subset.json")
 def info(source: str, manifest: Path | None, as_json: bool) -> None:

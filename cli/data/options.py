@@ -1,11 +1,17 @@
 """Option types and options that several commands on data share."""
 
+import re
 from typing import Any
 
 import click
 
 from cli.choices import SPLITS
+from cli.numbers import Real
+from cli.paths import InputFile
 from pipeline.errors import UsageError
+
+_LARGEST_SIDE = 1 << 14  # of a sensor: DAT events hold 14 bits for each coordinate
+_DIGITS = 6  # of a number of recordings
 
 
 class Size(click.ParamType):
@@ -19,10 +25,15 @@ class Size(click.ParamType):
         """Width and height in pixels or cells."""
         if isinstance(value, tuple):
             return value
-        width, cross, height = str(value).lower().partition("x")
-        if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
-            self.fail(f"'{value}' is not a size; write for example 1280x720.", param, ctx)
-        return int(width), int(height)
+        match = re.fullmatch(r"([0-9]{1,5})[xX]([0-9]{1,5})", str(value))
+        sides = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not all(1 <= side <= _LARGEST_SIDE for side in sides):
+            self.fail(
+                f"'{value}' is not a size; write for example 1280x720, sides from 1 to {_LARGEST_SIDE}.",
+                param,
+                ctx,
+            )
+        return sides
 
 
 class Counts(click.ParamType):
@@ -38,36 +49,69 @@ class Counts(click.ParamType):
             return value
         counts = {}
         for item in str(value).split(","):
-            split, equals, number = item.partition("=")
-            if split not in SPLITS.choices or not equals or not number.isdigit():
-                splits = ", ".join(SPLITS.choices)
-                self.fail(f"'{item}' is not like train=4; splits are {splits}.", param, ctx)
+            split, _, number = item.partition("=")
+            if split not in SPLITS.choices or not re.fullmatch(f"[0-9]{{1,{_DIGITS}}}", number):
+                self.fail(
+                    f"'{item}' is not like train=4; splits are {', '.join(SPLITS.choices)}, numbers "
+                    f"have up to {_DIGITS} digits.",
+                    param,
+                    ctx,
+                )
+            if split in counts:
+                self.fail(f"'{split}' is named twice.", param, ctx)
             counts[split] = int(number)
         return counts
 
 
-class ClassNames(click.ParamType):
-    """``car,pedestrian`` as a tuple of the release's class names."""
+class MergedClass(click.ParamType):
+    """``bus=truck`` as a pair of names."""
 
-    name = "NAME,…"
+    name = "CLASS=CLASS"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Names of the release, each once, in the order given."""
+    ) -> tuple[str, str]:
+        """The class to merge, and the one that it becomes."""
         if isinstance(value, tuple):
             return value
-        from pipeline.release.labels import CLASS_NAMES
+        one, equals, other = (part.strip() for part in str(value).partition("="))
+        if not one or not equals or not other:
+            self.fail(f"'{value}' is not like bus=truck.", param, ctx)
+        return one, other
 
-        names = tuple(name.strip() for name in str(value).split(","))
-        for name in names:
-            if name not in CLASS_NAMES:
-                self.fail(
-                    f"'{name}' is no class; choose from {', '.join(CLASS_NAMES)}.", param, ctx
-                )
-        if len(set(names)) < len(names):
-            self.fail("a class is named twice.", param, ctx)
-        return names
+
+class Labels(click.ParamType):
+    """The name of a data set, or a YAML file, as a class map."""
+
+    name = "NAME|FILE.yaml"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A :class:`pipeline.release.classes.ClassMap`."""
+        from pipeline.release.classes import CLASS_MAPS, ClassMap, read_class_map
+
+        if isinstance(value, ClassMap):
+            return value
+        if value in CLASS_MAPS:
+            return CLASS_MAPS[value]
+        try:
+            return read_class_map(InputFile().convert(value, param, ctx))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Bytes(click.ParamType):
+    """``40GB`` or ``500MiB`` as a number of bytes."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        from pipeline.selection.subset import parse_size
+
+        try:
+            return value if isinstance(value, int) else parse_size(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
 class PartNumber(click.ParamType):
@@ -85,17 +129,12 @@ class PartNumber(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-def class_numbers(names: tuple[str, ...] | None) -> tuple[int, ...]:
-    """Class numbers of the release for names, all of them for ``None``."""
-    from pipeline.release.labels import CLASS_NAMES
-
-    return tuple(CLASS_NAMES.index(name) for name in names or CLASS_NAMES)
-
-
 def box_size_options(command: Any) -> Any:
-    """The smallest box the label rules keep, in sensor pixels."""
-    for name, default in (("--min-side", 20.0), ("--min-diagonal", 60.0)):
+    """The smallest box the label rules keep, in sensor pixels; None for what the data set says."""
+    for name, default in (("--min-side", 20), ("--min-diagonal", 60)):
         command = click.option(
-            name, default=default, show_default=True, help="Of a kept box, sensor pixels."
+            name,
+            type=Real(min=0),
+            help=f"Of a kept box, sensor pixels; the data set's if not given, {default} for the DLUT's.",
         )(command)
     return command

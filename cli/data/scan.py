@@ -6,13 +6,14 @@ import click
 
 from cli.data.cache_or_manifest import print_info
 from cli.data.options import box_size_options
-from cli.options import PATH, example, json_option, processes_option, quiet_option
+from cli.options import example, json_option, processes_option, quiet_option
+from cli.paths import InputFolder, OutputFile
 from cli.progress import progress_bar, reach
 
 
 @click.command()
-@click.argument("root", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="Manifest to write.")
+@click.argument("root", type=InputFolder())
+@click.option("-o", "--output", type=OutputFile(), required=True, help="Manifest to write.")
 @click.option("--labels-only", is_flag=True, help="Read label files only (events not on disk).")
 @box_size_options
 @processes_option
@@ -23,25 +24,31 @@ def scan(
     root: Path,
     output: Path,
     labels_only: bool,
-    min_diagonal: float,
-    min_side: float,
+    min_diagonal: float | None,
+    min_side: float | None,
     workers: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Walk the release at ROOT and write down what every recording holds."""
-    from pipeline.release.labels import LabelRules
     from pipeline.selection.manifest import write_manifest
-    from pipeline.selection.scan import scan_release
+    from pipeline.selection.scan import label_rules, scan_release
     from pipeline.statistics.info import manifest_info
 
     with progress_bar(None, "shard", quiet) as bar:
         manifest = scan_release(
             root,
             labels_only=labels_only,
-            rules=LabelRules(min_diagonal=min_diagonal, min_side=min_side),
+            min_diagonal=min_diagonal,
+            min_side=min_side,
             workers=workers,
             progress=reach(bar),
         )
     write_manifest(manifest, output)
+    rules = label_rules(manifest.class_map, min_diagonal, min_side)
+    click.echo(
+        f"Classes of {manifest.class_map.name}; boxes count as kept from {rules.min_side:g} pixels a "
+        f"side and {rules.min_diagonal:g} across.",
+        err=True,
+    )
     print_info(manifest_info(manifest), as_json)

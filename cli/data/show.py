@@ -4,16 +4,28 @@ from pathlib import Path
 
 import click
 
-from cli.options import PATH, example
-from pipeline.errors import UsageError
+from cli.distinct import DistinctPaths
+from cli.options import example
+from cli.paths import InputCache, OutputFile
 
 
-@click.command()
-@click.argument("cache")
+@click.command(cls=DistinctPaths)
+@click.argument("cache", type=InputCache())
 @click.option("--recording", required=True, help="Its id; `dmanet-data info --json` lists them.")
-@click.option("--window", required=True, type=int, help="Number of the window in it, from 0.")
-@click.option("-o", "--output", type=PATH, required=True, help="PNG file to write.")
-@click.option("--width", default=960, show_default=True, help="Of the picture, pixels.")
+@click.option(
+    "--window",
+    required=True,
+    type=click.IntRange(0, 2**31 - 1),
+    help="Number of the window in it, from 0.",
+)
+@click.option("-o", "--output", type=OutputFile(), required=True, help="PNG file to write.")
+@click.option(
+    "--width",
+    type=click.IntRange(64, 8192),
+    default=960,
+    show_default=True,
+    help="Of the picture, pixels.",
+)
 @example("dmanet-data show cache --recording train/trainfilelist00/rec_0 --window 12 -o w.png")
 def show(cache: str, recording: str, window: int, output: Path, width: int) -> None:
     """Draw one window of CACHE, its pillars by polarity and its labels, as a PNG file."""
@@ -21,8 +33,6 @@ def show(cache: str, recording: str, window: int, output: Path, width: int) -> N
     from pipeline.cache.reader import PillarCache
     from pipeline.files.whole import written_whole
 
-    if not 64 <= width <= 8192:
-        raise UsageError(f"--width {width}: give 64 to 8192 pixels.")
     picture = draw_cached_window(PillarCache(cache), recording, window, width)
     with written_whole(output) as unfinished:
         picture.save(unfinished, format="PNG")

@@ -5,18 +5,33 @@ from typing import Any
 
 import click
 
-from cli.data.options import ClassNames, Counts, Size, class_numbers
-from cli.options import PATH, example, processes_option, quiet_option
+from cli.classes import ClassNames
+from cli.data.options import Counts, Size
+from cli.numbers import SEED, Real
+from cli.options import example, processes_option, quiet_option
+from cli.paths import OutputFolder
 from cli.progress import progress_bar
 from pipeline.errors import UsageError
 
 
 @click.command()
-@click.argument("out", type=PATH)
-@click.option("--seed", default=0, show_default=True, help="Same seed, same bytes.")
+@click.argument("out", type=OutputFolder())
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Same seed, same bytes.")
 @click.option("--size", type=Size(), default="1280x720", show_default=True, help="Sensor, pixels.")
-@click.option("--rate", default=200_000, show_default=True, help="Mean events a 50 ms window.")
-@click.option("--seconds", default=5.0, show_default=True, help="Length of a recording.")
+@click.option(
+    "--rate",
+    type=click.IntRange(100, 1_000_000),
+    default=200_000,
+    show_default=True,
+    help="Mean events a 50 ms window.",
+)
+@click.option(
+    "--seconds",
+    type=Real(0.5, 3600),
+    default=5.0,
+    show_default=True,
+    help="Length of a recording.",
+)
 @click.option(
     "--recordings",
     type=Counts(),
@@ -24,7 +39,13 @@ from pipeline.errors import UsageError
     show_default=True,
     help="How many in each split.",
 )
-@click.option("--objects", default=12, show_default=True, help="Tracks in a recording.")
+@click.option(
+    "--objects",
+    type=click.IntRange(0, 500),
+    default=12,
+    show_default=True,
+    help="Tracks in a recording.",
+)
 @click.option("--classes", type=ClassNames(), help="Classes to show; all seven if not given.")
 @click.option("--defects", default="", help="Faults to plant, by name with commas, or `all`.")
 @processes_option
@@ -48,6 +69,8 @@ def simulate(
     Textured objects of seven classes move over a textured ground in front of a moving event camera;
     boxes come from their true positions.
     """
+    from pipeline.release.classes import DLUT, class_numbers
+    from pipeline.simulation.estimate import estimate
     from pipeline.simulation.recordings import SimulationSettings, simulate_release
     from pipeline.statistics.info import format_bytes
 
@@ -57,9 +80,15 @@ def simulate(
         recordings=recordings,
         seconds=seconds,
         rate=rate,
-        classes=class_numbers(classes),
+        classes=class_numbers(classes, DLUT.classes),
         objects=objects,
         defects=_defects(defects),
+    )
+    needed = estimate(settings, workers)
+    click.echo(
+        f"{out}: this will take about {format_bytes(needed.disk)} of the disk and "
+        f"{format_bytes(needed.memory)} of memory.",
+        err=True,
     )
     total = sum(recordings.values()) * settings.shards * 10
     with progress_bar(total, "window", quiet) as bar:

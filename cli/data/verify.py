@@ -4,18 +4,27 @@ from pathlib import Path
 
 import click
 
-from cli.options import PATH, example, quiet_option
+from cli.distinct import DistinctPaths
+from cli.numbers import SEED
+from cli.options import example, quiet_option
+from cli.paths import InputCache, InputFile, InputFolder
 from cli.progress import progress_bar
 from pipeline.errors import UsageError
 
 
-@click.command()
-@click.argument("cache")
+@click.command(cls=DistinctPaths)
+@click.argument("cache", type=InputCache())
 @click.option("--deep", is_flag=True, help="Also voxelize a sample of windows again and compare.")
-@click.option("--root", type=PATH, help="The release's folder, for --deep.")
-@click.option("--manifest", type=PATH, help="A manifest that names the folder, for --deep.")
-@click.option("--sample", default=64, show_default=True, help="Windows that --deep compares.")
-@click.option("--seed", default=0, show_default=True, help="Same seed, same sample.")
+@click.option("--root", type=InputFolder(), help="The release's folder, for --deep.")
+@click.option("--manifest", type=InputFile(), help="A manifest that names the folder, for --deep.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 2**31 - 1),
+    default=64,
+    show_default=True,
+    help="Windows that --deep compares.",
+)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Same seed, same sample.")
 @quiet_option
 @example("dmanet-data verify cache --deep --root prophesee_dlut")
 def verify(
@@ -35,7 +44,7 @@ def verify(
     from pipeline.cache.recheck import verify_against_sources
     from pipeline.cache.verify import verify_cache
 
-    sources = _sources(deep, root, manifest, sample)
+    sources = _sources(deep, root, manifest)
     opened = PillarCache(cache)
     count = len(opened.recording_ids)
     with progress_bar(count, "recording", quiet) as bar:
@@ -62,7 +71,7 @@ def verify(
     click.echo(f"{cache}: {'; '.join(passed)}.")
 
 
-def _sources(deep: bool, root: Path | None, manifest: Path | None, sample: int) -> Path | None:
+def _sources(deep: bool, root: Path | None, manifest: Path | None) -> Path | None:
     """The release's folder to compare with; ``None`` without ``--deep``."""
     from pipeline.selection.manifest import read_manifest
 
@@ -70,8 +79,6 @@ def _sources(deep: bool, root: Path | None, manifest: Path | None, sample: int) 
         if root or manifest:
             raise UsageError("--root and --manifest are for --deep; add it, or leave them out.")
         return None
-    if sample < 1:
-        raise UsageError(f"--sample {sample}: give the number of windows to compare, from 1 up.")
     if (root is None) == (manifest is None):
         raise UsageError("--deep needs the sources; give either --root or --manifest.")
     return root or read_manifest(manifest).root  # type: ignore[arg-type]

@@ -6,20 +6,27 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.choices import DEDUPLICATIONS, OVERFLOWS, POLICIES, PRESETS
+from cli.classes import ClassNames
 from cli.data.cache_or_manifest import print_info
-from cli.data.options import ClassNames, PartNumber, Size, box_size_options, class_numbers
-from cli.options import PATH, example, exit_codes, json_option, processes_option, quiet_option
+from cli.data.options import PartNumber, Size, box_size_options
+from cli.distinct import DistinctPaths
+from cli.options import example, exit_codes, json_option, processes_option
+from cli.paths import InputFolder, InputPath, OutputFile, OutputFolder, lines_beside
 from cli.signals import stop_requests
+from pipeline.errors import UsageError
+from pipeline.files.outputs import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from pipeline.cache.lock import Part
     from pipeline.pillars.settings import Dedup, Overflow, Preset
 
 
-@click.command()
-@click.argument("source", type=PATH)
-@click.argument("cache", type=PATH)
-@click.option("--root", type=PATH, help="The release's folder, if the manifest names another.")
+@click.command(cls=DistinctPaths)
+@click.argument("source", type=InputPath())
+@click.argument("cache", type=OutputFolder())
+@click.option(
+    "--root", type=InputFolder(), help="The release's folder, if the manifest names another."
+)
 @click.option(
     "--preset",
     type=PRESETS,
@@ -28,9 +35,27 @@ if TYPE_CHECKING:
     help="release: as the released code computes; paper: float coordinates, several points.",
 )
 @click.option("--grid", type=Size(), default="512x512", show_default=True, help="Cells.")
-@click.option("--time-cells", default=1, show_default=True, help="Cells along time.")
-@click.option("--max-points", default=5, show_default=True, help="Points a pillar.")
-@click.option("--max-pillars", default=100_000, show_default=True, help="Pillars a polarity.")
+@click.option(
+    "--time-cells",
+    type=click.IntRange(1, 4096),
+    default=1,
+    show_default=True,
+    help="Cells along time.",
+)
+@click.option(
+    "--max-points",
+    type=click.IntRange(1, 7),
+    default=5,
+    show_default=True,
+    help="Points a pillar.",
+)
+@click.option(
+    "--max-pillars",
+    type=click.IntRange(1, 2**29),
+    default=100_000,
+    show_default=True,
+    help="Pillars a polarity.",
+)
 @click.option(
     "--dedup",
     type=DEDUPLICATIONS,
@@ -47,6 +72,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--time-steps",
+    type=click.IntRange(0, 4096),
     default=0,
     show_default=True,
     help="Preset paper: keep times as the N-th part of a window only, about a third smaller at "
@@ -76,9 +102,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Leave a broken window out, stop, or repeat the one before it as the release does.",
 )
-@click.option("--report", "report_path", type=PATH, help="Write what was left out here as JSON.")
+@click.option(
+    "--report",
+    "report_path",
+    type=OutputFile(standard_output=True),
+    help="Write what was left out here as JSON; - for standard output.",
+)
 @json_option
-@quiet_option
+@click.option("--quiet", is_flag=True, help="No progress bar, and one line at the end.")
 @example("dmanet-data voxelize subset.json cache --workers 2")
 @exit_codes(
     "0    every recording asked for is complete",
@@ -100,8 +131,8 @@ def voxelize(
     overflow: "Overflow",
     time_steps: int,
     classes: tuple[str, ...] | None,
-    min_diagonal: float,
-    min_side: float,
+    min_diagonal: float | None,
+    min_side: float | None,
     workers: int,
     scheduler: str | None,
     part: "Part | None",
@@ -116,17 +147,23 @@ def voxelize(
     Run it again after an interruption or with more recordings: what is complete stays, whether or
     not its source files are still on disk.
     """
+    if as_json and report_path == STANDARD_OUTPUT:
+        raise UsageError(
+            "--json and --report - both print on standard output; give --report a file."
+        )
     with stop_requests() as request:
-        from cli.data.voxelize_output import Progress, exit_code, print_outcome
+        from cli.data.voxelize_output import Progress, exit_code, print_outcome, summary
         from pipeline.cache.reader import PillarCache
         from pipeline.cache.records import CacheSettings
-        from pipeline.release.shards import SENSOR_SIZE
+        from pipeline.release.classes import class_numbers
         from pipeline.statistics.info import cache_info
         from pipeline.tasks.outcomes import Stopped
         from pipeline.voxelizing.outcome import write_report
         from pipeline.voxelizing.run import voxelize as make_cache
         from pipeline.voxelizing.source import open_source
 
+        opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
+        class_map = opened.class_map
         settings = CacheSettings(
             preset=preset,
             grid=grid,
@@ -136,16 +173,16 @@ def voxelize(
             dedup=dedup,
             overflow=overflow,
             time_steps=time_steps,
-            min_diagonal=min_diagonal,
-            min_side=min_side,
-            classes=class_numbers(classes),
+            min_diagonal=class_map.min_diagonal if min_diagonal is None else min_diagonal,
+            min_side=class_map.min_side if min_side is None else min_side,
+            classes=class_numbers(classes, class_map.classes),
+            class_names=class_map.classes,
         )
-        opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
         progress = Progress(request, quiet)
         try:
             report = make_cache(
                 opened.recordings,
-                lambda recording: opened.sensors.get(recording, SENSOR_SIZE),
+                opened.sensor_of,
                 cache,
                 settings,
                 workers=workers,
@@ -163,6 +200,10 @@ def voxelize(
     report.waiting += opened.waiting
     if report_path:
         write_report(report, cache, report_path)
-    print_info(cache_info(PillarCache(cache)), as_json)
+    facts, say = cache_info(PillarCache(cache)), lines_beside(report_path)
+    if quiet and not as_json:
+        say(summary(facts, cache, report))
+    else:
+        print_info(facts, as_json, say)
     print_outcome(report)
     raise click.exceptions.Exit(exit_code(report))

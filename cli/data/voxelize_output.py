@@ -1,5 +1,6 @@
 """What `dmanet-data voxelize` shows while it works and at its end."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,6 +55,16 @@ class Progress(Watcher):
 
     def _count(self) -> str:
         return f"{self._finished}/{self._tasks} recordings"
+
+
+def summary(facts: dict[str, Any], cache: Path, report: "VoxelizeReport") -> str:
+    """What the cache holds now, in one line."""
+    from pipeline.statistics.info import format_bytes
+
+    return (
+        f"{cache}: {facts['recordings']} recordings ({len(report.made)} made now), "
+        f"{facts['windows']} windows, {format_bytes(facts['cache_bytes'])}."
+    )
 
 
 def print_outcome(report: "VoxelizeReport") -> None:

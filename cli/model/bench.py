@@ -52,7 +52,7 @@ def bench(
 
     settings = resolve_settings(preset, config, overrides)
     opened = PillarCache(cache)
-    classes = settings.training.class_numbers() or None
+    classes = settings.training.classes or None
     check_fit(opened, settings.model, "this recipe's", classes, trained=False)
     recordings_of(opened, "train")
 

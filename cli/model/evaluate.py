@@ -133,7 +133,7 @@ def evaluate(
         raise UsageError("Missing argument 'CACHE'; or give two folders of boxes, --gt and --dt.")
     if checkpoint is None:
         raise UsageError("Missing option '--checkpoint'.")
-    opened = None if is_one_of_several() else _checked(cache, checkpoint, protocol, split)
+    opened = None if is_one_of_several() else _checked(cache, checkpoint, protocol, split, True)
 
     from dmanet.data.fitting import recordings_of
     from dmanet.device import own_device
@@ -144,7 +144,7 @@ def evaluate(
     chosen = own_device(device)
     with joined_ranks(chosen) as ranks:
         with ranks.barrier():
-            opened = opened or _checked(cache, checkpoint, protocol, split)
+            opened = opened or _checked(cache, checkpoint, protocol, split, ranks.is_main)
             weights = load_weights(checkpoint)
             own = own_recordings(recordings_of(opened, split), ranks)
         stream = stream_settings(chosen, precision, steps, workers, batch)
@@ -193,21 +193,20 @@ def _show(result: "ProtocolResult", json_output: Path | None) -> None:
     lines_beside(json_output)(f"{result.as_table()}\n\n{details_text(result)}")
 
 
-def _checked(cache: str, checkpoint: Path, protocol: str, split: str) -> "PillarCache":
-    """The cache, once all that can be known without torch is in order."""
+def _checked(cache: str, checkpoint: Path, protocol: str, split: str, talks: bool) -> "PillarCache":
+    """The cache, once all that can be known without torch is in order; one process talks."""
     from dmanet.data.fitting import check_fit, has_labels, recordings_of
     from dmanet.evaluation.protocols import protocol_of
     from dmanet.runs.claims import read_claims
     from pipeline.cache.reader import PillarCache
-    from pipeline.release.labels import CLASS_NAMES
 
     opened = PillarCache(cache)
     claims = read_claims(checkpoint)
     check_fit(opened, claims.settings, f"that of {checkpoint}", claims.classes)
-    classes = claims.classes or opened.settings.classes
-    protocol_of(protocol, [CLASS_NAMES[number] for number in classes])
+    names = claims.classes or opened.settings.output_names
+    protocol_of(protocol, list(names))
     recordings_of(opened, split)
-    if not has_labels(opened, split, classes):
+    if talks and not has_labels(opened, split, opened.settings.numbers_of(names)):
         click.echo(
             f"{cache}: has no box of the network's classes in the split {split}, so that there is no "
             "score.",

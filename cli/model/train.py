@@ -1,10 +1,12 @@
 """`dmanet train`: learn from a cache."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cli.classes import ClassNames
 from cli.distinct import DistinctPaths
 from cli.model.options import (
     STEP_COUNT,
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 @click.option(
     "--preset",
     help="default, paper and notes (published recipes), or tiny (two CPU cores, minutes).",
+)
+@click.option(
+    "--classes",
+    type=ClassNames(),
+    help="Learn these classes only, by their names in CACHE: training.classes and model.num_classes.",
 )
 @config_option
 @overrides_option
@@ -71,6 +78,7 @@ def train(
     cache: str,
     run_dir: Path,
     preset: str | None,
+    classes: tuple[str, ...] | None,
     config: Path | None,
     overrides: tuple[str, ...],
     resume: bool,
@@ -94,6 +102,9 @@ def train(
     samples on each.
     """
     with stop_requests() as request:
+        if classes:
+            chosen_classes = f"training.classes={json.dumps(classes)}"
+            overrides = (chosen_classes, f"model.num_classes={len(classes)}", *overrides)
         changes = preset, config, overrides
         checked = None if is_one_of_several() else _checked(cache, run_dir, resume, *changes)
 
@@ -162,7 +173,7 @@ def _checked(
         files.check_new()
     opened = PillarCache(cache)
     if settings is not None:
-        classes = settings.training.class_numbers() or None
-        check_fit(opened, settings.model, "this run's", classes, trained=False)
+        learned = settings.training.classes or None
+        check_fit(opened, settings.model, "this run's", learned, trained=False)
     recordings_of(opened, "train")
     return opened, settings

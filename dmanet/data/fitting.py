@@ -29,7 +29,7 @@ def recordings_of(cache: PillarCache, split: str) -> list[CachedRecording]:
 
 
 def has_labels(cache: PillarCache, split: str, classes: Sequence[int]) -> bool:
-    """Whether a split has a box of these classes of the release, given by their numbers.
+    """Whether a split has a box of these classes, given by the release's numbers.
 
     Without one there is nothing to learn from it, or to score.
 
@@ -48,7 +48,7 @@ def check_fit(
     cache: PillarCache,
     settings: ModelSettings,
     source: str,
-    classes: tuple[int, ...] | None = None,
+    classes: tuple[str, ...] | None = None,
     *,
     trained: bool = True,
 ) -> None:
@@ -58,7 +58,7 @@ def check_fit(
         cache: that it is to read.
         settings: of the network.
         source: names the network in the message, as in "that of last.pt".
-        classes: the release's numbers of its outputs; None for those of the cache.
+        classes: the names of its outputs; None for those of the cache.
         trained: it is what it is. One that is yet to be trained may be set otherwise, and the message
             says how.
 
@@ -66,12 +66,12 @@ def check_fit(
         CacheError: it does not, naming the keys in which they differ.
     """
     if classes is None:
-        classes = cache.settings.classes
-    elif not set(classes) <= set(cache.settings.classes):
+        classes = cache.settings.output_names
+    elif lacking := [name for name in classes if name not in cache.settings.output_names]:
         raise CacheError(
             f"{cache.location}: a network for this cache has classes among "
-            f"{cache.settings.classes}, {source} has {classes}; use a cache that holds them all, or "
-            "a network for fewer (`dmanet train` takes --set training.classes=…)."
+            f"{', '.join(cache.settings.output_names)}, {source} has {', '.join(lacking)}; use a cache "
+            "that holds them all, or a network for fewer (`dmanet train` takes --classes)."
         )
     width, height = cache.settings.grid
     fitting = {

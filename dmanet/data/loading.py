@@ -19,7 +19,7 @@ from pipeline.cache.reader import PillarCache
 from pipeline.errors import PipelineError
 
 
-class _Batches(Dataset["PackedBatch | PipelineError"]):
+class _Batches(Dataset["PackedBatch | PipelineError | OSError"]):
     """Reads a batch by its samples.
 
     An error is returned, not raised: a worker process of the loader would wrap its sentence in a
@@ -30,7 +30,7 @@ class _Batches(Dataset["PackedBatch | PipelineError"]):
         self.cache = cache
         self.outputs = class_outputs(cache.settings.classes, classes)
 
-    def __getitem__(self, samples: Sequence[Sample]) -> PackedBatch | PipelineError:
+    def __getitem__(self, samples: Sequence[Sample]) -> PackedBatch | PipelineError | OSError:
         try:
             # A window that fills up the batch stands there many times and is read once.
             read = {
@@ -40,7 +40,7 @@ class _Batches(Dataset["PackedBatch | PipelineError"]):
             }
             batch = collate([read[piece] for s in samples for piece in s.pieces], samples)
             return replace(batch, targets=select_classes(batch.targets, self.outputs))
-        except PipelineError as error:
+        except (PipelineError, OSError) as error:
             return error
 
 
@@ -84,9 +84,10 @@ class BatchLoader:
         Raises:
             CacheError: what is stored cannot be read.
             UsageError: the cache lacks a recording or a window that a sample names.
+            OSError: the machine fails to read.
         """
         for batch in self._loader:
-            if isinstance(batch, PipelineError):
+            if isinstance(batch, PipelineError | OSError):
                 raise batch
             yield batch
 

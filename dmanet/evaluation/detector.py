@@ -18,7 +18,6 @@ from dmanet.runs.weights import load_weights
 from pipeline.cache.packed_windows import PackedWindows
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import CacheError
-from pipeline.release.labels import CLASS_NAMES
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,8 @@ class Detector:
         self.cache = cache
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.class_names = tuple(CLASS_NAMES[number] for number in classes_of(weights, cache))
+        names = cache.settings.class_names
+        self.class_names = tuple(names[number] for number in classes_of(weights, cache))
         self._model = place(weights.build(), self.device).eval()
 
     def detect(

@@ -16,7 +16,7 @@ from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import RAW_LABEL_COLUMNS
-from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
+from pipeline.release.labels import LabelRules, apply_label_rules
 from pipeline.release.shards import LABEL_DTYPE
 
 
@@ -52,7 +52,8 @@ def evaluate(
     """
     recordings = recordings_of(cache, split)
     classes = classes_of(weights, cache)
-    protocol = protocol_of(protocol_name, [CLASS_NAMES[number] for number in classes])
+    class_names = [cache.settings.class_names[number] for number in classes]
+    protocol = protocol_of(protocol_name, class_names)
     own = own_recordings(recordings, ranks)
     detections: dict[str, list[Detections]] = {recording.id: [] for recording in own}
     labels: dict[str, list[Labels]] = {recording.id: [] for recording in own}
@@ -75,19 +76,18 @@ def evaluate(
     if ranks.is_main:
         found = {key: windows for detections, _ in gathered for key, windows in detections.items()}
         true = {key: windows for _, labels in gathered for key, windows in labels.items()}
-        names = [CLASS_NAMES[number] for number in classes]
         if protocol.boxes == "grid":
             grids = [_in_grid(r, found[r.id], true[r.id], weights) for r in recordings]
-            result = score_grid(grids, names, protocol, examination)
+            result = score_grid(grids, class_names, protocol, examination)
         else:
             sensors = [_in_sensor(r, found[r.id], classes, weights) for r in recordings]
-            result = score_sensor(sensors, names, protocol, examination)
+            result = score_sensor(sensors, class_names, protocol, examination)
     return ranks.broadcast(result).with_conditions(
         split=split,
         recordings=len(recordings),
         sequence_length="whole recordings",
         state=STATE_POLICY,
-        classes=[CLASS_NAMES[number] for number in classes],
+        classes=class_names,
         precision=stream.precision,
         weights=weights.fingerprint(),
         cache=cache.attributes["fingerprint"][:16],
@@ -118,7 +118,9 @@ def classes_of(weights: Weights, cache: PillarCache) -> tuple[int, ...]:
         CacheError: the network does not take the cache's pillars, or the cache lacks its classes.
     """
     check_fit(cache, weights.settings, f"that of {weights.source}", weights.classes)
-    return cache.settings.classes if weights.classes is None else weights.classes
+    if weights.classes is None:
+        return cache.settings.classes
+    return cache.settings.numbers_of(weights.classes)
 
 
 def sensor_labels(recording: CachedRecording, classes: tuple[int, ...]) -> list[np.ndarray]:

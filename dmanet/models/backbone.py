@@ -4,9 +4,15 @@ Like the usual residual networks, but the last stage is as wide as the third (4 
 """
 
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from dmanet.models.normalization import BatchNorm
 from dmanet.models.recomputation import recomputed
+
+# oneDNN 3.12 (torch 2.13 and 2.14) writes past its buffer in the gradient of a 1x1 convolution with
+# stride 2 on fewer channels than this in channels-last memory: on AVX2 whatever the size, elsewhere
+# from some 64 pixels a side on. `python -m benchmarks.convolution_faults` tries every shape.
+NARROW = 16
 
 
 class BasicBlock(nn.Module):
@@ -123,4 +129,18 @@ def _stage(block: Block, count: int, channels: int, width: int, stride: int) -> 
 def _shortcut(channels: int, outputs: int, stride: int) -> nn.Module:
     if channels == outputs and stride == 1:
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(channels, outputs, 1, stride, bias=False), BatchNorm(outputs))
+    return nn.Sequential(_SkippingConv(channels, outputs, stride), BatchNorm(outputs))
+
+
+class _SkippingConv(nn.Conv2d):
+    """A 1x1 convolution that skips pixels. On narrow inputs it skips them before it multiplies."""
+
+    def __init__(self, channels: int, outputs: int, stride: int) -> None:
+        super().__init__(channels, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, channels, h, w]`` to ``[N, outputs, h/stride, w/stride]``."""
+        if self.in_channels >= NARROW:
+            return super().forward(x)
+        rows, columns = self.stride
+        return conv2d(x[:, :, ::rows, ::columns], self.weight)

@@ -14,7 +14,6 @@ from dmanet.reporting.visualization import WindowCells, draw_window
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole
-from pipeline.release.labels import CLASS_NAMES
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def _draw(
     out: Path,
 ) -> None:
     recording = cache.recording(windows.windows.recording)
-    class_names = [CLASS_NAMES[number] for number in classes]
+    class_names = [cache.settings.class_names[number] for number in classes]
     for k, labels in enumerate(windows.labels):
         window = windows.windows.start + k
         if window not in chosen:

@@ -22,7 +22,7 @@ LABEL = (255, 255, 255)
 STRIP = (24, 30, 44)
 STRIP_TEXT = (170, 180, 200)
 SHEET = (40, 47, 64)
-#: One colour for each class of the release, in the order of its class numbers.
+#: One colour for each class of the DLUT, in the order of its class numbers.
 CLASS_COLOURS = (
     (255, 107, 107),
     (255, 169, 77),
@@ -105,14 +105,14 @@ def draw_window(
         best_first = np.argsort(-detections.scores, kind="stable")
         for row in best_first[::-1]:  # the best boxes on top, and the best tags in the best places
             name = class_names[detections.classes[row]]
-            colour = class_colour(name)
+            colour = class_colour(name, class_names)
             corners = _on_picture(detections.boxes[row] * scale, frame_size)
             draw.rectangle(corners, outline=colour, width=line)
         for row in best_first:
             tags.place(
                 _on_picture(detections.boxes[row] * scale, frame_size),
                 f"{name} {detections.scores[row]:.2f}",
-                class_colour(name),
+                class_colour(name, class_names),
                 ("above", "inside above", "below", "inside below"),
             )
     if labels is not None:
@@ -168,9 +168,17 @@ def _events_image(cells: WindowCells, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX)
 
 
-def class_colour(name: str) -> Colour:
-    """A class's own colour by its name, whichever classes a cache keeps."""
-    return CLASS_COLOURS[CLASS_NAMES.index(name)]
+def class_colour(name: str, class_names: Sequence[str] = CLASS_NAMES) -> Colour:
+    """A class's own colour by its name, whichever classes a cache keeps.
+
+    Classes of other data sets share those that the DLUT's among ``class_names`` leave free.
+    """
+    if name in CLASS_NAMES:
+        return CLASS_COLOURS[CLASS_NAMES.index(name)]
+    taken = {CLASS_NAMES.index(one) for one in class_names if one in CLASS_NAMES}
+    free = [colour for k, colour in enumerate(CLASS_COLOURS) if k not in taken] or CLASS_COLOURS
+    others = [one for one in class_names if one not in CLASS_NAMES]
+    return free[others.index(name) % len(free)]
 
 
 def _on_picture(box: np.ndarray, size: tuple[int, int]) -> Box:

@@ -4,7 +4,6 @@ from PIL import Image
 
 from dmanet.reporting.visualization import WindowCells, draw_window
 from pipeline.cache.reader import PillarCache
-from pipeline.release.labels import CLASS_NAMES
 
 
 def draw_cached_window(
@@ -29,7 +28,7 @@ def draw_cached_window(
     row = recording.table("windows")[window]
     return draw_window(
         WindowCells(positive, negative, (rows, columns), recording.sensor),
-        [CLASS_NAMES[number] for number in cache.settings.classes],
+        cache.settings.output_names,
         labels=sample,
         caption=f"{recording_id} window {window}, shard {row[0]:03d} member {row[1]}",
         width=width,

@@ -15,7 +15,6 @@ from dmanet.reporting.visualization import WindowCells, draw_window
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole
-from pipeline.release.labels import CLASS_NAMES
 
 
 def draw_worst_windows(
@@ -48,7 +47,7 @@ def draw_worst_windows(
         UsageError: ``out`` exists and is not an empty folder.
     """
     classes = classes_of(weights, cache)
-    names_of_classes = [CLASS_NAMES[number] for number in classes]
+    names_of_classes = [cache.settings.class_names[number] for number in classes]
     places = {(one.recording, one.window): place for place, one in enumerate(worst)}
     last = {one.recording: 0 for one in worst}
     for one in worst:

@@ -7,11 +7,11 @@ from typing import Any
 
 from dmanet.recipes import RunSettings
 from dmanet.runs.safetensors_header import Header, read_header, starts_like_safetensors
+from dmanet.runs.stored_classes import names_of
 from dmanet.runs.torch_archive import opened_archive
 from dmanet.settings import ModelSettings, load_model_settings
 from pipeline.errors import CheckpointError, SettingsError
 from pipeline.files.documents import MalformedError, parse_json
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.settings import load_settings
 
 CHECKPOINT_FORMAT = "dmanet-checkpoint"
@@ -29,11 +29,11 @@ class Claims:
 
     Attributes:
         settings: the architecture.
-        classes: the release's class number of each output; None where that is not known.
+        classes: the class name of each output; None where that is not known.
     """
 
     settings: ModelSettings
-    classes: tuple[int, ...] | None
+    classes: tuple[str, ...] | None
 
 
 def read_claims(path: Path) -> Claims:
@@ -109,12 +109,8 @@ def check_format(content: Any, wanted: str, versions: tuple[int, ...], path: Pat
     )
 
 
-def _classes(found: Any, path: Path) -> tuple[int, ...]:
-    numbers = range(len(CLASS_NAMES))
-    if (
-        not isinstance(found, list | tuple)
-        or not found
-        or any(type(number) is not int or number not in numbers for number in found)
-    ):
-        raise CheckpointError(f"{path}: has classes that are none of the release's; it is damaged.")
-    return tuple(found)
+def _classes(found: Any, path: Path) -> tuple[str, ...]:
+    try:
+        return names_of(found)
+    except ValueError:
+        raise CheckpointError(f"{path}: has classes that are none; it is damaged.") from None

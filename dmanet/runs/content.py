@@ -6,11 +6,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from pipeline.release.labels import CLASS_NAMES
+from dmanet.runs.stored_classes import StoredClasses
 
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Tensors = dict[str, Tensor]
-_ClassNumber = Annotated[int, Field(ge=0, lt=len(CLASS_NAMES))]
 
 
 class _Content(BaseModel):
@@ -59,7 +58,7 @@ class CheckpointContent(_Content):
     settings: dict[str, Any]
     model: _Tensors
     optimizer: OptimizerContent
-    scaler: dict[str, float]
+    scaler: dict[str, int | float]
     average: AverageContent | None
     carried: tuple[LevelContent, ...] | None
     epoch: _Count
@@ -69,7 +68,7 @@ class CheckpointContent(_Content):
     best_score: Annotated[float, Field(allow_inf_nan=False)] | None
     cache: str
     recordings: dict[str, str]
-    classes: Annotated[tuple[_ClassNumber, ...], Field(min_length=1)]
+    classes: StoredClasses
 
 
 def first_problem(error: ValidationError) -> str:

@@ -15,6 +15,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import text as text_summary
 
+_FILES = f"events.out.tfevents.{'[0-9]' * 10}.*"
+
 
 class Curves:
     """Writes one TensorBoard file.
@@ -30,10 +32,11 @@ class Curves:
             OSError: it cannot be written; so do the other methods.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads the files of a folder in the order of their names, and knows them by their
-        # begin.
-        moment = f"{time.time_ns():020d}"
-        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{moment}"
+        # TensorBoard reads the files of a folder in the order of their names, which begin with the
+        # second they were made in. The clock may have been set back since the last one.
+        last = max((int(path.name.split(".")[3]) for path in folder.glob(_FILES)), default=0)
+        second = max(int(time.time()), last + 1)
+        name = f"{second:010d}.{socket.gethostname()}.{os.getpid()}.{time.time_ns():020d}"
         self.path = folder / f"events.out.tfevents.{name}"
         self._file = self.path.open("xb")
         self._records = RecordWriter(self._file)

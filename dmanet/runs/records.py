@@ -14,6 +14,7 @@ from dmanet.recipes import RunSettings
 from dmanet.runs.content import CheckpointContent, check_tensors, first_problem
 from dmanet.runs.digests import add_tensor
 from dmanet.runs.outcomes import Tally
+from dmanet.runs.stored_classes import names_of, stored_classes
 from dmanet.settings import ModelSettings
 from pipeline.errors import CheckpointError, SettingsError
 from pipeline.settings import load_settings
@@ -26,13 +27,13 @@ class Weights:
     Attributes:
         settings: the architecture.
         tensors: name in our state dict -> tensor, on the CPU.
-        classes: the release's class number of each output class; None where that is not known.
+        classes: the name of each output class; None where that is not known.
         source: names the file in messages.
     """
 
     settings: ModelSettings
     tensors: dict[str, Tensor]
-    classes: tuple[int, ...] | None
+    classes: tuple[str, ...] | None
     source: str
 
     def fingerprint(self) -> str:
@@ -79,7 +80,8 @@ class Weights:
 class Checkpoint:
     """Where a training run stands: all it takes to go on as if it had never stopped.
 
-    A file holds these fields, ``source`` apart, each under its name. No random state is among them:
+    A file holds these fields, ``source`` apart, each under its name; classes as
+    :mod:`dmanet.runs.stored_classes` says. No random state is among them:
     a run draws nothing but its first weights and, from the seed, the epoch and the place of a window
     in it, its order of windows and their augmentation.
 
@@ -97,7 +99,7 @@ class Checkpoint:
         best_score: the best score of an epoch so far; None before the first.
         cache: fingerprint of the cache's settings.
         recordings: digests of the recordings that the run reads, by id.
-        classes: the release's class number of each output class.
+        classes: the name of each output class.
         source: the file it was read from, for messages.
     """
 
@@ -114,7 +116,7 @@ class Checkpoint:
     best_score: float | None
     cache: str
     recordings: dict[str, str]
-    classes: tuple[int, ...]
+    classes: tuple[str, ...]
     source: str = "checkpoint"
 
     def weights(self) -> Weights:
@@ -132,6 +134,7 @@ class Checkpoint:
         content["settings"] = self.settings.model_dump(mode="json")
         content["carried"] = self.carried and [dict(vars(level)) for level in self.carried]
         content["tally"] = asdict(self.tally)
+        content["classes"] = stored_classes(self.classes)
         return content
 
     @classmethod
@@ -161,6 +164,7 @@ class Checkpoint:
         values["carried"] = checked.carried and tuple(
             LevelState(level.hidden, level.cell, level.feature) for level in checked.carried
         )
+        values["classes"] = names_of(checked.classes)
         values["tally"] = Tally(**checked.tally.model_dump())
         return cls(**values, source=source)
 

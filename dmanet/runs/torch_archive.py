@@ -1,7 +1,8 @@
 """The zip archives that ``torch.save`` writes: what they hold, every claim checked against the file.
 
-Read without torch, whose own reader checks no CRC-32 and takes an index's word for the length of a
-record. Records are stored as they are, so all of them together are no longer than the file.
+Read without torch, whose own reader checks no CRC-32, inflates whatever was compressed and takes a
+tensor's shape as it comes, however little stands behind it. Records must be stored as they are, so that
+all of them together are no longer than the file.
 """
 
 import errno

@@ -12,6 +12,7 @@ from dmanet.runs.claims import WEIGHTS_FORMAT, WEIGHTS_VERSION, claims_of_weight
 from dmanet.runs.digests import content_digest
 from dmanet.runs.records import Weights
 from dmanet.runs.safetensors_header import read_header, starts_like_safetensors
+from dmanet.runs.stored_classes import stored_classes
 from dmanet.settings import ModelSettings
 from pipeline.errors import CheckpointError
 from pipeline.files.whole import written_whole
@@ -28,7 +29,7 @@ def save_weights(path: Path, weights: Weights) -> None:
         "format": WEIGHTS_FORMAT,
         "version": str(WEIGHTS_VERSION),
         "settings": weights.settings.model_dump_json(),
-        "classes": json.dumps(weights.classes),
+        "classes": json.dumps(weights.classes and stored_classes(weights.classes)),
         "digest": _digest(weights.settings, weights.classes, tensors),
     }
     with written_whole(path) as unfinished:
@@ -68,8 +69,9 @@ def _load_safetensors(path: Path) -> Weights:
 
 
 def _digest(
-    settings: ModelSettings, classes: tuple[int, ...] | None, tensors: dict[str, Tensor]
+    settings: ModelSettings, names: tuple[str, ...] | None, tensors: dict[str, Tensor]
 ) -> str:
+    classes = names and stored_classes(names)
     return content_digest(
         {"settings": settings.model_dump(), "classes": classes, "tensors": tensors}
     )

@@ -19,6 +19,7 @@ class TrainingBatches:
 
     Attributes:
         classes: the release's number of each class to learn.
+        class_names: their names.
         sampler: chooses the windows of an epoch's batches.
     """
 
@@ -50,8 +51,9 @@ class TrainingBatches:
         """
         recipe = settings.training
         recordings = recordings_of(cache, "train")
-        self.classes = recipe.class_numbers() or cache.settings.classes
-        check_fit(cache, settings.model, source, self.classes, trained=False)
+        self.class_names = recipe.classes or cache.settings.output_names
+        check_fit(cache, settings.model, source, self.class_names, trained=False)
+        self.classes = cache.settings.numbers_of(self.class_names)
         self.sampler: WindowSampler = make_sampler(
             recipe.sampling,
             {recording.id: len(recording) for recording in recordings},

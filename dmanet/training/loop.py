@@ -165,7 +165,7 @@ def _validate(run: TrainingRun) -> float | None:
             raise Stopped("the evaluation was asked to stop.")
 
     try:
-        weights = run.trainer.weights(run.batches.classes)
+        weights = run.trainer.weights(run.batches.class_names)
         return run.validation.score(weights, on_windows, run.ranks)
     except Stopped:
         raise stopped(run) from None  # saved just before

@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 
 
 def take_checkpoint(
-    trainer: Trainer, cache: str, recordings: dict[str, str], classes: tuple[int, ...]
+    trainer: Trainer, cache: str, recordings: dict[str, str], classes: tuple[str, ...]
 ) -> Checkpoint:
     """Where a run stands now, to be saved before the next step: the tensors are those in use.
 
@@ -25,7 +25,7 @@ def take_checkpoint(
         trainer: of the run.
         cache: fingerprint of the cache's settings.
         recordings: digests of the recordings that the run reads, by id.
-        classes: the release's class number of each output class.
+        classes: the name of each output class.
     """
     return Checkpoint(
         settings=trainer.settings,
@@ -62,7 +62,9 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
             f"{checkpoint.source}: has {'no' if checkpoint.average is None else 'an'} average of the "
             "weights, which training.ema_decay asks for otherwise; resume with the run's own settings."
         )
-    trainer.optimizer.load_state_dict(checkpoint.optimizer)
+    # What another release of torch did not have among its settings yet, and the rate, stay as they are.
+    groups = trainer.optimizer.state_dict()["param_groups"]
+    trainer.optimizer.load_state_dict({**checkpoint.optimizer, "param_groups": groups})
     trainer.scaler.load_state_dict(checkpoint.scaler)
     if trainer.average is not None and checkpoint.average is not None:
         trainer.average.load_state_dict(checkpoint.average)
@@ -94,10 +96,8 @@ def _optimizer_problem(trainer: Trainer, checkpoint: Checkpoint) -> str | None:
     wanted, found = trainer.optimizer.state_dict()["param_groups"], checkpoint.optimizer
     parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
     groups = found["param_groups"]
-    if len(groups) != len(wanted) or not all(map(_same_kinds, groups, wanted)):
+    if len(groups) != len(wanted) or not all(map(_same_settings, groups, wanted)):
         return "its optimiser has other settings"
-    if any(ours["params"] != theirs["params"] for ours, theirs in zip(groups, wanted, strict=True)):
-        return "its optimiser has other parameters"
     for number, moments in found["state"].items():
         if number >= len(parameters):
             return f"its optimiser has a parameter {number} that the network lacks"
@@ -107,6 +107,14 @@ def _optimizer_problem(trainer: Trainer, checkpoint: Checkpoint) -> str | None:
         if problem := check_tensors(moments, expected, finite=False):
             return f"in its optimiser's parameter {number} {problem}"
     return None
+
+
+def _same_settings(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a group of parameters has no other settings than the recipe's; each step sets the rate."""
+    return found.keys() <= wanted.keys() and all(
+        type(found.get(key)) is type(wanted[key]) and found.get(key) == wanted[key]
+        for key in wanted.keys() & ({*found, "params"} - {"lr"})
+    )
 
 
 def _same_kinds(found: dict[str, Any], wanted: dict[str, Any]) -> bool:

@@ -114,7 +114,7 @@ class Trainer:
         self.position = 0
         self.tally.begin_epoch()
 
-    def weights(self, classes: tuple[int, ...]) -> Weights:
+    def weights(self, classes: tuple[str, ...]) -> Weights:
         """The network to judge, on the CPU: of averaged weights where there are any."""
         tensors = self.average.tensors() if self.average else self.model.state_dict()
         on_cpu = {name: tensor.cpu() for name, tensor in tensors.items()}

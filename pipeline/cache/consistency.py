@@ -16,7 +16,10 @@ _LAST_TIME = (1 << 32) - 1  # µs; an event's time has 32 bits
 
 
 def misfit_of_tables(
-    tables: Mapping[str, np.ndarray], lengths: Mapping[str, int], windows: int, classes: int
+    tables: Mapping[str, np.ndarray],
+    lengths: Mapping[str, int],
+    windows: int,
+    settings: layout.CacheSettings,
 ) -> str | None:
     """What is wrong with a recording's tables; None where they fit.
 
@@ -24,7 +27,7 @@ def misfit_of_tables(
         tables: each of :data:`pipeline.cache.records.TABLE_COLUMNS`.
         lengths: rows of every array.
         windows: how many the attributes state.
-        classes: how many the settings keep.
+        settings: of the cache.
     """
     if len(tables["windows"]) != windows:
         return "the array 'windows' has another length than the recording"
@@ -41,7 +44,7 @@ def misfit_of_tables(
                 return f"the array '{target}' has {lengths[target]} rows, {what}"
     if lengths["batch_id"] != lengths["pillars"]:
         return "the array 'batch_id' has another length than the pillars"
-    return _misfit_of_windows(tables["windows"]) or _misfit_of_labels(tables, classes)
+    return _misfit_of_windows(tables["windows"]) or _misfit_of_labels(tables, settings)
 
 
 def _misfit_of_windows(windows: np.ndarray) -> str | None:
@@ -55,21 +58,24 @@ def _misfit_of_windows(windows: np.ndarray) -> str | None:
     return None
 
 
-def _misfit_of_labels(tables: Mapping[str, np.ndarray], classes: int) -> str | None:
+def _misfit_of_labels(
+    tables: Mapping[str, np.ndarray], settings: layout.CacheSettings
+) -> str | None:
     kept, raw = tables["labels"], tables["labels_raw"]
     for column, (name, rows) in enumerate((("labels_raw", raw), ("labels", kept))):
         counts = np.diff(tables["label_offsets"][:, column])
         if not np.array_equal(rows[:, 0], np.repeat(np.arange(len(counts)), counts)):
             return f"the array '{name}' has boxes of another window than 'label_offsets' says"
-    numbers = {"class": (kept[:, 5], classes), "raw_row": (kept[:, 7], len(raw))}
+    numbers = {"class": (kept[:, 5], len(settings.classes)), "raw_row": (kept[:, 7], len(raw))}
     numbers["track_id"] = kept[:, 6], 1 << 32
     numbers["class_id"] = raw[:, layout.RAW_LABEL_COLUMNS.index("class_id")], 1 << 8
     for name, (values, most) in numbers.items():
         if not ((values >= 0) & (values < most) & (values == np.floor(values))).all():
             return f"the labels' column '{name}' has a value that it cannot have"
-    if not np.isfinite(kept[:, 1:5]).all():
-        return "the array 'labels' has a box that is not finite"
-    return None
+    frame = np.array(settings.grid * 2) * (1 + 1e-6)  # corners are rounded to float32
+    boxes = kept[:, 1:5]
+    inside = ((boxes >= 0) & (boxes <= frame)).all() and (boxes[:, :2] <= boxes[:, 2:]).all()
+    return None if inside else "the array 'labels' has a box that is not within the grid"
 
 
 def misfit_of_pillars(

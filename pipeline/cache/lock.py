@@ -53,7 +53,7 @@ class Part:
         Raises:
             UsageError: the text is anything else.
         """
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise UsageError(f"'{text}' is no part; write for example 3/8, from 1/8 to 8/8.")
         return cls(int(match[1]), int(match[2]))

@@ -7,7 +7,6 @@ at once both open it, and one of the two is kept.
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from pipeline.cache import records as layout
 from pipeline.cache.attributes import (
     GROUP_FILE,
     LARGEST_GROUP_FILE,
-    RecordingAttributes,
     parse_group,
     parse_recording,
 )
@@ -57,7 +55,7 @@ class CachedRecording:
         self._tables: dict[str, np.ndarray] = {}
         self._fits = False
         try:
-            self.attributes: RecordingAttributes = parse_recording(cache.group(recording_id))
+            self.attributes = parse_recording(cache.group(recording_id))
         except MalformedError as error:
             raise self._damaged(f"its attributes cannot be read ({error})") from None
         if (
@@ -101,10 +99,12 @@ class CachedRecording:
                 raise self._unreadable(name, error) from None
         return self._arrays[name]
 
-    def _read(self, name: str, start: int, stop: int) -> np.ndarray:
-        array = self.array(name)
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop`` (exclusive) of one array, as stored."""
+        array, at = self.array(name), f"{self.id}/{name}/"
         try:
-            rows = read_rows(array, lambda names: self._chunks(name, names), start, stop)
+            fetch = self._cache.store.chunks
+            rows = read_rows(array, lambda names: fetch([at + n for n in names]), start, stop)
         except MissingFileError as error:
             raise self._damaged(f"the array '{name}' lacks a chunk ({error})") from None
         except (ValueError, RuntimeError, WrongFileError) as error:  # RuntimeError: of the codec
@@ -113,9 +113,6 @@ class CachedRecording:
             raise self._damaged(f"the array '{name}' has {array.shape[0]} rows, too few")
         return rows
 
-    def _chunks(self, name: str, chunks: Sequence[str]) -> list[bytes]:
-        return self._cache.store.chunks([f"{self.id}/{name}/{chunk}" for chunk in chunks])
-
     def array_length(self, name: str) -> int:
         """Rows of one array, without reading them."""
         return self.array(name).shape[0]
@@ -123,7 +120,7 @@ class CachedRecording:
     def table(self, name: str) -> np.ndarray:
         """One of the arrays (``windows``, ``offsets``, ``labels``, …), whole and read-only."""
         if name not in self._tables:
-            rows = self._read(name, 0, self.array_length(name))
+            rows = self.rows(name, 0, self.array_length(name))
             rows.flags.writeable = False  # all readers of this recording share it
             self._tables[name] = rows
         return self._tables[name]
@@ -143,7 +140,7 @@ class CachedRecording:
             {name: self.table(name) for name in layout.TABLE_COLUMNS},
             {name: self.array_length(name) for name in layout.ARRAYS},
             len(self),
-            len(self._cache.settings.classes),
+            self._cache.settings,
         )
         if misfit:
             raise self._damaged(misfit)
@@ -169,7 +166,7 @@ class CachedRecording:
         (p0, q0), (p1, q1) = offsets[0], offsets[-1]
         k0, k1 = self.table("label_offsets")[[start, stop], 1]
         labels = self.table("labels")[k0:k1]
-        pillars, points = self._read("pillars", p0, p1), self._read("points", q0, q1)
+        pillars, points = self.rows("pillars", p0, p1), self.rows("points", q0, q1)
         misfit = misfit_of_pillars(pillars, offsets - offsets[0], self.encoding.settings)
         if misfit:
             raise self._damaged(f"in windows {start}…{stop} {misfit}")

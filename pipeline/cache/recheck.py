@@ -16,6 +16,7 @@ from pipeline.cache.attributes import SourceFile
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.verify import Finding
 from pipeline.errors import PipelineError, UsageError
+from pipeline.files.inputs import open_regular
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
 from pipeline.release.labels import LabelRules, apply_label_rules
 from pipeline.release.members import read_events, read_labels
@@ -92,7 +93,7 @@ def _comparable(recording: CachedRecording, root: Path) -> np.ndarray:
     numbers: dict[str, list[int]] = {"ev": [], "lb": []}
     for file in recording.attributes["source"]["files"]:
         name = file["name"]
-        if _source_path(root, recording.id, name).exists():
+        if _is_there(_source_path(root, recording.id, name)):
             numbers[name[:2]].append(_number(name))
     origin = recording.table("windows")[:, :2]  # shard, member
     rows = np.arange(len(recording))
@@ -100,6 +101,15 @@ def _comparable(recording: CachedRecording, root: Path) -> np.ndarray:
     source = np.maximum.accumulate(np.where(recording.window_column("repeated"), 0, rows))
     there = np.isin(origin[:, 0], numbers["lb"]) & np.isin(origin[source, 0], numbers["ev"])
     return np.column_stack([rows, origin, origin[source]])[there]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; that the machine will not say is an error, and no missing file."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _number(file_name: str) -> int:
@@ -131,7 +141,7 @@ class _Sources:
 
     def _checked(self, expected: SourceFile) -> NpzFile | None:
         path = _source_path(self._root, self._recording.id, expected["name"])
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest == expected["sha256"]:
             return NpzFile(path)

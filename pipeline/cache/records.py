@@ -24,6 +24,7 @@ from pipeline.errors import CacheError, SettingsError
 from pipeline.pillars.bit_layout import KERNEL_VERSION
 from pipeline.pillars.encoding import PillarEncoding
 from pipeline.pillars.settings import PillarSettings, as_tuple
+from pipeline.release.classes import MOST_CLASSES, ClassNames
 from pipeline.release.labels import CLASS_NAMES, LabelRules
 from pipeline.release.shards import SENSOR_SIZE
 from pipeline.settings import load_settings
@@ -113,7 +114,7 @@ def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 _Length = Annotated[float, Field(ge=0), WrapValidator(_as_written)]
-_ClassNumber = Annotated[int, Field(ge=0, lt=len(CLASS_NAMES))]
+_ClassNumber = Annotated[int, Field(ge=0, lt=MOST_CLASSES)]
 
 
 class CacheSettings(PillarSettings):
@@ -132,9 +133,27 @@ class CacheSettings(PillarSettings):
         min_length=1,
         description="class numbers of the release, in output order",
     )
+    class_names: ClassNames = Field(
+        default=CLASS_NAMES, description="what the release's class numbers mean, from 0 on"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_classes(cls, values: Any) -> Any:
+        """Without a choice the classes are all that the release has."""
+        if isinstance(values, dict) and "classes" not in values and "class_names" in values:
+            names = values["class_names"]
+            count = len(names) if isinstance(names, list | tuple) else 0
+            return {**values, "classes": tuple(range(count))}
+        return values
 
     @model_validator(mode="after")
     def _check_cache(self) -> "CacheSettings":
+        known = len(self.class_names)
+        if max(self.classes) >= known:
+            raise SettingsError(
+                f"classes: the release has the numbers 0 to {known - 1}, not {max(self.classes)}."
+            )
         self.encoding(SENSOR_SIZE)  # refuses what the release's own sensor could not satisfy
         return self
 
@@ -145,7 +164,22 @@ class CacheSettings(PillarSettings):
 
     def label_rules(self, sensor: tuple[int, int]) -> LabelRules:
         """Label rules for one sensor size (width, height)."""
-        return LabelRules(sensor, self.grid, self.min_diagonal, self.min_side, self.classes)
+        known = len(self.class_names)
+        return LabelRules(sensor, self.grid, self.min_diagonal, self.min_side, self.classes, known)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of ``classes``, in output order."""
+        return tuple(self.class_names[number] for number in self.classes)
+
+    def numbers_of(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The release's numbers of classes by their names, all of which it has."""
+        return tuple(self.class_names.index(name) for name in names)
+
+    def stored(self) -> dict[str, Any]:
+        """The settings as a cache holds them: the DLUT's class names go without saying."""
+        values = dict(self)
+        return {k: v for k, v in values.items() if k != "class_names" or v != CLASS_NAMES}
 
 
 def array_digest(names: Iterable[str], read: Callable[[str], bytes]) -> str:
@@ -173,14 +207,14 @@ def describe(settings: CacheSettings) -> dict[str, Any]:
     """Root attributes of a cache with these settings (plain JSON values).
 
     Returns:
-        ``format``, ``version``, ``kernel_version``, ``settings`` with every field of
-        :class:`CacheSettings`, and ``fingerprint``, the sha256 of the others.
+        ``format``, ``version``, ``kernel_version``, ``settings`` as
+        :meth:`CacheSettings.stored` gives them, and ``fingerprint``, the sha256 of the others.
     """
     identity = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "kernel_version": KERNEL_VERSION,
-        "settings": json.loads(json.dumps(dict(settings))),
+        "settings": json.loads(json.dumps(settings.stored())),
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return {**identity, "fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
@@ -205,10 +239,10 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
     """
     expected = describe(settings)
     stored = found.get("settings")
-    flat_found = {**found, **(stored if isinstance(stored, dict) else {})}
-    flat_expected = {**expected, **expected["settings"]}
+    flat_found = {**found, **_with_names(stored if isinstance(stored, dict) else {})}
+    flat_expected = {**expected, **_with_names(expected["settings"])}
     ours = "format", "version", "kernel_version"
-    for key in (*ours, *expected["settings"], "fingerprint"):
+    for key in (*ours, *CacheSettings.model_fields, "fingerprint"):
         if flat_found.get(key) != flat_expected[key]:
             same = "release of this software" if key in ours else "setting"
             raise CacheError(
@@ -216,6 +250,11 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
                 f"this run asks for {json.dumps(flat_expected[key])}; "
                 f"use the same {same} or another folder."
             )
+
+
+def _with_names(stored: dict[str, Any]) -> dict[str, Any]:
+    """A cache's stored settings with the class names that may go without saying."""
+    return {"class_names": list(CLASS_NAMES), **stored}
 
 
 def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
@@ -244,7 +283,7 @@ def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
     try:
         settings = load_settings(
             CacheSettings,
-            stored if isinstance(stored, dict) else {},
+            _with_names(stored if isinstance(stored, dict) else {}),
             f"{where}: the cache's settings",
             complete=True,
         )

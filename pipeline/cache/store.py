@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cache.local_files import LocalFiles
-from pipeline.cache.places import Files, WrongFileError
+from pipeline.cache.places import Files
 from pipeline.cache.records import array_digest
 from pipeline.cache.stored_array import LARGEST_CHUNK_FILE
+from pipeline.errors import CacheError
 
 _DEEPEST = 8  # folders below one another; a chunk of a table is the seventh below the root
 
@@ -50,13 +51,15 @@ class CacheStore:
         """Bytes of every file below ``path``, by its name relative to it.
 
         Raises:
-            WrongFileError: there is something that is neither a file nor a folder.
+            CacheError: there is something that is neither a file nor a folder.
         """
         return self._sizes(path, _DEEPEST)
 
     def _sizes(self, path: str, deepest: int) -> dict[str, int]:
         if not deepest:
-            raise WrongFileError(f"{self.location}/{path}: is deeper than a cache's folders go")
+            raise CacheError(
+                f"{self.location}/{path}: is deeper than a cache's folders go; remove it."
+            )
         found = {}
         for entry in self._files.entries(path):
             place = f"{path}/{entry.name}".lstrip("/")
@@ -66,8 +69,9 @@ class CacheStore:
             elif entry.is_file:
                 found[entry.name] = entry.size
             else:
-                raise WrongFileError(
-                    f"{self.location}/{place}: is {entry.kind}; a cache holds files and folders"
+                raise CacheError(
+                    f"{self.location}/{place}: is {entry.kind}, and a cache holds files and folders; "
+                    "remove it, and run `dmanet-data verify`."
                 )
         return found
 

@@ -6,13 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.cache import records as layout
 from pipeline.cache.attributes import GROUP_FILE, LARGEST_GROUP_FILE, parse_group
 from pipeline.cache.places import MissingFileError, WrongFileError
 from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.errors import PipelineError, machine_sentence
+from pipeline.errors import CacheError, PipelineError, machine_sentence
 from pipeline.files.documents import MalformedError
 from pipeline.release.shards import SPLITS
+
+_WINDOWS_AT_ONCE = 16  # of the largest windows there are, some 50 MB
 
 
 @dataclass(frozen=True)
@@ -113,15 +117,28 @@ def _check_recording(cache: PillarCache, recording_id: str) -> list[str]:
             problems += _problems(partial(_check_digest, cache, recording, name))
         else:
             problems.append(f"the array '{name}' is missing")
-    if not problems:
+    if not problems:  # digests say that it is what was written; was that sound?
         recording.check_tables()
+        for start in range(0, len(recording), _WINDOWS_AT_ONCE):
+            problems += _check_windows(
+                recording, start, min(start + _WINDOWS_AT_ONCE, len(recording))
+            )
     return problems
 
 
 def _check_digest(cache: PillarCache, recording: CachedRecording, name: str) -> list[str]:
     try:
         digest = cache.store.array_digest(f"{recording.id}/{name}")
-    except (MissingFileError, WrongFileError) as error:
+    except (MissingFileError, WrongFileError, CacheError) as error:
         return [f"the array '{name}' cannot be read ({str(error).rstrip('.')})"]
     same = digest == recording.attributes["digests"][name]
     return [] if same else [f"the array '{name}' does not match its digest"]
+
+
+def _check_windows(recording: CachedRecording, start: int, stop: int) -> list[str]:
+    """All that is stored of windows ``start`` to ``stop`` (exclusive); reading checks most of it."""
+    offsets = recording.read(start, stop).offsets[::2, 0]
+    first = int(recording.table("offsets")[2 * start, 0])
+    stored = recording.rows("batch_id", first, first + int(offsets[-1]))
+    same = np.array_equal(stored, np.repeat(np.arange(start, stop), np.diff(offsets)))
+    return [] if same else [f"in windows {start}…{stop} 'batch_id' has another window's number"]

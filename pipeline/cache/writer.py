@@ -26,6 +26,7 @@ from pipeline.errors import CacheError
 from pipeline.files.whole import sync, sync_tree, written_whole
 from pipeline.pillars.packing import PackedWindow
 from pipeline.release.labels import apply_label_rules
+from pipeline.text import is_unicode
 
 LABEL_WINDOWS = 256  # windows whose labels are collected before they are written
 
@@ -47,6 +48,7 @@ class RecordingWriter:
 
     Raises:
         AbandonedError: the run's folder is gone; also while it appends.
+        CacheError: the recording's name is not Unicode.
     """
 
     def __init__(
@@ -57,6 +59,11 @@ class RecordingWriter:
         settings: CacheSettings,
         scratch: Path,
     ) -> None:
+        if not is_unicode(recording_id):
+            raise CacheError(
+                f"{recording_id}: this name's bytes are not UTF-8, so that a cache cannot hold it; "
+                "rename the folder."
+            )
         self._root = root
         self._id = recording_id
         self._sensor = sensor

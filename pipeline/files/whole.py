@@ -6,6 +6,7 @@ the content is brought to the disk before it and the folder's entry after it, un
 that losing the file would not be missed.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.files.outputs import STANDARD_OUTPUT
@@ -46,15 +48,14 @@ def written_whole(
             yield unfinished
         return
     place = Path(os.path.realpath(path))
-    with _naming(path):
-        entries = _made(place.parent)
+    with _naming(path), _made(place.parent) as new:
         with unfinished_beside(beside / place.name if beside else place) as unfinished:
             yield unfinished
             if durable:
                 sync(unfinished)
             os.replace(unfinished, place)
         if durable:
-            for folder in (place.parent, *entries):
+            for folder in (place.parent, *(folder.parent for folder in new)):
                 sync(folder)
 
 
@@ -81,11 +82,14 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
 def unfinished_beside(path: Path) -> Iterator[Path]:
     """A path with the name of ``path`` in a hidden folder beside it, which is gone at the end.
 
-    A folder of its own, because some writers choose a file's format by its name.
+    A folder of its own, because some writers choose a file's format by its name. Folders above it are
+    made where they are missing, and gone again if the block raises.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     short = os.fsdecode(os.fsencode(path.name)[:_LONGEST_PREFIX])  # a name may fill all that fits
-    with tempfile.TemporaryDirectory(prefix=f".{short}.", dir=path.parent) as folder:
+    with (
+        _made(path.parent),
+        tempfile.TemporaryDirectory(prefix=f".{short}.", dir=path.parent) as folder,
+    ):
         yield Path(folder) / path.name
 
 
@@ -105,12 +109,17 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hidden = error.filename is None or os.fsdecode(error.filename).startswith(
-            f"{os.path.realpath(path.parent)}/."
-        )
-        if error.errno is not None and hidden:
-            error.filename, error.filename2 = str(path), None
+        if error.errno is not None:
+            if error.filename is None or _is_hidden(error.filename, path):
+                error.filename, error.filename2 = str(path), None
+            elif error.filename2 is not None and _is_hidden(error.filename2, path):
+                error.filename2 = str(path)  # a copy: either file may be the one to blame
         raise
+
+
+def _is_hidden(name: Any, path: Path) -> bool:
+    """Whether a file is one that is made on the way to ``path``."""
+    return os.fsdecode(name).startswith(f"{os.path.realpath(path.parent)}/.")
 
 
 def publish_folders(moves: Sequence[tuple[Path, Path]]) -> None:
@@ -120,21 +129,24 @@ def publish_folders(moves: Sequence[tuple[Path, Path]]) -> None:
         moves: folders with their places, on the same disk, none of which holds anything yet.
 
     Raises:
-        OSError: a place is taken, or cannot be made; every folder is where it was.
+        OSError: a place is taken, or cannot be made; every folder is where it was, and no other is left.
     """
     for folder, _ in moves:
         sync_tree(folder)
-    done, entries = [], []
-    try:
-        for folder, place in moves:
-            entries += [place.parent, *_made(place.parent)]
-            os.rename(folder, place)
-            done.append((folder, place))
-    except BaseException:
-        for folder, place in done:
-            os.rename(place, folder)
-        raise
-    for entry in entries:
+    entries = set()
+    with contextlib.ExitStack() as made:
+        try:
+            for folder, place in moves:
+                new = made.enter_context(_made(place.parent))
+                entries |= {place.parent, *(one.parent for one in new)}
+                os.rename(folder, place)
+        except BaseException:
+            for folder, place in moves:
+                # By what is there: an interrupt may come between a rename and a note of it.
+                if not os.path.lexists(folder):
+                    os.rename(place, folder)
+            raise
+    for entry in sorted(entries, reverse=True):
         sync(entry)
 
 
@@ -154,8 +166,15 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _made(folder: Path) -> list[Path]:
-    """Make ``folder`` where it is missing; the folders that have a new entry by that."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return [path.parent for path in missing]
+@contextmanager
+def _made(folder: Path) -> Iterator[list[Path]]:
+    """Make ``folder`` where it is missing; what was made, which is gone again if the block raises."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield new
+    except BaseException:
+        for path in new:
+            with contextlib.suppress(OSError):  # somebody else put something there
+                path.rmdir()
+        raise

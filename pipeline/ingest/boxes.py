@@ -13,8 +13,13 @@ from pipeline.release.shards import LABEL_DTYPE, WINDOW_US
 _LARGEST_BOX_FILE = 64 << 20  # bytes; a minute of the dataset has less than one million
 
 
-def read_boxes(path: Path) -> np.ndarray | None:
+def read_boxes(path: Path, begin_us: int = 0) -> np.ndarray | None:
     """All boxes of a recording in the order of their times, ``LABEL_DTYPE [M]``.
+
+    Args:
+        path: of the file.
+        begin_us: what the recording's clock shows where that of the shards begins; boxes before it are
+            left out.
 
     Returns:
         ``None`` where no file is.
@@ -36,6 +41,8 @@ def read_boxes(path: Path) -> np.ndarray | None:
             f"{path}: not a box file ({error}); download it again, or move it away to ingest "
             "without boxes."
         ) from None
+    boxes = boxes[boxes["t"] >= begin_us]
+    boxes["t"] -= np.uint64(begin_us)
     return boxes[np.argsort(boxes["t"], kind="stable")]
 
 

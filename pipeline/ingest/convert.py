@@ -9,6 +9,7 @@ event times alone. Windows at the end that do not fill a shard are thrown away.
 """
 
 import contextlib
+import dataclasses
 import filecmp
 import os
 import re
@@ -21,6 +22,7 @@ import numpy as np
 from pipeline.errors import RecordingError, UsageError
 from pipeline.files.whole import publish_folders, unfinished_beside
 from pipeline.ingest.boxes import boxes_of_window, read_boxes
+from pipeline.ingest.class_choice import DLUT_CHOICE, ClassChoice
 from pipeline.ingest.raw_recording import RawRecording, open_raw
 from pipeline.ingest.windows import RawWindow, split_windows
 from pipeline.release.names import require_storable
@@ -41,11 +43,15 @@ class IngestSummary:
 
     ``windows`` were written in ``shards`` shards; ``empty_windows`` lie between them and hold no
     event; ``left_over`` windows at the end did not fill a shard. ``boxes`` are those written,
-    ``None`` where the recording has no box file. ``outside`` counts written events beyond the
-    sensor, which the pillar encoder will drop.
+    ``None`` where the recording has no box file; ``other_boxes`` of its file were left out as of no
+    class that was chosen. ``outside`` counts written events beyond the
+    sensor, which the pillar encoder will drop. ``begin_us`` is what the recording's clock shows where
+    that of the shards begins.
     """
 
     source: Path
+    format: str
+    begin_us: int
     recording_id: str
     sensor: tuple[int, int]
     events: int
@@ -55,14 +61,17 @@ class IngestSummary:
     left_over: int
     boxes: int | None
     outside: int
+    other_boxes: int = 0
 
     def lines(self) -> list[str]:
         """Sentences for a person."""
         width, height = self.sensor
         said = [
-            f"{self.recording_id}: {_count(self.events, 'event')} of a {width}x{height} sensor in "
-            f"{_count(self.windows, 'window')}, {_count(self.shards, 'shard')}."
+            f"{self.recording_id}: {_count(self.events, 'event')} of a {width}x{height} sensor "
+            f"({self.format}) in {_count(self.windows, 'window')}, {_count(self.shards, 'shard')}."
         ]
+        if self.begin_us:
+            said.append(f"Times count from {self.begin_us} µs of its clock.")
         if self.boxes is None:
             said.append(
                 f"{self.source.name} has no box file ({box_path(self.source).name} beside it): "
@@ -70,6 +79,8 @@ class IngestSummary:
             )
         else:
             said.append(f"{_count(self.boxes, 'box', 'boxes')} from {box_path(self.source).name}.")
+        if self.other_boxes:
+            said.append(f"{_count(self.other_boxes, 'box', 'boxes')} of other classes left out.")
         if self.empty_windows:
             said.append(f"{_count(self.empty_windows, 'window')} without events left out.")
         if self.left_over:
@@ -86,8 +97,9 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 
 
 def recording_name(raw: Path) -> str:
-    """``<name>`` of ``<name>_td.dat``, ``<name>.dat``, ``<name>_td.dat.h5`` and the like."""
-    return re.sub(r"(_td)?(\.dat)?(\.h5|\.hdf5)?$", "", raw.name, count=1, flags=re.IGNORECASE)
+    """``<name>`` of ``<name>_td.dat``, ``<name>.raw``, ``<name>_td.dat.h5`` and the like."""
+    ending = r"(_td)?(\.dat|\.raw|\.aedat4)?(\.h5|\.hdf5)?$"
+    return re.sub(ending, "", raw.name, count=1, flags=re.IGNORECASE)
 
 
 def box_path(raw: Path) -> Path:
@@ -101,7 +113,9 @@ def ingest_recording(
     split: str,
     *,
     skip_us: int = SKIP_US,
+    sensor: tuple[int, int] | None = None,
     filelist: str | None = None,
+    choice: ClassChoice = DLUT_CHOICE,
     progress: Callable[[int], object] | None = None,
 ) -> IngestSummary:
     """Write the recording ``raw`` as shards of the release at ``out``.
@@ -110,22 +124,31 @@ def ingest_recording(
     size is noted beside the release. The recording appears whole or not at all.
 
     Args:
-        raw: a DAT or HDF5 file.
+        raw: a file of any format that :func:`pipeline.ingest.raw_recording.open_raw` reads.
         out: the release's folder.
         split: ``train``, ``val`` or ``test``.
         skip_us: left out at the begin, counted from the window of the first event and rounded up to
             whole windows.
+        sensor: width and height in pixels of a recording that does not state them.
         filelist: folder in the split.
-        progress: gets the number of windows read since it was called last; what it raises ends the
+        choice: what becomes of the classes of its boxes.
+        progress: gets the number of events read since it was called last; what it raises ends the
             work.
 
     Raises:
-        UsageError: the recording is there already, the file is missing, an option is wrong.
+        UsageError: the recording is there already, the file is missing, an option is wrong, or the
+            release has other classes.
         RecordingError: the file cannot be read, or fills no shard.
         OSError: the machine fails to read or write.
     """
-    require_new(out, recording_id_of(raw, split, filelist))
-    return convert_recording(raw, out, split, skip_us, filelist, progress)
+    recording_id = recording_id_of(raw, split, filelist)
+    if is_there(out, recording_id):
+        raise UsageError(
+            f"{out / recording_id}: the recording is there already; remove it or choose another folder."
+        )
+    return convert_recording(
+        raw, out, recording_id, skip_us=skip_us, sensor=sensor, choice=choice, progress=progress
+    )
 
 
 def recording_id_of(raw: Path, split: str, filelist: str | None = None) -> str:
@@ -143,42 +166,69 @@ def recording_id_of(raw: Path, split: str, filelist: str | None = None) -> str:
     return f"{split}/{filelist or f'{split}filelist00'}/{name}"
 
 
-def require_new(out: Path, recording_id: str) -> None:
-    """Check that nothing of a recording is in the release at ``out``.
-
-    Raises:
-        UsageError: something is.
-    """
-    for place in _places(out, recording_id):
-        if _is_there(place):
-            raise UsageError(
-                f"{place}: the recording is there already; remove it or choose another folder."
-            )
+def is_there(out: Path, recording_id: str) -> bool:
+    """Whether anything of a recording is in the release at ``out``."""
+    return any(_exists(place) for place in _places(out, recording_id))
 
 
 def convert_recording(
     raw: Path,
     out: Path,
-    split: str,
+    recording_id: str,
+    *,
     skip_us: int,
-    filelist: str | None,
-    progress: Callable[[int], object] | None,
+    sensor: tuple[int, int] | None = None,
+    usual_sensor: tuple[int, int] | None = None,
+    choice: ClassChoice = DLUT_CHOICE,
+    replace: bool = False,
+    progress: Callable[[int], object] | None = None,
 ) -> IngestSummary:
     """:func:`ingest_recording` of a recording that may be there, if it is the same.
 
     An attempt before this one may have died when all was done, or with one folder in its place.
+
+    Args:
+        raw: the recording.
+        out: the release's folder.
+        recording_id: what it is called there.
+        skip_us: left out at the begin.
+        sensor: of a recording that does not state it.
+        usual_sensor: of its data set, where it is stated nowhere else.
+        choice: what becomes of the classes of its boxes.
+        replace: what is there may be another one, which is deleted when this one is in its place.
+        progress: gets the number of events read since it was called last.
     """
     if skip_us < 0:
         raise UsageError(f"cannot skip {skip_us} µs; give zero or more.")
-    recording_id = recording_id_of(raw, split, filelist)
-    recording = open_raw(raw)
-    boxes = read_boxes(box_path(raw))
+    recording = open_raw(raw, sensor, usual_sensor)
+    found = read_boxes(box_path(raw), recording.begin_us)
+    boxes = None if found is None else choice.apply(found)
     with _removed_if_empty(out), unfinished_beside(out / "ingest") as beside:
         summary = _write_shards(recording, boxes, beside, recording_id, skip_us, progress)
-        write_sensor(out, recording_id, recording.sensor)
-        moves = zip(_places(beside, recording_id), _places(out, recording_id), strict=True)
-        publish_folders([move for move in moves if not _is_published(*move)])
-    return summary
+        write_sensor(out, recording_id, recording.sensor, choice.class_map)
+        pairs = zip(_places(beside, recording_id), _places(out, recording_id), strict=True)
+        moves = [pair for pair in pairs if replace or not _is_published(*pair)]
+        with _set_aside([place for _, place in moves], beside / "replaced"):
+            publish_folders(moves)
+    others = 0 if found is None or boxes is None else len(found) - len(boxes)
+    return dataclasses.replace(summary, other_boxes=others)
+
+
+@contextlib.contextmanager
+def _set_aside(places: list[Path], aside: Path) -> Iterator[None]:
+    """Move what is at ``places`` into the new folder ``aside``; back again when the block raises."""
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for number, place in enumerate(places):
+            if _exists(place):
+                aside.mkdir(exist_ok=True)
+                os.rename(place, aside / str(number))
+                moved.append((place, aside / str(number)))
+        yield
+    except BaseException:
+        for place, kept in moved:
+            os.rename(kept, place)
+        raise
 
 
 def _places(root: Path, recording_id: str) -> list[Path]:
@@ -186,7 +236,7 @@ def _places(root: Path, recording_id: str) -> list[Path]:
     return [root / split / filelist / kind / name for kind in ("labels", "events")]
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         os.lstat(path)
     except FileNotFoundError:
@@ -196,7 +246,7 @@ def _is_there(path: Path) -> bool:
 
 def _is_published(built: Path, place: Path) -> bool:
     """Whether ``place`` holds what was built; refuses to mix it with anything else."""
-    if not _is_there(place):
+    if not _exists(place):
         return False
     names = sorted(os.listdir(built))
     if names == sorted(os.listdir(place)) and all(
@@ -231,7 +281,7 @@ def _write_shards(
     span: list[int] = []  # clock slots of the first and the last window written
     for window in split_windows(recording.blocks(), skip_us, str(recording.path)):
         if progress is not None:
-            progress(1)
+            progress(len(window.events))
         group.append(window)
         if len(group) < WINDOWS_PER_SHARD:
             continue
@@ -254,6 +304,8 @@ def _write_shards(
         )
     return IngestSummary(
         source=recording.path,
+        format=recording.format,
+        begin_us=recording.begin_us,
         recording_id=recording_id,
         sensor=recording.sensor,
         events=events,

@@ -1,60 +1,67 @@
-"""Raw recordings as blocks of events: Prophesee DAT files and the HDF5 hosting of the same data.
+"""Recordings of any camera as blocks of events, the format told by the content and not by the name.
 
-DAT: ASCII header lines that begin with ``%``, one byte event type, one byte event size (8), then
-little-endian pairs ``u4 t``, ``u4 v`` with x in bits 0…13 of v, y in bits 14…27, p in bit 28.
-HDF5: ``events/x``, ``y``, ``t``, ``p`` of equal length and the scalars ``events/height``, ``width``.
 A recording of any length is read in bounded memory.
 """
 
-import math
-import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import h5py
-import hdf5plugin  # noqa: F401  registers the Blosc and zstd filters the HDF5 hosting uses
 import numpy as np
 
 from pipeline.errors import RecordingError, UsageError
-from pipeline.files.inputs import open_regular, require_regular
-from pipeline.release.shards import EVENT_DTYPE
+from pipeline.files.inputs import open_regular
+from pipeline.ingest import aedat4, dat, evt, hdf5
+from pipeline.ingest.own_data import HDF5_ERRORS
+from pipeline.release.shards import EVENT_DTYPE, WINDOW_US
 
-BLOCK_EVENTS = 1 << 20  # 9 MB of records; at most a few such arrays are held at a time
-
-_DAT_DTYPE = np.dtype([("t", "<u4"), ("v", "<u4")])
-_DAT_EVENT_TYPES = (0x00, 0x0C)  # both names of a change event; others are triggers, IMU and so on
-_MAX_HEADER = 1 << 16
-_LARGEST_CHUNK = 32 << 20  # bytes of one column's; four are held at a time
-# What h5py raises for damage. An OSError with a number is the machine's own.
-_HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
-_MAX_SIDE = 1 << 14  # 14 bits for each coordinate
+#: What can be read, for messages.
+FORMATS = "DAT, RAW (EVT 2.0 and EVT 3.0), HDF5 (events/x … or CD/events) and AEDAT 4"
+_LATEST = int(np.iinfo(EVENT_DTYPE["t"]).max)  # µs that the release's records hold, 71 minutes
+# What other files begin with, so that a message can say what they are.
+_OTHERS = {
+    b"#!AER-DAT3": "AEDAT 3",
+    b"#!AER-DAT2": "AEDAT 2",
+    b"#!AER-DAT1": "AEDAT 1",
+    b"#ROSBAG": "a ROS bag",
+    b"Event Stream": "an Event Stream file",
+    b"PK\x03\x04": "a zip or npz archive",
+    b"\x93NUMPY": "a numpy array",
+    b"\x1f\x8b": "a gzip archive",
+    b"RIFF": "a RIFF file",
+    b"SQLite": "a database",
+}
 
 
 @dataclass(frozen=True)
 class RawRecording:
-    """``sensor``: width, height in pixels. ``count``: number of events.
+    """An open recording.
 
-    ``blocks()`` yields all events in file order, ``EVENT_DTYPE [at most BLOCK_EVENTS]``; it raises
-    :class:`RecordingError` where the file cannot be read or time decreases.
+    Attributes:
+        path: its file.
+        format: its name, such as ``EVT 3.0``.
+        sensor: width and height in pixels.
+        begin_us: what its clock shows where ours begins: 0, or for a clock that counts from some other
+            day the begin of the first event's window.
     """
 
     path: Path
+    format: str
     sensor: tuple[int, int]
-    count: int
+    begin_us: int
     _read: Callable[[], Iterator[np.ndarray]]
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The events in the order of their times, ``EVENT_DTYPE [N]`` each.
 
         Raises:
-            RecordingError: the file is damaged, or its time decreases.
+            RecordingError: the file is damaged, its time decreases, or it is longer than 71 minutes.
+            OSError: it cannot be read.
         """
         try:
             yield from self._in_order()
-        except _HDF5_ERRORS as error:
+        except HDF5_ERRORS as error:
             raise _unreadable(self.path, error) from None
 
     def _in_order(self) -> Iterator[np.ndarray]:
@@ -71,9 +78,115 @@ class RawRecording:
                     f"(t = {t[falls[0]]} µs); sort the recording by time, or cut it there."
                 )
             if len(t):
-                last = t[-1]
+                last = int(t[-1])
+                if last - self.begin_us > _LATEST:
+                    raise RecordingError(
+                        f"{self.path}: lasts longer than the {_LATEST / 60e6:.0f} minutes that the "
+                        "release's times can hold; cut it into shorter recordings."
+                    )
             done += len(t)
-            yield block
+            yield block if block.dtype == EVENT_DTYPE else _narrow(block, self.begin_us)
+
+
+def _narrow(block: np.ndarray, begin_us: int) -> np.ndarray:
+    events = np.empty(len(block), EVENT_DTYPE)
+    events["t"] = block["t"] - begin_us
+    for name in "xyp":
+        events[name] = block[name]
+    return events
+
+
+def open_raw(
+    path: Path,
+    sensor: tuple[int, int] | None = None,
+    usual_sensor: tuple[int, int] | None = None,
+) -> RawRecording:
+    """The recording at ``path``.
+
+    Args:
+        path: its file.
+        sensor: width and height in pixels of a recording that does not state them.
+        usual_sensor: those of its data set, where they are stated nowhere else.
+
+    Raises:
+        UsageError: there is no such file, it is no regular file, or a package is missing.
+        RecordingError: no format is known for it, it is damaged, or its sensor is stated nowhere or
+            twice.
+        OSError: it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            begin = file.read(16)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; give a recording: {FORMATS}.") from None
+    try:
+        opened = _opened(path, begin)
+        stated = opened.sensor
+        if stated is not None and sensor not in (None, stated):
+            raise RecordingError(
+                f"{path}: states a sensor of {stated[0]}x{stated[1]} pixels; leave --sensor out for it."
+            )
+        size = stated or sensor or usual_sensor
+        if size is None:
+            raise RecordingError(
+                f"{path}: does not state the sensor size (format {opened.format}); give it with "
+                "--sensor, such as 1280x720."
+            )
+        return RawRecording(path, opened.format, size, _begin(opened), opened.read)
+    except HDF5_ERRORS as error:
+        raise _unreadable(path, error) from None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a file says of itself.
+
+    Attributes:
+        format: its name.
+        sensor: as far as it is stated.
+        last_us: time of the last event; None where that is known only at the end.
+        read: gives the events.
+    """
+
+    format: str
+    sensor: tuple[int, int] | None
+    last_us: int | None
+    read: Callable[[], Iterator[np.ndarray]]
+
+
+def _opened(path: Path, begin: bytes) -> _Opened:
+    if h5py.is_hdf5(path):
+        layout = hdf5.read_hdf5_header(path)
+        return _Opened(
+            "HDF5", layout.sensor, layout.last_us, lambda: hdf5.hdf5_blocks(path, layout)
+        )
+    if begin.startswith(aedat4.MAGIC):
+        size = aedat4.aedat4_sensor(path)
+        return _Opened("AEDAT 4", size, None, lambda: aedat4.aedat4_blocks(path))
+    if begin.startswith(b"%"):
+        raw = evt.read_evt_header(path)
+        if raw is not None:
+            return _Opened(
+                f"EVT {raw.encoding}", raw.sensor, None, lambda: evt.evt_blocks(path, raw)
+            )
+        old = dat.read_dat_header(path)
+        return _Opened("DAT", old.sensor, 0, lambda: dat.dat_blocks(path, old))
+    looks_like = next(
+        (f" (it looks like {name})" for mark, name in _OTHERS.items() if begin.startswith(mark)), ""
+    )
+    raise RecordingError(f"{path}: is no recording that can be read{looks_like}; give {FORMATS}.")
+
+
+def _begin(opened: _Opened) -> int:
+    """Where our clock begins on the recording's: its zero, unless that is too far away."""
+    if opened.last_us is not None and opened.last_us <= _LATEST:
+        return 0
+    for block in opened.read():
+        if len(block):
+            first = int(block["t"][0])
+            near = opened.last_us is None and first <= _LATEST // 2
+            return 0 if near else first // WINDOW_US * WINDOW_US
+    return 0
 
 
 def _unreadable(path: Path, error: Exception) -> Exception:
@@ -82,209 +195,3 @@ def _unreadable(path: Path, error: Exception) -> Exception:
         return error
     reason = (str(error).splitlines() or ["damaged"])[0]
     return RecordingError(f"{path}: cannot be read ({reason}); download it again.")
-
-
-def open_raw(path: Path) -> RawRecording:
-    """The recording at ``path``, DAT or HDF5 by its content and not by its name.
-
-    Raises:
-        UsageError: there is no such file, or it is no regular file.
-        RecordingError: it is neither format, is truncated, or does not state a sensor size.
-    """
-    try:
-        require_regular(path)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; give a DAT or HDF5 recording.") from None
-    try:
-        if h5py.is_hdf5(path):
-            return _open_hdf5(path)
-        return _open_dat(path)
-    except _HDF5_ERRORS as error:
-        raise _unreadable(path, error) from None
-
-
-# --- DAT --------------------------------------------------------------------------------------
-
-
-def _open_dat(path: Path) -> RawRecording:
-    with open_regular(path) as file:
-        header = _read_header(file)
-        if not header:
-            raise RecordingError(
-                f"{path}: neither DAT (it would begin with header lines '% …') nor HDF5; "
-                "give a recording of one of these formats."
-            )
-        sensor = _header_size(header)
-        if sensor is None:
-            raise RecordingError(
-                f"{path}: its header does not state the sensor size; "
-                "add the lines '% Width …' and '% Height …'."
-            )
-        kind = file.read(2)
-        start = file.tell()
-    if len(kind) < 2 or kind[0] not in _DAT_EVENT_TYPES or kind[1] != _DAT_DTYPE.itemsize:
-        found = " and ".join(str(byte) for byte in kind) or "nothing"
-        raise RecordingError(
-            f"{path}: after the header come {found} where the event type (0 or 12) and the event "
-            "size 8 belong; only files of change events can be read."
-        )
-    count, rest = divmod(os.path.getsize(path) - start, _DAT_DTYPE.itemsize)
-    if rest:
-        raise RecordingError(
-            f"{path}: truncated, it ends {rest} bytes into event {count}; download it again."
-        )
-    return RawRecording(path, sensor, count, lambda: _dat_blocks(path, start, count))
-
-
-def _read_header(file: BinaryIO) -> list[str]:
-    """Header lines without their sign; leaves ``file`` at the first byte after them."""
-    lines = []
-    while file.tell() < _MAX_HEADER:
-        start = file.tell()
-        line = file.readline(_MAX_HEADER)
-        if not line.startswith(b"%") or not line.endswith(b"\n"):
-            file.seek(start)
-            break
-        lines.append(line[1:].decode("latin-1").strip())
-    return lines
-
-
-def _header_size(header: list[str]) -> tuple[int, int] | None:
-    sizes = {}
-    for line in header:
-        match = re.fullmatch(r"(width|height)\s*:?\s*(\d{1,9})", line, re.IGNORECASE)
-        if match:
-            sizes[match[1].lower()] = int(match[2])
-    if not all(0 < sizes.get(side, 0) <= _MAX_SIDE for side in ("width", "height")):
-        return None
-    return sizes["width"], sizes["height"]
-
-
-def _dat_blocks(path: Path, start: int, count: int) -> Iterator[np.ndarray]:
-    with open_regular(path) as file:
-        file.seek(start)
-        for first in range(0, count, BLOCK_EVENTS):
-            wanted = min(BLOCK_EVENTS, count - first)
-            raw = np.fromfile(file, _DAT_DTYPE, wanted)
-            if len(raw) < wanted:
-                raise RecordingError(f"{path}: became shorter while it was read; run again.")
-            events = np.empty(wanted, EVENT_DTYPE)
-            events["t"] = raw["t"]
-            events["x"] = raw["v"] & 0x3FFF
-            events["y"] = (raw["v"] >> 14) & 0x3FFF
-            events["p"] = (raw["v"] >> 28) & 1
-            yield events
-
-
-# --- HDF5 -------------------------------------------------------------------------------------
-
-
-def _open_hdf5(path: Path) -> RawRecording:
-    with h5py.File(path, "r") as file:
-        columns = _columns(file, path)
-        count = len(columns["t"])
-        sensor = _hdf5_size(file, path)
-    if sensor is None:
-        raise RecordingError(
-            f"{path}: does not state the sensor size; "
-            "write the scalar data sets events/width and events/height."
-        )
-    return RawRecording(path, sensor, count, lambda: _hdf5_blocks(path))
-
-
-def _columns(file: h5py.File, path: Path) -> dict[str, Any]:
-    columns = {name: _own_data(file, f"events/{name}", path) for name in "txyp"}
-    for name, column in columns.items():
-        if (
-            not isinstance(column, h5py.Dataset)
-            or column.ndim != 1
-            or column.dtype.kind not in "iu"
-        ):
-            raise RecordingError(
-                f"{path}: events/{name} is missing or is not a row of integers; "
-                "expected events/x, events/y, events/t and events/p."
-            )
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise RecordingError(
-            f"{path}: events/x, y, t and p differ in length ({lengths}); download it again."
-        )
-    return columns
-
-
-def _own_data(file: h5py.File, name: str, path: Path) -> Any:
-    """A data set of this file that takes bounded memory to read; None where there is none.
-
-    Raises:
-        RecordingError: its content is in other files or not there, or its chunks are too large.
-    """
-    parent: h5py.Group = file
-    *folders, last = name.split("/")
-    for folder in folders:
-        found = _own(parent, folder, path)
-        if not isinstance(found, h5py.Group):
-            return None
-        parent = found
-    data = _own(parent, last, path)
-    if not isinstance(data, h5py.Dataset):
-        return None
-    if data.is_virtual or data.external:
-        raise RecordingError(
-            f"{path}: {name} reads other files; write a file that holds its own events."
-        )
-    chunk = math.prod(data.chunks or ()) * data.dtype.itemsize
-    if chunk > _LARGEST_CHUNK:
-        raise RecordingError(
-            f"{path}: {name} has chunks of {chunk} bytes, and may have {_LARGEST_CHUNK}; write it "
-            "again with smaller ones."
-        )
-    if data.size:
-        held = data.id.get_num_chunks() if data.chunks else data.id.get_storage_size()
-        needed = -(-data.size // math.prod(data.chunks)) if data.chunks else data.nbytes
-        if held < needed:  # what is not there would be read as zeros, however many
-            raise RecordingError(
-                f"{path}: {name} claims {data.size} values and does not hold them; download it again."
-            )
-    return data
-
-
-def _own(group: h5py.Group, name: str, path: Path) -> Any:
-    """What a group holds itself under a name; links are looked at before anything follows them."""
-    links, key = group.id.links, name.encode()
-    if not links.exists(key):
-        return None
-    if links.get_info(key).type != h5py.h5l.TYPE_HARD:
-        raise RecordingError(
-            f"{path}: {name} is a link to somewhere else; write a file that holds its own events."
-        )
-    return group[name]
-
-
-def _hdf5_size(file: h5py.File, path: Path) -> tuple[int, int] | None:
-    sides = []
-    for name in ("events/width", "events/height"):
-        data = _own_data(file, name, path)
-        if data is None or data.size != 1 or data.dtype.kind not in "iu":
-            return None
-        sides.append(int(np.asarray(data[()]).item()))
-    width, height = sides
-    return (width, height) if all(0 < side <= _MAX_SIDE for side in sides) else None
-
-
-def _hdf5_blocks(path: Path) -> Iterator[np.ndarray]:
-    with h5py.File(path, "r") as file:
-        columns = _columns(file, path)
-        count = len(columns["t"])
-        for first in range(0, count, BLOCK_EVENTS):
-            last = min(first + BLOCK_EVENTS, count)
-            events = np.empty(last - first, EVENT_DTYPE)
-            for name, column in columns.items():
-                values = column[first:last]
-                limit = 1 if name == "p" else np.iinfo(EVENT_DTYPE[name]).max
-                if values.min() < 0 or values.max() > limit:
-                    raise RecordingError(
-                        f"{path}: events/{name} leaves the range 0…{limit}; "
-                        "convert the recording again."
-                    )
-                events[name] = values
-            yield events

@@ -29,6 +29,7 @@ class LabelRules:
         min_diagonal: Shortest diagonal of a box after cropping, in sensor pixels.
         min_side: Shortest side of a box after cropping, in sensor pixels.
         classes: Class numbers to keep, in output order: class ``classes[i]`` becomes ``i``.
+        known: How many classes the data set has; numbers from there on are wrong.
     """
 
     sensor: tuple[int, int] = SENSOR_SIZE
@@ -36,6 +37,7 @@ class LabelRules:
     min_diagonal: float = 60.0
     min_side: float = 20.0
     classes: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
+    known: int = len(CLASS_NAMES)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,10 @@ def _in_time(times: np.ndarray, begins: np.ndarray | int | None) -> np.ndarray:
 
 
 def label_defects(
-    labels: np.ndarray, sensor: tuple[int, int], begin: int | None = None
+    labels: np.ndarray,
+    sensor: tuple[int, int],
+    begin: int | None = None,
+    known_classes: int = len(CLASS_NAMES),
 ) -> dict[Defect, int]:
     """How many boxes of one window show each known fault; only faults that occur are listed.
 
@@ -110,6 +115,7 @@ def label_defects(
         labels: ``LABEL_DTYPE [M]``.
         sensor: Width and height in pixels.
         begin: Of the window in µs; ``None`` where it is not known.
+        known_classes: How many the data set has.
     """
     width, height = sensor
     x, y, w, h = (labels[name].astype(np.float64) for name in "xywh")
@@ -122,7 +128,7 @@ def label_defects(
             Defect.BOX_TOO_WIDE: int((finite & (w > width)).sum()),
             Defect.BOX_OUT_OF_FRAME: int((finite & outside & (w <= width)).sum()),
             Defect.BOX_OUT_OF_TIME: int((~_in_time(labels["t"], begin)).sum()),
-            Defect.WRONG_CLASS: int((labels["class_id"] >= len(CLASS_NAMES)).sum()),
+            Defect.WRONG_CLASS: int((labels["class_id"] >= known_classes).sum()),
             Defect.BAD_CONFIDENCE: int((~((confidence >= 0) & (confidence <= 1))).sum()),
             Defect.OVER_60_BOXES: max(0, len(labels) - RELEASE_MAX_BOXES),
         }

@@ -73,7 +73,9 @@ def _to_event_records(columns: dict[str, np.ndarray], source: str) -> np.ndarray
                 "convert the recording again.",
                 Defect.BAD_POLARITY if name == "p" else Defect.WRONG_DTYPE,
             )
-        events[name] = np.minimum(column, limit) if name == "p" else column
+        if name == "p":  # whatever is above 1 is refused by the caller
+            column = np.minimum(column, min(limit, int(np.iinfo(column.dtype).max)))
+        events[name] = column
     return events
 
 
@@ -125,6 +127,7 @@ def _whole_numbers(column: np.ndarray, field: str, source: str) -> np.ndarray:
     """``column`` as numbers that fit into ``field`` of the release's labels."""
     limit = int(np.iinfo(LABEL_DTYPE[field]).max)
     if column.dtype.kind == "f":
+        column = column.astype(np.float64)
         if not (np.isfinite(column) & (np.floor(column) == column)).all():
             raise ShardError(
                 f"{source}: label field '{field}' holds numbers that are not whole; "

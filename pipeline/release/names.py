@@ -1,11 +1,9 @@
 """Names of recordings: what manifests, caches and lists for downloaders can all hold."""
 
-import unicodedata
 from pathlib import Path
 
 from pipeline.errors import UsageError
 
-_BREAKS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, bytes that are not UTF-8, line breaks
 _TAKEN = {"zarr.json"}  # a cache has files of this name beside its recordings
 
 
@@ -17,10 +15,18 @@ def require_storable(name: str, folder: Path) -> None:
         folder: Where it is.
 
     Raises:
-        UsageError: It is not UTF-8, has control characters or line breaks, or a cache uses it.
+        UsageError: It is not UTF-8, or a cache uses it.
     """
-    if name in _TAKEN or any(unicodedata.category(letter) in _BREAKS for letter in name):
+    if name in _TAKEN or not _is_utf8(name):
         raise UsageError(
             f"{ascii(str(folder / name))[1:-1]}: this name cannot be stored in manifests and caches "
-            "(not UTF-8, a control character, or in use there); rename it."
+            "(not UTF-8, or in use there); rename it."
         )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

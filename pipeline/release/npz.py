@@ -38,8 +38,8 @@ class Bounds:
     member: int
 
 
-#: Seven times the release's mean shard, and windows of three million events in integers of 32 bits.
-EVENT_BOUNDS = Bounds(file=64 << 20, member=48 << 20)
+#: Ten times the release's mean shard, and windows of three million events in integers of 32 bits.
+EVENT_BOUNDS = Bounds(file=96 << 20, member=48 << 20)
 #: Windows of many thousand boxes.
 LABEL_BOUNDS = Bounds(file=16 << 20, member=1 << 20)
 
@@ -128,13 +128,8 @@ class NpzFile:
                 "numpy.savez_compressed",
                 Defect.UNREADABLE_FILE,
             )
-        broken = self._fault(
-            name,
-            "is damaged (its bytes do not match the stored CRC-32); download the file again",
-            Defect.BAD_CRC,
-        )
         if member.size > _MAX_DEFLATE_RATIO * (member.packed_size + 64):
-            raise broken
+            raise self._broken(name)
         try:
             packed = packed_bytes(self._bytes, member)
             if member.method == zipfile.ZIP_DEFLATED:
@@ -145,10 +140,17 @@ class NpzFile:
             else:
                 data = bytes(packed)
         except (ZipError, _InflateError):
-            raise broken from None
+            raise self._broken(name) from None
         if len(data) != member.size or isal_zlib.crc32(data) != member.crc:
-            raise broken
+            raise self._broken(name)
         return data
+
+    def _broken(self, name: str) -> ShardError:
+        return self._fault(
+            name,
+            "is damaged (its bytes do not match the stored CRC-32); download the file again",
+            Defect.BAD_CRC,
+        )
 
     def _fault(self, name: str, sentence: str, defect: Defect) -> ShardError:
         return ShardError(f"{self.path}: member '{name}' {sentence}.", defect)

@@ -21,6 +21,8 @@ SENSOR_SIZE = (1280, 720)  # width, height in pixels
 WINDOW_US = 50_000
 SKIP_US = 500_000  # the release leaves out the first half second of a recording
 WINDOWS_PER_SHARD = 10
+_MAX_SIDE = 1 << 14  # DAT events hold 14 bits for each coordinate
+_MOST_PIXELS = 1 << 24  # an encoder has some bytes for each
 SPLITS = ("train", "val", "test")
 
 #: One event: time in µs, sensor pixel, polarity (0 darker, 1 brighter); packed, 9 bytes.
@@ -41,6 +43,15 @@ LABEL_DTYPE = np.dtype(
 )
 _SHARD_NAME = re.compile(r"(ev|lb)([0-9]{1,9})\.npz")
 _PREFIXES = {"events": "ev", "labels": "lb"}
+
+
+def is_sensor(width: int, height: int) -> bool:
+    """Whether a sensor may have this many pixels in a row and in a column."""
+    return (
+        min(width, height) > 0
+        and max(width, height) <= _MAX_SIDE
+        and (width * height <= _MOST_PIXELS)
+    )
 
 
 @dataclass(frozen=True)

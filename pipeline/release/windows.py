@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.defects import Defect, EventFacts
 from pipeline.errors import ShardError
-from pipeline.release.labels import label_defects
+from pipeline.release.labels import CLASS_NAMES, label_defects
 from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import WINDOW_US
@@ -68,7 +68,11 @@ def read_window(
 
 
 def window_defects(
-    window: Window, facts: EventFacts | None, sensor: tuple[int, int], begin: int
+    window: Window,
+    facts: EventFacts | None,
+    sensor: tuple[int, int],
+    begin: int,
+    known_classes: int = len(CLASS_NAMES),
 ) -> list[FoundDefect]:
     """Everything that is wrong with one window by itself, those of its events first.
 
@@ -82,6 +86,7 @@ def window_defects(
         sensor: Width and height in pixels.
         begin: Of the window on the recording's clock, in µs; without facts it is a guess, which no
             box is judged by.
+        known_classes: How many classes the data set has.
     """
     found: list[tuple[Defect, str, int]] = []
     member = f"e{window.member}"
@@ -94,7 +99,7 @@ def window_defects(
         found.append((window.labels.defect, member, 1))
     elif window.labels is not None:
         known = None if facts is None else begin
-        counts = label_defects(window.labels, sensor, known)
+        counts = label_defects(window.labels, sensor, known, known_classes)
         found += [(defect, member, count) for defect, count in counts.items()]
     return [FoundDefect(*row) for row in found if row[2]]
 
@@ -121,4 +126,6 @@ def _read(
     try:
         return read(file, member)
     except ShardError as error:
-        return error
+        # Where it was raised is of no use, and would keep the whole file in memory.
+        error.__context__ = None
+        return error.with_traceback(None)

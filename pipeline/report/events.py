@@ -157,7 +157,7 @@ def pillars_section(statistics: Statistics) -> Section | None:
 
 
 def sequences_section(statistics: Statistics) -> Section | None:
-    """How long windows follow each other without a gap; None where the source does not tell."""
+    """How long windows follow each other; None where the source does not tell."""
     sequences = statistics.sequences
     used = used_splits(statistics)
     if sequences is None or not used:
@@ -180,8 +180,8 @@ def sequences_section(statistics: Statistics) -> Section | None:
         if gap is None and not sequences.backwards
         else ""
         if gap is None
-        else f"{counted(gap.count, 'gap')}, {duration(gap.median / 1000)} long in the median and "
-        f"{duration(gap.maximum / 1000)} at most; windows that were left out count as gaps."
+        else f"{counted(gap.count, 'break')}, {duration(gap.median / 1000)} long in the median and "
+        f"{duration(gap.maximum / 1000)} at most: gaps of the clock, and windows that were left out."
     )
     return Section(
         "sequences",
@@ -189,7 +189,7 @@ def sequences_section(statistics: Statistics) -> Section | None:
         text=[text] if text else [],
         tables=[
             Table(
-                "Runs of windows that follow one another without a gap. Recurrent state starts "
+                "Runs of windows that follow one another. Recurrent state starts "
                 f"afresh in each; training takes clips of {CLIP_WINDOWS} windows from them.",
                 (
                     *("split", "sequences", "shortest", "median", "longest"),

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 
 from pipeline.defects import FATAL
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.schema import CLIP_WINDOWS, Statistics
 from pipeline.text import counted, grouped, listed, share
@@ -173,7 +172,8 @@ def _unknown(statistics: Statistics) -> list[str]:
     sentences = []
     if statistics.source.labels_only:
         sentences.append("Only label files were scanned: events and their defects are not known.")
-    unused = [name for name in CLASS_NAMES if name not in statistics.classes]
+    known = next(iter(statistics.splits.values())).labels
+    unused = [name for name in known if name not in statistics.classes]
     if unused:
         sentences.append(f"This cache leaves out {listed(unused)} by choice.")
     return sentences

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.report import charts
 from pipeline.report.elements import (
@@ -54,7 +53,7 @@ def labels_section(statistics: Statistics) -> Section | None:
     for _ in used:
         columns += ["in the release", "kept", "share of kept"]
     rows = []
-    for name in CLASS_NAMES:
+    for name in statistics.splits[used[0]].labels:
         cells = [name]
         for row in splits.values():
             kept = row.kept.get(name)

@@ -53,14 +53,17 @@ _FILE_DEFECTS = frozenset(
 def _unit(defect: Defect, kind: str) -> tuple[str, ...]:
     """What a defect's count counts, singular and plural where that is not regular.
 
-    A cache loses windows; a scan sees files and their members.
+    A file that is lost is one to a scan, and each of its ten windows to a cache; all else is counted
+    alike.
     """
     if defect in _BOX_DEFECTS:
         return "box", "boxes"
     if defect is Defect.EVENT_OUT_OF_FRAME:
         return ("event",)
-    if defect in FATAL and kind == "manifest":
-        return ("file",) if defect in _FILE_DEFECTS else ("member",)
+    if defect in _FILE_DEFECTS:
+        return ("file",) if kind == "manifest" else ("window",)
+    if defect in FATAL:
+        return ("member",)
     return ("gap",) if defect is Defect.TIME_GAP else ("window",)
 
 
@@ -248,6 +251,6 @@ def method_section(statistics: Statistics) -> Section:
 def _setting_rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, value and meaning of every setting of a cache."""
     for name, field in CacheSettings.model_fields.items():
-        value = settings[name]
+        value = settings.get(name, field.default)  # the DLUT's class names go without saying
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         yield name, shown, field.description or ""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.selection.manifest import Manifest
 
@@ -82,13 +81,24 @@ def total_variation(shares: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.where(shares.any(axis=-1) == target.any(), distance, 1.0)
 
 
+def divergence(shares: np.ndarray, target: np.ndarray) -> float:
+    """Kullback-Leibler divergence of shares ``[C]`` from ``target`` ``[C]``, in nats.
+
+    Infinite where something is shared that the target has none of.
+    """
+    some = shares > 0
+    if not target[some].all():
+        return float("inf")
+    return float((shares[some] * np.log(shares[some] / target[some])).sum())
+
+
 def class_drift(source: Manifest, subset: Manifest, classes: tuple[int, ...]) -> Drift:
     """Drift of the shares among ``classes`` (numbers), over boxes that the label rules keep."""
     rows = []
     distance = {}
     weights = {}
     for split in (*SPLITS, "all"):
-        before, after = (_counts(manifest, split, classes) for manifest in (source, subset))
+        before, after = (class_counts(manifest, split, classes) for manifest in (source, subset))
         if split != "all" and not source.split(split):
             continue
         shares = class_shares(before), class_shares(after)
@@ -97,7 +107,7 @@ def class_drift(source: Manifest, subset: Manifest, classes: tuple[int, ...]) ->
         rows += [
             DriftRow(
                 split,
-                CLASS_NAMES[number],
+                source.class_map.classes[number],
                 int(before[k]),
                 float(shares[0][k]),
                 int(after[k]),
@@ -110,8 +120,8 @@ def class_drift(source: Manifest, subset: Manifest, classes: tuple[int, ...]) ->
     return Drift(tuple(rows), distance, mean)
 
 
-def _counts(manifest: Manifest, split: str, classes: tuple[int, ...]) -> np.ndarray:
-    """Boxes by class, float64 ``[C]``."""
+def class_counts(manifest: Manifest, split: str, classes: tuple[int, ...]) -> np.ndarray:
+    """Boxes by class that the label rules keep, of a split or of ``all``, float64 ``[C]``."""
     rows = manifest.recordings if split == "all" else manifest.split(split)
     counts = [row.kept_counts[list(classes)] for row in rows]
     return np.array(counts, np.float64).reshape(len(rows), len(classes)).sum(axis=0)

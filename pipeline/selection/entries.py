@@ -6,18 +6,61 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict, Field
 
 from pipeline.defects import Defect
-from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.shards import SPLITS, WINDOWS_PER_SHARD
+from pipeline.selection.strategy import Strategy
 
 #: Unknown and missing fields and other types are refused when a manifest is read.
 STRICT = ConfigDict(extra="forbid", strict=True)
+
+_LARGEST_SIDE = 1 << 14  # DAT events hold 14 bits for each coordinate
+_Side = Annotated[int, Field(ge=1, le=_LARGEST_SIDE)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Bytes = Annotated[int, Field(ge=0, lt=2**60)]  # so that what is guessed on top of it fits 63 bits
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Time = Annotated[int, Field(ge=0, lt=2**32)]  # µs; that of an event has 32 bits
+_ShardNumber = Annotated[int, Field(ge=0, lt=10**9)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Difference = Annotated[float, Field(ge=-1, le=1)]
+_Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Word = Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]
+
+
+def _in_order(times: tuple[int, int]) -> tuple[int, int]:
+    if times[0] > times[1]:
+        raise ValueError("the last event is before the first")
+    return times
+
+
+def _known_classes(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once; whether the class map has them, the manifest checks as a whole."""
+    if len(set(names)) < len(names):
+        raise ValueError("a class is named twice")
+    return names
+
+
+def _of_known_classes(values: dict[str, float]) -> dict[str, float]:
+    _known_classes(tuple(values))
+    return values
+
+
+def _of_splits(values: dict[str, Any]) -> dict[str, Any]:
+    if not set(values) <= set(SPLITS):
+        raise ValueError(f"each is one of {', '.join(SPLITS)}")
+    return values
+
+
+def _known_strategy(name: str) -> str:
+    if name not in list(Strategy):
+        raise ValueError(f"it is none of {', '.join(Strategy)}")
+    return name
 
 
 class ShardEntry(NamedTuple):
@@ -26,20 +69,20 @@ class ShardEntry(NamedTuple):
     ``None`` stands for a file that is missing or, where only labels were scanned, not known.
     """
 
-    number: int
-    event_bytes: int | None
-    label_bytes: int | None
-    windows: int
-    event_sha256: str | None
-    label_sha256: str | None
+    number: _ShardNumber
+    event_bytes: _Bytes | None
+    label_bytes: _Bytes | None
+    windows: Annotated[int, Field(ge=0, le=WINDOWS_PER_SHARD)]
+    event_sha256: _Sha256 | None
+    label_sha256: _Sha256 | None
 
 
 class DefectPlace(NamedTuple):
     """Where a defect was seen; ``member`` is ``e0``…``l9``, ``None`` for the shard as a whole."""
 
     defect: Defect
-    shard: int
-    member: str | None
+    shard: _ShardNumber
+    member: Annotated[str, Field(pattern=r"^[el][0-9]$")] | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +96,7 @@ class RecordingEntry:
         windows: How many members its files have.
         events: How many can be read; ``None`` where only labels were scanned.
         time_us: Time of the first and the last event in µs; ``None`` where no event was read.
-        labels: Boxes by class name, all that are stored.
+        labels: Boxes by class name, in the order of the class map, all that are stored.
         kept: Boxes by class name, those the label rules keep.
         defects: How often each fault occurs.
         defect_places: The first few places of each fault.
@@ -64,16 +107,16 @@ class RecordingEntry:
     __pydantic_config__ = STRICT
 
     id: str
-    sensor: tuple[int, int]
-    bytes: int
-    windows: int
-    events: int | None
-    time_us: tuple[int, int] | None
-    labels: dict[str, int]
-    kept: dict[str, int]
-    defects: dict[Defect, int]
+    sensor: tuple[_Side, _Side]
+    bytes: _Bytes
+    windows: _Count
+    events: _Count | None
+    time_us: Annotated[tuple[_Time, _Time], AfterValidator(_in_order)] | None
+    labels: dict[str, _Count]
+    kept: dict[str, _Count]
+    defects: dict[Defect, _Count]
     defect_places: tuple[DefectPlace, ...]
-    digest: str | None
+    digest: _Sha256 | None
     shards: tuple[ShardEntry, ...]
 
     @property
@@ -88,8 +131,44 @@ class RecordingEntry:
 
     @cached_property
     def kept_counts(self) -> np.ndarray:
-        """Boxes the label rules keep, int64 ``[7]``, by class number."""
-        return np.array([self.kept[name] for name in CLASS_NAMES], np.int64)
+        """Boxes the label rules keep, int64 ``[C]``, by class number."""
+        return np.array(list(self.kept.values()), np.int64)
+
+
+@dataclass(frozen=True)
+class SplitReached:
+    """What the choice of one split came to; shares are of its boxes that the label rules keep.
+
+    Attributes:
+        budget: Bytes at most, with what other splits left over.
+        bytes: Bytes chosen.
+        recordings: How many are chosen, and of how many.
+        filelists: How many file lists they are from, and of how many.
+        days: How many days they are from, and of how many; names without a date count as one.
+        hours: Hours of windows chosen, and of how many.
+        kl: Kullback-Leibler divergence of the class shares from the source's, in nats.
+        drift: Share less the share in the source, by class.
+        method: A :class:`pipeline.selection.choice.Method`'s name.
+        reached: For ``balanced`` the smallest class share, for ``stratified`` and ``target`` the total
+            variation from the shares sought; ``None`` where nothing was sought.
+        bound: What no choice as full surpasses, as far as it is known.
+        ended: A :class:`pipeline.selection.optimum.Ended`'s name, where the solver had a part.
+    """
+
+    __pydantic_config__ = STRICT
+
+    budget: _Bytes
+    bytes: _Bytes
+    recordings: tuple[_Count, _Count]
+    filelists: tuple[_Count, _Count]
+    days: tuple[_Count, _Count]
+    hours: tuple[_Positive, _Positive]
+    kl: _Positive
+    drift: Annotated[dict[str, _Difference], AfterValidator(_of_known_classes)]
+    method: _Word
+    reached: _Share | None
+    bound: _Share | None
+    ended: _Word | None
 
 
 @dataclass(frozen=True)
@@ -105,18 +184,35 @@ class SubsetProvenance:
         seed: Of the draw.
         classes: Names of the classes it was chosen for.
         estimated: Event files were not on disk, and their sizes are a guess from the release's mean.
+        split_budgets: Bytes at most by split, where each had its own.
+        target: Shares asked for by class name, for ``target``.
+        include: Patterns of the ids considered; none stands for all.
+        exclude: Patterns of ids that were not considered.
+        solver: Name and version of what solved it, where a solver had a part.
+        reached: What came of it, by split.
     """
 
     __pydantic_config__ = STRICT
 
-    source_digest: str
-    source_recordings: int
-    source_bytes: int
-    strategy: str
-    budget: int
-    seed: int
-    classes: tuple[str, ...]
+    source_digest: _Sha256
+    source_recordings: _Count
+    source_bytes: _Bytes
+    strategy: Annotated[str, AfterValidator(_known_strategy)]
+    budget: Annotated[int, Field(ge=1, lt=2**63)]
+    seed: _Count
+    classes: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_known_classes)]
     estimated: bool
+    split_budgets: Annotated[dict[str, _Bytes], AfterValidator(_of_splits)] | None = None
+    target: Annotated[dict[str, _Share], AfterValidator(_of_known_classes)] | None = None
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+    solver: str | None = None
+    reached: Annotated[dict[str, SplitReached], AfterValidator(_of_splits)] | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The fields as the file has them: those that came later only where they say something."""
+        said = asdict(self)
+        return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -125,14 +221,14 @@ class Totals:
 
     __pydantic_config__ = STRICT
 
-    recordings: int
-    shards: int
-    bytes: int
-    windows: int
-    events: int | None
-    labels: dict[str, int]
-    kept: dict[str, int]
-    defects: dict[Defect, int]
+    recordings: _Count
+    shards: _Count
+    bytes: _Bytes
+    windows: _Count
+    events: _Count | None
+    labels: dict[str, _Count]
+    kept: dict[str, _Count]
+    defects: dict[Defect, _Count]
 
 
 def recording_digest(shards: Iterable[ShardEntry]) -> str:

@@ -7,22 +7,25 @@ on where the release lies relative to the file: no time of day, no absolute path
 import hashlib
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.defects import Defect
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, SettingsError, UsageError
+from pipeline.files.documents import LARGEST_DOCUMENT, MalformedError, parse_json
+from pipeline.files.inputs import read_regular, require_regular
+from pipeline.files.outputs import STANDARD_OUTPUT
 from pipeline.files.whole import written_whole
-from pipeline.release.labels import CLASS_NAMES
-from pipeline.release.shards import SPLITS, RecordingFiles, ShardFiles, shard_path
+from pipeline.release.classes import DLUT, ClassMap, class_map_of
+from pipeline.release.shards import RecordingFiles, ShardFiles, shard_path
+from pipeline.selection.contradiction import contradiction
 from pipeline.selection.entries import (
     STRICT,
     RecordingEntry,
@@ -30,6 +33,8 @@ from pipeline.selection.entries import (
     SubsetProvenance,
     Totals,
 )
+from pipeline.selection.readable_json import readable_json
+from pipeline.text import is_unicode
 
 MANIFEST_VERSION = 1
 _FORMAT = "dmanet-manifest"
@@ -44,12 +49,14 @@ class Manifest:
         recordings: What each recording holds.
         labels_only: Event files were not read.
         subset: How the recordings were chosen; ``None`` for a whole release.
+        class_map: What class numbers mean in the release.
     """
 
     root: Path
     recordings: tuple[RecordingEntry, ...]
     labels_only: bool = False
     subset: SubsetProvenance | None = None
+    class_map: ClassMap = DLUT
 
     @cached_property
     def totals(self) -> Totals:
@@ -62,8 +69,8 @@ class Manifest:
             bytes=sum(row.bytes for row in rows),
             windows=sum(row.windows for row in rows),
             events=None if None in events else sum(n for n in events if n is not None),
-            labels=_sum_counts(row.labels for row in rows),
-            kept=_sum_counts(row.kept for row in rows),
+            labels=_sum_counts((row.labels for row in rows), self.class_map),
+            kept=_sum_counts((row.kept for row in rows), self.class_map),
             defects=_sum_defects(row.defects for row in rows),
         )
 
@@ -121,12 +128,14 @@ class Manifest:
 
 def _require_size(path: Path, size: int | None) -> None:
     try:
-        found = path.stat().st_size
-    except OSError:
+        found = require_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(
             f"{path}: listed in the manifest but missing; "
             "restore the file, give the right root, or scan the release again."
         ) from None
+    except UsageError as error:
+        raise ManifestError(str(error)) from None
     if size is not None and found != size:
         raise ManifestError(
             f"{path}: has {found} bytes where the manifest says {size}; "
@@ -134,11 +143,11 @@ def _require_size(path: Path, size: int | None) -> None:
         )
 
 
-def _sum_counts(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter(dict.fromkeys(CLASS_NAMES, 0))
+def _sum_counts(rows: Iterable[Mapping[str, int]], class_map: ClassMap) -> dict[str, int]:
+    total: Counter[str] = Counter(dict.fromkeys(class_map.classes, 0))
     for row in rows:
         total.update(row)
-    return {name: total[name] for name in CLASS_NAMES}
+    return {name: total[name] for name in class_map.classes}
 
 
 def _sum_defects(rows: Iterable[Mapping[Defect, int]]) -> dict[Defect, int]:
@@ -160,22 +169,25 @@ class _File:
     format: Literal["dmanet-manifest"]
     version: Literal[1]
     created_with: str
-    root: str
+    root: Annotated[str, Field(pattern=r"^[^\x00]+$")]
     labels_only: bool
     subset: SubsetProvenance | None
     totals: Totals
     shard_columns: tuple[str, ...]
     recordings: tuple[RecordingEntry, ...]
+    class_map: dict[str, Any] | None = None
 
 
 _ADAPTER = TypeAdapter(_File)
-_ID = re.compile(rf"({'|'.join(SPLITS)})/(?!\.)[^/\0]+/(?!\.)[^/\0]+")
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
+    # The DLUT's own classes go without saying, as before there were others.
+    classes = {"class_map": manifest.class_map.model_dump()} if manifest.class_map != DLUT else {}
     return {
+        **classes,
         "labels_only": manifest.labels_only,
-        "subset": None if manifest.subset is None else asdict(manifest.subset),
+        "subset": None if manifest.subset is None else manifest.subset.content(),
         "totals": asdict(manifest.totals),
         "shard_columns": ShardEntry._fields,
         "recordings": [asdict(row) for row in manifest.recordings],
@@ -183,8 +195,21 @@ def _content(manifest: Manifest) -> dict[str, Any]:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the file whole or not at all; its root becomes relative to the file's folder."""
-    root = os.path.relpath(manifest.root.resolve(), path.parent.resolve())
+    """Write the file whole or not at all; its root becomes relative to the file's folder.
+
+    On standard output the root is relative to the working directory.
+
+    Raises:
+        ManifestError: A name is not Unicode, which JSON cannot hold.
+    """
+    folder = Path() if path == STANDARD_OUTPUT else path.parent
+    root = os.path.relpath(manifest.root.resolve(), folder.resolve())
+    for name in (root, *(row.id for row in manifest.recordings)):
+        if not is_unicode(name):
+            raise ManifestError(
+                f"{name}: this name's bytes are not UTF-8, so that a manifest cannot hold it; rename "
+                "the folder."
+            )
     content = {
         "format": _FORMAT,
         "version": MANIFEST_VERSION,
@@ -193,89 +218,62 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         **_content(manifest),
     }
     with written_whole(path) as unfinished:
-        unfinished.write_text(_readable_json(content) + "\n", encoding="utf-8")
+        unfinished.write_text(readable_json(content) + "\n", encoding="utf-8")
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read the manifest at ``path``.
 
     Raises:
-        ManifestError: The file cannot be read, is of another version, has an unknown or missing field,
-            or totals that contradict the rows.
+        UsageError: It is no regular file, or too large for a manifest.
+        ManifestError: It is not there, of another version, has an unknown or missing field, a value
+            that it cannot have, or totals that contradict the rows.
+        OSError: It cannot be read.
     """
     try:
-        data = path.read_bytes()
-        top = json.loads(data)
-    except OSError as error:
+        data = read_regular(path, LARGEST_DOCUMENT)
+    except FileNotFoundError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror}).") from None
-    except ValueError as error:
+    try:
+        top = parse_json(data)
+    except MalformedError as error:
         raise ManifestError(
-            f"{path}: not a manifest, it is not JSON ({error}); make one with 'dmanet-data scan'."
+            f"{path}: not a manifest, {error}; make one with 'dmanet-data scan'."
         ) from None
     if not isinstance(top, dict) or top.get("format") != _FORMAT:
         raise ManifestError(f"{path}: not a manifest; make one with 'dmanet-data scan'.")
     if top.get("version") != MANIFEST_VERSION:
         raise ManifestError(
-            f"{path}: manifest version {top.get('version')!r}, this program reads "
+            f"{path}: manifest version {_short(top.get('version'))}, this program reads "
             f"{MANIFEST_VERSION}; scan the release again."
         )
     try:
         file = _ADAPTER.validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
         raise ManifestError(
-            f"{path}: malformed at '{where}' ({first['msg']}); scan the release again."
+            f"{path}: malformed at '{_short(where)}' ({message}); scan the release again."
         ) from None
+    try:
+        class_map = DLUT if file.class_map is None else class_map_of(file.class_map, "class_map")
+    except SettingsError as error:
+        raise ManifestError(f"{path}: {str(error).rstrip('.')}; scan the release again.") from None
     manifest = Manifest(
         root=Path(os.path.normpath(path.parent.resolve() / file.root)),
         recordings=file.recordings,
         labels_only=file.labels_only,
         subset=file.subset,
+        class_map=class_map,
     )
-    contradiction = _contradiction(manifest, file)
-    if contradiction:
-        raise ManifestError(f"{path}: {contradiction}; scan the release again.")
+    found = contradiction(manifest, file.shard_columns, file.totals)
+    if found:
+        raise ManifestError(f"{path}: {found}; scan the release again.")
     return manifest
 
 
-def _contradiction(manifest: Manifest, file: _File) -> str | None:
-    """What no honest writer leaves behind; ids are checked because paths are made from them."""
-    if file.shard_columns != ShardEntry._fields:
-        return f"shard_columns are not {', '.join(ShardEntry._fields)}"
-    seen = set()
-    for row in manifest.recordings:
-        if not _ID.fullmatch(row.id) or row.id in seen:
-            return f"recording id {row.id!r} is repeated or is not split/filelist/name"
-        seen.add(row.id)
-        if list(row.labels) != list(CLASS_NAMES) or list(row.kept) != list(CLASS_NAMES):
-            return f"label counts of {row.id} do not list the classes {', '.join(CLASS_NAMES)}"
-        numbers = [shard.number for shard in row.shards]
-        if numbers != sorted(set(numbers)) or any(number < 0 for number in numbers):
-            return f"shards of {row.id} are not in the order of their numbers"
-        if row.bytes != sum((s.event_bytes or 0) + (s.label_bytes or 0) for s in row.shards):
-            return f"bytes of {row.id} are not the sum over its shards"
-        if row.windows != sum(shard.windows for shard in row.shards):
-            return f"windows of {row.id} are not the sum over its shards"
-    if manifest.totals != file.totals:
-        return "totals are not the sums over the recordings"
-    return None
-
-
-def _readable_json(value: Any, indent: str = "") -> str:
-    """JSON with a line for each field, and whatever fits on one line kept on it."""
-    flat = json.dumps(value, ensure_ascii=False)
-    if len(indent) + len(flat) <= 140 or not isinstance(value, dict | list | tuple):
-        return flat
-    inner = indent + " "
-    if isinstance(value, dict):
-        body = [
-            f"{inner}{json.dumps(key, ensure_ascii=False)}: {_readable_json(item, inner)}"
-            for key, item in value.items()
-        ]
-        return "{\n" + ",\n".join(body) + f"\n{indent}}}"
-    if not any(isinstance(item, dict) for item in value):  # a table: one line for each row
-        body = [inner + json.dumps(item, ensure_ascii=False) for item in value]
-    else:
-        body = [inner + _readable_json(item, inner) for item in value]
-    return "[\n" + ",\n".join(body) + f"\n{indent}]"
+def _short(value: Any) -> str:
+    """A value for a sentence: others choose how long it is."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -15,13 +15,13 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.pillars.event_facts import event_facts
+from pipeline.release.classes import ClassMap
 from pipeline.release.gaps import Clock, Place, window_time
-from pipeline.release.labels import CLASS_NAMES, LabelRules, apply_label_rules
+from pipeline.release.labels import LabelRules, apply_label_rules
 from pipeline.release.npz import NpzFile
 from pipeline.release.opened import OpenedFile, open_events, open_labels
-from pipeline.release.sensors import read_sensors
+from pipeline.release.sensors import read_release
 from pipeline.release.shards import (
-    SENSOR_SIZE,
     WINDOWS_PER_SHARD,
     RecordingFiles,
     ShardFiles,
@@ -51,8 +51,8 @@ class ShardScan:
         members: How many of the ten windows each file has, by kind.
         events: Number of events that can be read.
         span_us: First and last time in µs of those events, inside the sensor or not.
-        labels: int64 ``[7]``, boxes by class number.
-        kept: int64 ``[7]``, those the label rules keep.
+        labels: int64 ``[C]``, boxes by class number.
+        kept: int64 ``[C]``, those the label rules keep.
         found: Each defect's place, and how often it is there.
     """
 
@@ -62,8 +62,8 @@ class ShardScan:
     members: dict[str, int] = field(default_factory=dict)
     events: int = 0
     span_us: tuple[int, int] | None = None
-    labels: np.ndarray = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
-    kept: np.ndarray = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    kept: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     found: list[tuple[DefectPlace, int]] = field(default_factory=list)
 
     def note(self, defect: Defect, member: str | None, count: int = 1) -> None:
@@ -75,7 +75,8 @@ def scan_release(
     root: Path,
     *,
     labels_only: bool = False,
-    rules: LabelRules | None = None,
+    min_diagonal: float | None = None,
+    min_side: float | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Manifest:
@@ -85,8 +86,9 @@ def scan_release(
         root: the release's folder.
         labels_only: read no event file, so that it works when only the small label files are there;
             sizes of event files that are present are still recorded.
-        rules: decide which boxes count as kept (default: the release's); each recording's own
-            sensor takes the place of theirs.
+        min_diagonal: smallest box that counts as kept, sensor pixels (default: as its data set is
+            published with).
+        min_side: its shortest side, likewise.
         workers: processes that share the recordings, no more than the release is worth.
         progress: is called after each shard.
 
@@ -95,15 +97,15 @@ def scan_release(
         DataError: a file cannot be read, also after several attempts.
     """
     recordings = walk_release(root)
-    sensors = read_sensors(root)
-    rules = rules or LabelRules()
+    facts = read_release(root)
+    rules = label_rules(facts.class_map, min_diagonal, min_side)
     tasks = {
-        files.id: _Job(files, replace(rules, sensor=sensors.get(files.id, SENSOR_SIZE)))
+        files.id: _Job(files, replace(rules, sensor=facts.sensor_of(files.id)))
         for files in recordings
     }
     shards = sum(len(files.shards) for files in recordings)
     outcomes = run_tasks(
-        partial(_scan_recording, labels_only=labels_only),
+        partial(_scan_recording, classes=facts.class_map.classes, labels_only=labels_only),
         tasks,
         counted(progress, shards),
         workers=_worthwhile(workers, recordings, labels_only),
@@ -114,6 +116,19 @@ def scan_release(
         root=root.resolve(),
         recordings=tuple(rows[files.id] for files in recordings),
         labels_only=labels_only,
+        class_map=facts.class_map,
+    )
+
+
+def label_rules(
+    class_map: ClassMap, min_diagonal: float | None = None, min_side: float | None = None
+) -> LabelRules:
+    """The rules a data set is published with, or others for the size of its boxes; sensor pixels."""
+    return LabelRules(
+        min_diagonal=class_map.min_diagonal if min_diagonal is None else min_diagonal,
+        min_side=class_map.min_side if min_side is None else min_side,
+        classes=tuple(range(len(class_map.classes))),
+        known=len(class_map.classes),
     )
 
 
@@ -136,13 +151,15 @@ def _worthwhile(workers: int, recordings: Sequence[RecordingFiles], labels_only:
     return max(1, min(workers, total // _WORTH_A_PROCESS))
 
 
-def _scan_recording(job: _Job, tick: Callable[[int], None], *, labels_only: bool) -> RecordingEntry:
+def _scan_recording(
+    job: _Job, tick: Callable[[int], None], *, classes: Sequence[str], labels_only: bool
+) -> RecordingEntry:
     shards = []
     clock = Clock()
     for shard in job.files.shards:
         shards.append(scan_shard(shard, job.rules, clock, labels_only=labels_only))
         tick(1)
-    return _recording_entry(job.files, job.rules.sensor, shards, labels_only)
+    return _recording_entry(job.files, job.rules.sensor, shards, classes, labels_only)
 
 
 def scan_shard(
@@ -159,7 +176,8 @@ def scan_shard(
     Raises:
         OSError: The machine fails to read a file, which says nothing about the file.
     """
-    scan = ShardScan(files.number)
+    none = np.zeros(rules.known, np.int64)
+    scan = ShardScan(files.number, labels=none.copy(), kept=none)
     events: NpzFile | None = None
     if not labels_only:
         events = _noted(open_events(files), "events", scan)
@@ -204,17 +222,21 @@ def _add_window(window: Window, rules: LabelRules, clock: Clock, scan: ShardScan
             scan.span_us = min(int(ends[0]), before[0]), max(int(ends[1]), before[1])
     place = clock.place(window_time(facts, labels))
     if labels is not None:
-        known = len(CLASS_NAMES)
+        known = rules.known
         scan.labels += np.bincount(labels["class_id"], minlength=known)[:known]
         kept = apply_label_rules(labels, rules, None if facts is None else place.begin)
         scan.kept += np.bincount(kept.classes, minlength=known)
-    for found in window_defects(window, facts, rules.sensor, place.begin):
+    for found in window_defects(window, facts, rules.sensor, place.begin, rules.known):
         scan.note(found.defect, found.member, found.count)
     return place
 
 
 def _recording_entry(
-    files: RecordingFiles, sensor: tuple[int, int], shards: Sequence[ShardScan], labels_only: bool
+    files: RecordingFiles,
+    sensor: tuple[int, int],
+    shards: Sequence[ShardScan],
+    classes: Sequence[str],
+    labels_only: bool,
 ) -> RecordingEntry:
     entries = tuple(
         ShardEntry(
@@ -244,8 +266,8 @@ def _recording_entry(
         windows=sum(e.windows for e in entries),
         events=None if labels_only else sum(shard.events for shard in shards),
         time_us=(min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None,
-        labels=_by_name(sum(shard.labels for shard in shards)),
-        kept=_by_name(sum(shard.kept for shard in shards)),
+        labels=_by_name(classes, [shard.labels for shard in shards]),
+        kept=_by_name(classes, [shard.kept for shard in shards]),
         defects={defect: counts[defect] for defect in Defect if counts[defect]},
         defect_places=tuple(places),
         digest=None if labels_only else recording_digest(entries),
@@ -253,5 +275,6 @@ def _recording_entry(
     )
 
 
-def _by_name(counts: np.ndarray | int) -> dict[str, int]:
-    return dict(zip(CLASS_NAMES, (int(n) for n in np.atleast_1d(counts)), strict=True))
+def _by_name(classes: Sequence[str], counts: Sequence[np.ndarray]) -> dict[str, int]:
+    total = np.array(counts, np.int64).reshape(-1, len(classes)).sum(axis=0)
+    return {name: int(n) for name, n in zip(classes, total, strict=True)}

@@ -1,19 +1,23 @@
-"""Search for the recordings of one split that keep to a budget and a strategy.
+"""Search for the recordings of one split that keep to a budget and come near to a goal.
 
-``stratified`` and ``balanced`` improve random draws by exchanges until the class shares are as near
-to their target as the recordings allow.
+Random draws are improved by exchanges until the class shares are as near to their goal as the
+exchanges bring them.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.selection.drift import class_shares, total_variation
-from pipeline.selection.strategy import Strategy
+from pipeline.selection.goal import Goal
 
-_UNFILLED_WEIGHT = 0.25  # an unused share u of the budget costs as much as a drift of 0.25·u
+#: A choice holds this much of the budget or, where no choice holds that, of the fullest choice.
+FILLED = 0.98
+_UNFILLED_WEIGHT = 0.05  # an unused share u of the budget costs as much as a distance of 0.05·u
+_TOO_EMPTY_WEIGHT = 10.0  # and far more of what is missing to the floor
 _MAX_MOVES = 400
 _RESTARTS = 15
+_RESTARTS_AMONG_MANY = 3  # where exchanges are plenty, one climb ends about as high as another
+_MANY = 200  # recordings
 _MAX_TRIED = 96  # recordings on either side of the exchanges tried in one round
 
 
@@ -25,33 +29,26 @@ class Problem:
         sizes: Bytes, int64 ``[R]``.
         counts: Boxes by class, float64 ``[R, C]``.
         budget: Bytes at most.
+        floor: Bytes at least, where a search can.
     """
 
     sizes: np.ndarray
     counts: np.ndarray
     budget: int
+    floor: int = 0
+
+    def used(self, taken: list[int]) -> int:
+        """Bytes of a choice."""
+        return int(self.sizes[taken].sum())
+
+    def chosen_counts(self, taken: list[int]) -> np.ndarray:
+        """Boxes of a choice by class, float64 ``[C]``."""
+        counts: np.ndarray = self.counts[taken].sum(axis=0)
+        return counts
 
 
-def choose(problem: Problem, strategy: Strategy, rng: np.random.Generator) -> list[int]:
-    """Choose recordings within the budget; the same generator state gives the same choice.
-
-    Returns:
-        The numbers of the recordings taken, each a row of the problem.
-    """
-    order = np.arange(len(problem.sizes))
-    if strategy is Strategy.FIRST:
-        return _take_in_order(problem, order)
-    start = _take_in_order(problem, rng.permutation(order))
-    if strategy is Strategy.UNIFORM:
-        return start
-    present = problem.counts.sum(axis=0)
-    if strategy is Strategy.BALANCED:
-        present = (present > 0).astype(np.float64)
-    target = class_shares(present)
-    return _nearest(problem, start, target, rng)
-
-
-def _take_in_order(problem: Problem, order: np.ndarray) -> list[int]:
+def take_in_order(problem: Problem, order: np.ndarray) -> list[int]:
+    """Every recording that still fits, in the given order."""
     left = problem.budget
     taken = []
     for k in order:
@@ -61,37 +58,25 @@ def _take_in_order(problem: Problem, order: np.ndarray) -> list[int]:
     return taken
 
 
-def _nearest(
-    problem: Problem, first: list[int], target: np.ndarray, rng: np.random.Generator
-) -> list[int]:
-    """The cheapest of several improved draws, none further from ``target`` than the ``first`` draw.
+def nearest(problem: Problem, first: list[int], goal: Goal, rng: np.random.Generator) -> list[int]:
+    """The cheapest of several improved draws, the ``first`` among them.
 
     A single climb ends in the nearest hollow; with few recordings that is often a poor one.
     """
+    restarts = _RESTARTS if len(problem.sizes) <= _MANY else _RESTARTS_AMONG_MANY
     drawn = [first] + [
-        _take_in_order(problem, rng.permutation(len(problem.sizes))) for _ in range(_RESTARTS)
+        take_in_order(problem, rng.permutation(len(problem.sizes))) for _ in range(restarts)
     ]
-    found = [first] + [_improve(problem, start, target, rng) for start in drawn if start]
-    states = [_cost(problem, taken, target) for taken in found]
-    allowed = [k for k, (_, drift) in enumerate(states) if drift <= states[0][1]]
-    return found[min(allowed, key=lambda k: states[k][0])]
+    found = [first] + [improve(problem, start, goal, rng) for start in drawn if start]
+    return min(found, key=lambda taken: _cost(problem, taken, goal))
 
 
-def _cost(problem: Problem, taken: list[int], target: np.ndarray) -> tuple[float, float]:
-    """Cost of a choice, and its drift alone; see :data:`_UNFILLED_WEIGHT`."""
-    drift = float(total_variation(class_shares(problem.counts[taken].sum(axis=0)), target))
-    unfilled = 1 - problem.sizes[taken].sum() / problem.budget if problem.budget else 0.0
-    return drift + _UNFILLED_WEIGHT * float(unfilled), drift
-
-
-def _improve(
-    problem: Problem, start: list[int], target: np.ndarray, rng: np.random.Generator
-) -> list[int]:
+def improve(problem: Problem, start: list[int], goal: Goal, rng: np.random.Generator) -> list[int]:
     """Exchange and add recordings, the best move first, until none lowers the cost."""
     inside = np.zeros(len(problem.sizes), bool)
     inside[start] = True
     for _ in range(_MAX_MOVES):
-        best = _best_move(problem, inside, target, rng)
+        best = _best_move(problem, inside, goal, rng)
         if best is None:
             break
         out, into = best
@@ -101,10 +86,21 @@ def _improve(
     return np.flatnonzero(inside).tolist()
 
 
+def _cost(problem: Problem, taken: list[int], goal: Goal) -> float:
+    distance = goal.slope(problem.chosen_counts(taken))
+    return float(distance + _unfilled_cost(problem, np.array(problem.used(taken))))
+
+
+def _unfilled_cost(problem: Problem, used: np.ndarray) -> np.ndarray:
+    missing = np.maximum(0, problem.floor - used)
+    cost = _UNFILLED_WEIGHT * (problem.budget - used) + _TOO_EMPTY_WEIGHT * missing
+    return cost / max(1, problem.budget)
+
+
 def _best_move(
     problem: Problem,
     inside: np.ndarray,
-    target: np.ndarray,
+    goal: Goal,
     rng: np.random.Generator,
 ) -> tuple[int | None, int] | None:
     """The move that lowers the cost most; ``None`` where none does.
@@ -121,10 +117,9 @@ def _best_move(
     freed = np.concatenate([[0], problem.sizes[outs]])  # [1+O]
     new_counts = counts - lost[:, None] + problem.counts[ins][None]  # [1+O, I, C]
     new_used = used - freed[:, None] + problem.sizes[ins][None]  # [1+O, I]
-    cost = total_variation(class_shares(new_counts), target)  # [1+O, I]
-    cost += _UNFILLED_WEIGHT * (1 - new_used / problem.budget)
+    cost = goal.slope(new_counts) + _unfilled_cost(problem, new_used)  # [1+O, I]
     cost[new_used > problem.budget] = np.inf
-    now, _ = _cost(problem, np.flatnonzero(inside).tolist(), target)
+    now = _cost(problem, np.flatnonzero(inside).tolist(), goal)
     row, column = np.unravel_index(np.argmin(cost), cost.shape)
     if cost[row, column] > now - 1e-9:
         return None

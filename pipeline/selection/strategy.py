@@ -7,6 +7,7 @@ class Strategy(StrEnum):
     """What decides between the recordings of a split."""
 
     STRATIFIED = "stratified"  # keep the class shares of the source
-    BALANCED = "balanced"  # seek equal class shares, which raises rare classes
+    BALANCED = "balanced"  # make the smallest class share as large as can be
+    TARGET = "target"  # come near to given class shares
     UNIFORM = "uniform"  # draw recordings at random
     FIRST = "first"  # take recordings in order

@@ -1,28 +1,36 @@
 """Choose whole recordings of a manifest within a budget of bytes.
 
-Each split gets its share of the budget, and at least one recording where the budget allows that.
-Inside a split a strategy decides; every one of them is seeded, deterministic and never above the
-budget.
+Each split gets its share of the budget, and at least one recording where the budget allows that, or
+a budget of its own. Inside a split a strategy decides; every one of them is seeded, deterministic and
+never above the budget.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from importlib.metadata import version
 
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.release.labels import CLASS_NAMES
-from pipeline.release.sensors import SENSOR_FILE
-from pipeline.release.shards import SENSOR_SIZE, SPLITS, shard_path
-from pipeline.selection.drift import Drift, class_drift
+from pipeline.release.classes import class_numbers
+from pipeline.release.shards import SPLITS
+from pipeline.selection.choice import Choice, choose
+from pipeline.selection.drift import Drift, class_drift, class_shares
 from pipeline.selection.entries import RecordingEntry, SubsetProvenance
 from pipeline.selection.manifest import Manifest
-from pipeline.selection.search import Problem, choose
+from pipeline.selection.reached import split_reached
+from pipeline.selection.request import checked_target, matching, split_sizes
+from pipeline.selection.search import Problem
 from pipeline.selection.strategy import Strategy
 
 #: 268 GB in 29 000 shards: the release's mean, where an event file is not on disk to be asked.
 ESTIMATED_EVENT_BYTES = 9_200_000
+
+#: Seconds for the solver; its limits by work end it long before on a release of 900 recordings.
+TIME_LIMIT = 120.0
 
 _UNITS = {"": 1, "B": 1} | {
     f"{prefix}{infix}B": base**power
@@ -44,23 +52,30 @@ def parse_size(text: str) -> int:
     """Bytes from ``40GB`` (decimal), ``40GiB`` (binary), ``500MB``, ``123``.
 
     Raises:
-        UsageError: Anything else, or less than one byte.
+        UsageError: Anything else, less than one byte, or more than fits 63 bits.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)\s*", text, re.ASCII)
+    match = re.fullmatch(
+        r"\s*(\d{1,20}(?:\.\d{1,20})?|\.\d{1,20})\s*([A-Za-z]*)\s*", text, re.ASCII
+    )
     unit = _UNITS_FOLDED.get(match[2].lower()) if match else None
-    if match is None or unit is None or int(float(match[1]) * unit) < 1:
+    size = int(Decimal(match[1]) * unit) if match and unit else 0
+    if not 1 <= size < 2**63:
         raise UsageError(f"'{text}' is not a size; write for example 40GB, 40GiB or 500MB.")
-    return int(float(match[1]) * unit)
+    return size
 
 
 def choose_subset(
     manifest: Manifest,
-    budget_bytes: int,
+    budget_bytes: int | Mapping[str, int],
     strategy: str = Strategy.STRATIFIED,
     *,
+    target: Mapping[str, float] | None = None,
     classes: Iterable[str] | None = None,
     exclude_classes: Iterable[str] | None = None,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     seed: int = 0,
+    time_limit: float = TIME_LIMIT,
 ) -> Subset:
     """Choose whole recordings within a budget; the same arguments give the same subset.
 
@@ -69,66 +84,88 @@ def choose_subset(
 
     Args:
         manifest: The recordings to choose from.
-        budget_bytes: Bytes at most, in all.
+        budget_bytes: Bytes at most, in all or by split; a split not named then gets nothing.
         strategy: A :class:`pipeline.selection.strategy.Strategy`, or its name.
+        target: For the strategy ``target``, shares by class name. Classes not named share the rest as
+            they do in the source.
         classes: Names of the classes to choose for; all by default.
         exclude_classes: Names of classes to choose without.
+        include: Patterns of the ids to choose from; all by default.
+        exclude: Patterns of ids to choose without.
         seed: Of the draw.
+        time_limit: Seconds for the solver; where it ends by that, the subset says so, and the same
+            arguments may give another.
 
     Raises:
-        UsageError: An unknown strategy or class, or a budget below the smallest recording.
+        UsageError: An unknown strategy, class, split or pattern, or a budget below the smallest
+            recording.
     """
     if strategy not in list(Strategy):
         raise UsageError(f"'{strategy}' is not a strategy; choose one of {', '.join(Strategy)}.")
-    wanted = _wanted_classes(classes, exclude_classes)
-    candidates = [row for row in manifest.recordings if recording_size(row)]
-    if len(wanted) < len(CLASS_NAMES):
+    if (strategy == Strategy.TARGET) != (target is not None):
+        raise UsageError("the strategy target and a target's shares go together; give both.")
+    known = manifest.class_map.classes
+    wanted = _wanted_classes(known, classes, exclude_classes)
+    names = [known[k] for k in wanted]
+    shares = None if target is None else _shares_among(checked_target(target), names)
+    include, exclude = tuple(include), tuple(exclude)
+    candidates = [
+        row for row in matching(manifest.recordings, include, exclude) if recording_size(row)
+    ]
+    if len(wanted) < len(known):
         candidates = [row for row in candidates if row.kept_counts[list(wanted)].any()]
-    names = [CLASS_NAMES[k] for k in wanted]
     if not candidates:
         raise UsageError(f"no recording holds a box of the classes {', '.join(names)}.")
-    _require_one_fits(candidates, budget_bytes)
+    own = None if isinstance(budget_bytes, int) else split_sizes(budget_bytes)
     by_split = {s: [r for r in candidates if r.split == s] for s in SPLITS}
-    budgets = _split_budgets(
-        {s: [recording_size(r) for r in by_split[s]] for s in SPLITS}, budget_bytes
-    )
-    chosen = set()
+    budgets = own or _shared_budgets(by_split, budget_bytes)  # type: ignore[arg-type]
+    deadline = time.monotonic() + time_limit
+    choices: dict[str, tuple[Problem, Choice]] = {}
     unspent = 0
     for number, split in reversed(list(enumerate(SPLITS))):  # train, the finest grained, ends it
+        if split not in budgets:
+            continue
+        if own:
+            _require_one_fits(by_split[split], budgets[split], split)
         rng = np.random.default_rng([seed, number])
         problem = _problem(by_split[split], budgets[split] + unspent, wanted)
-        taken = choose(problem, Strategy(strategy), rng)
-        unspent = problem.budget - int(problem.sizes[taken].sum())
-        chosen |= {by_split[split][k].id for k in taken}
+        sought = None if shares is None else _sought(problem, shares, names)
+        choice = choose(problem, Strategy(strategy), sought, rng, deadline)
+        unspent = 0 if own else problem.budget - problem.used(choice.taken)
+        choices[split] = problem, choice
+    chosen = {by_split[s][k].id for s, (_, choice) in choices.items() for k in choice.taken}
     rows = tuple(row for row in manifest.recordings if row.id in chosen)
+    subset = replace(manifest, recordings=rows, subset=None)
+    solved = any(choice.ended for _, choice in choices.values())
     provenance = SubsetProvenance(
         source_digest=manifest.digest,
         source_recordings=len(manifest.recordings),
         source_bytes=manifest.totals.bytes,
         strategy=str(strategy),
-        budget=budget_bytes,
+        budget=sum(own.values()) if own else budget_bytes,  # type: ignore[arg-type]
         seed=seed,
         classes=tuple(names),
         estimated=any(_event_bytes_unknown(row) for row in rows),
+        split_budgets=own,
+        target=shares,
+        include=include or None,
+        exclude=exclude or None,
+        solver=f"scipy {version('scipy')}" if solved else None,
+        reached={
+            split: split_reached(
+                manifest,
+                subset,
+                split,
+                choices[split][1],
+                budget=choices[split][0].budget,
+                used=choices[split][0].used(choices[split][1].taken),
+                classes=wanted,
+            )
+            for split in SPLITS
+            if split in choices and by_split[split]
+        },
     )
-    subset = replace(manifest, recordings=rows, subset=provenance)
-    return Subset(subset, class_drift(manifest, subset, wanted))
-
-
-def files_from(manifest: Manifest) -> list[str]:
-    """Every file of the manifest relative to the release's root, for a downloader's list."""
-    root = manifest.root
-    files = []
-    for row in manifest.recordings:
-        for shard in row.shards:
-            if shard.event_bytes is not None or manifest.labels_only:
-                files.append(shard_path(root, row.id, shard.number, "events"))
-            if shard.label_bytes is not None:
-                files.append(shard_path(root, row.id, shard.number, "labels"))
-    listed = [path.relative_to(root).as_posix() for path in files]
-    if any(row.sensor != SENSOR_SIZE for row in manifest.recordings):
-        listed.append(SENSOR_FILE)
-    return listed
+    return Subset(replace(subset, subset=provenance), class_drift(manifest, subset, wanted))
 
 
 def recording_size(row: RecordingEntry) -> int:
@@ -143,26 +180,45 @@ def _event_bytes_unknown(row: RecordingEntry) -> bool:
 
 
 def _wanted_classes(
-    classes: Iterable[str] | None, exclude: Iterable[str] | None
+    known: Sequence[str], classes: Iterable[str] | None, exclude: Iterable[str] | None
 ) -> tuple[int, ...]:
-    excluded = {_class_number(name) for name in exclude or ()}
-    included = range(len(CLASS_NAMES)) if classes is None else map(_class_number, classes)
-    wanted = tuple(sorted(set(included) - excluded))
+    excluded = class_numbers(exclude or (), known)
+    wanted = tuple(sorted(set(class_numbers(classes, known)) - set(excluded)))
     if not wanted:
         raise UsageError("no class is left to choose for; exclude fewer classes.")
     return wanted
 
 
-def _class_number(name: str) -> int:
-    try:
-        return CLASS_NAMES.index(name.strip().lower().replace("_", " "))
-    except ValueError:
-        raise UsageError(
-            f"'{name}' is not a class; choose among {', '.join(CLASS_NAMES)}."
-        ) from None
+def _shares_among(target: dict[str, float], names: list[str]) -> dict[str, float]:
+    """The target in the classes' order."""
+    for name in target:
+        if name not in names:
+            raise UsageError(
+                f"'{name}' is not among the classes to choose for ({', '.join(names)}); leave its "
+                "share out."
+            )
+    return {name: target[name] for name in names if name in target}
 
 
-def _require_one_fits(candidates: Sequence[RecordingEntry], budget: int) -> None:
+def _sought(problem: Problem, shares: Mapping[str, float], names: list[str]) -> np.ndarray:
+    """Shares of all classes ``[C]``: those asked for, and the rest in the proportions of the source."""
+    asked = np.array([name in shares for name in names])
+    others = class_shares(np.where(asked, 0.0, problem.counts.sum(axis=0)))
+    given = np.array([shares.get(name, 0.0) for name in names])
+    return class_shares(given + others * max(0.0, 1 - given.sum()))
+
+
+def _shared_budgets(by_split: dict[str, list[RecordingEntry]], budget: int) -> dict[str, int]:
+    _require_one_fits([row for rows in by_split.values() for row in rows], budget)
+    sizes = {s: [recording_size(row) for row in rows] for s, rows in by_split.items()}
+    return _split_budgets(sizes, budget)
+
+
+def _require_one_fits(
+    candidates: Sequence[RecordingEntry], budget: int, split: str | None = None
+) -> None:
+    if not candidates:
+        raise UsageError(f"there is no recording of {split} to choose; give it no budget.")
     smallest = min(candidates, key=lambda row: (recording_size(row), row.id))
     size = recording_size(smallest)
     if size > budget:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import DataError
 from pipeline.files.whole import folder_written_whole
 from pipeline.release.sensors import write_sensors
 from pipeline.release.shards import (
@@ -26,6 +25,7 @@ from pipeline.release.shards import (
     WINDOWS_PER_SHARD,
     write_shard,
 )
+from pipeline.simulation.estimate import require_room
 from pipeline.simulation.event_camera import CameraSettings, EventCamera, threshold_for_rate
 from pipeline.simulation.planted_defects import (
     DefectPlan,
@@ -88,23 +88,19 @@ def simulate_release(
         processes: share the recordings.
 
     Raises:
-        UsageError: ``root`` exists and is not an empty folder, or the defects do not fit into the
+        UsageError: ``root`` exists and is not an empty folder, the disk or the memory is too small
+            (:func:`pipeline.simulation.estimate.require_room`), or the defects do not fit into the
             recordings.
-        DataError: the files cannot be written.
+        OSError: the files cannot be written.
     """
-    try:
-        with folder_written_whole(root) as tree:
-            plan = _plan_defects(settings)
-            recordings = _simulate_all(tree, settings, progress, processes)
-            write_sensors(tree, {r.id: settings.sensor for r in recordings})
-            planted = plant_defects(tree, plan, settings.sensor)
-            summary = SimulationSummary(tuple(recordings), tuple(planted))
-            _write_record(tree, settings, summary)
-    except OSError as error:
-        raise DataError(
-            f"{root}: the release cannot be written ({error.strerror}: {error.filename}); "
-            "check the free space and the permissions."
-        ) from None
+    require_room(settings, root, processes)
+    with folder_written_whole(root) as tree:
+        plan = _plan_defects(settings)
+        recordings = _simulate_all(tree, settings, progress, processes)
+        write_sensors(tree, {r.id: settings.sensor for r in recordings})
+        planted = plant_defects(tree, plan, settings.sensor)
+        summary = SimulationSummary(tuple(recordings), tuple(planted))
+        _write_record(tree, settings, summary)
     return summary
 
 

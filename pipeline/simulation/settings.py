@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from pipeline.defects import Defect
 from pipeline.errors import SettingsError
 from pipeline.release.labels import CLASS_NAMES
-from pipeline.release.shards import SENSOR_SIZE, SPLITS, WINDOW_US, WINDOWS_PER_SHARD
+from pipeline.release.shards import SENSOR_SIZE, SPLITS, WINDOW_US, WINDOWS_PER_SHARD, is_sensor
 
 SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
+MOST_RECORDINGS = 100_000
+MOST_SECONDS = 3600  # times have 32 bits of µs: 71 minutes
+LEAST_RATE, MOST_RATE = 100, 1_000_000  # events a window; a shard must stay readable
+MOST_OBJECTS = 500  # boxes of a window must stay readable
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,24 @@ class SimulationSettings:
 
         width, height = self.sensor
         require(width >= 16 and height >= 16, f"the sensor {width}x{height} is below 16x16 pixels")
-        require(max(width, height) <= 1 << 14, f"the sensor {width}x{height} is too large")
+        require(is_sensor(width, height), f"the sensor {width}x{height} is too large")
         require(set(self.recordings) <= set(SPLITS), f"splits are {', '.join(SPLITS)}")
         require(min(self.recordings.values(), default=0) >= 0, "recordings cannot be negative")
-        require(sum(self.recordings.values()) > 0, "at least one recording is needed")
+        require(
+            0 < sum(self.recordings.values()) <= MOST_RECORDINGS,
+            f"at least one recording is needed, and at most {MOST_RECORDINGS}",
+        )
+        require(
+            0 <= self.seconds <= MOST_SECONDS, f"a recording has at most {MOST_SECONDS} seconds"
+        )
         require(
             self.shards >= 1, "a recording needs at least 0.5 seconds, one shard of ten windows"
         )
-        require(self.rate >= 100, "the event rate is at least 100 a window")
-        require(self.seed >= 0, "the seed cannot be negative")
+        require(
+            LEAST_RATE <= self.rate <= MOST_RATE,
+            f"the event rate is from {LEAST_RATE} to {MOST_RATE} a window",
+        )
+        require(0 <= self.seed < 1 << 63, "the seed is from 0 to below 2⁶³")
         require(
             bool(self.classes) and all(0 <= c < len(CLASS_NAMES) for c in self.classes),
             f"classes are numbers from 0 to {len(CLASS_NAMES) - 1}, at least one",
@@ -60,7 +73,7 @@ class SimulationSettings:
             len(weights) == len(self.classes) and min(weights) >= 0 and sum(weights) > 0,
             "class weights are one non-negative number for each class, not all zero",
         )
-        require(self.objects >= 0, "the number of objects cannot be negative")
+        require(0 <= self.objects <= MOST_OBJECTS, f"objects are from 0 to {MOST_OBJECTS}")
         require(self.labelled_every >= 1, "labelled_every counts windows, from 1 up")
         require(0 <= self.noise < 1, "the share of noise is from 0 to below 1")
         require(self.refractory_us >= 0, "the refractory time cannot be negative")

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.cache import records as layout
 from pipeline.cache.attributes import SourceFile
 from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.release.labels import CLASS_NAMES
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
 from pipeline.voxelizing.outcome import LeftOut, left_out_windows
@@ -115,6 +116,7 @@ def manifest_info(manifest: Manifest) -> dict[str, Any]:
     return {
         "kind": "manifest",
         "digest": manifest.digest,
+        "class_map": manifest.class_map.model_dump(mode="json"),
         "recordings": totals.recordings,
         "windows": totals.windows,
         "by_split": _by_split([(r.split, r.windows) for r in manifest.recordings]),
@@ -149,6 +151,8 @@ def info_lines(info: dict[str, Any]) -> list[str]:
     """The facts as aligned lines of text, nested ones indented."""
     lines = []
     for key, value in info.items():
+        if key == "settings":
+            value = _with_class_names(value)
         if isinstance(value, dict):
             lines.append(f"{key}:" if value else f"{key}: none")
             for name, inner in value.items():
@@ -161,6 +165,12 @@ def info_lines(info: dict[str, Any]) -> list[str]:
         else:
             lines.append(f"{key:<20} {readable(key, value)}")
     return lines
+
+
+def _with_class_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """A cache's settings with its classes by number and name."""
+    names = settings.get("class_names", CLASS_NAMES)
+    return {**settings, "classes": [f"{number} {names[number]}" for number in settings["classes"]]}
 
 
 def _counted(what: str, value: Any) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import ARRAYS, RAW_LABEL_COLUMNS
-from pipeline.release.labels import CLASS_NAMES
+from pipeline.defects import Defect
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.boxes import BoxCollector
 from pipeline.statistics.pillars import PillarCollector, sample_windows
@@ -31,6 +31,7 @@ from pipeline.statistics.summaries import hours, quantiles, tidy
 from pipeline.statistics.windows import EventCollector, SequenceCollector
 from pipeline.tasks.outcomes import counted, result_of
 from pipeline.tasks.run import run_tasks
+from pipeline.text import printable
 
 
 def collect_from_cache(
@@ -70,10 +71,10 @@ def collect_from_cache(
                 collectors.merge(ready.pop(waiting.pop(0)))
     source = Source(
         kind="cache",
-        name=PurePosixPath(cache.location).name,
+        name=printable(PurePosixPath(cache.location).name),
         digest=digest.hexdigest(),
         fingerprint=cache.attributes["fingerprint"],
-        settings=dict(cache.settings),
+        settings=cache.settings.stored(),
     )
     return collectors.statistics(source)
 
@@ -101,7 +102,8 @@ class _Collectors:
 
     def __init__(self, cache: PillarCache) -> None:
         settings = cache.settings
-        self._classes = tuple(CLASS_NAMES[number] for number in settings.classes)
+        self._known = settings.class_names
+        self._classes = settings.output_names
         self._events = EventCollector()
         self._sequences = SequenceCollector()
         self._pillars = PillarCollector(settings)
@@ -119,7 +121,7 @@ class _Collectors:
         self._events.add(recording)
         self._pillars.add(recording)
         self._pillars.sample(recording, sample)
-        sequences, gaps = self._sequences.add(recording)
+        sequences = self._sequences.add(recording)
         defects = recording.attributes["defects"]
         left_out = Counter(w["defect"] for w in defects["left_out"] if not w["repeated"])
         self._left_out.update(left_out)
@@ -133,11 +135,11 @@ class _Collectors:
             left_out=left_out.total(),
             repeated=int(recording.window_column("repeated").sum()),
             sequences=sequences,
-            gaps=gaps,
+            gaps=defects["counts"].get(Defect.TIME_GAP.value, 0),
             events=int(recording.window_column("events_read").sum()),
             events_per_window=quantiles(in_range),
             positive_share=tidy(positive.sum() / in_range.sum()) if in_range.any() else None,
-            labels=_raw_labels(recording),
+            labels=_raw_labels(recording, self._known),
             kept=self._boxes.add(recording),
             defects=dict(defects["counts"]),
             source_bytes=self._add_source_bytes(recording),
@@ -203,7 +205,7 @@ class _Collectors:
             windows=windows,
             hours=hours(windows),
             events=sum(row.events or 0 for row in rows),
-            labels={name: sum(row.labels[name] for row in rows) for name in CLASS_NAMES},
+            labels={name: sum(row.labels[name] for row in rows) for name in self._known},
             kept={name: sum(row.kept[name] for row in rows) for name in self._classes},
             labelled_windows=self._boxes.labelled_windows(split),
             source_bytes=sum(row.source_bytes for row in rows),
@@ -222,8 +224,8 @@ class _Collectors:
         }
 
 
-def _raw_labels(recording: CachedRecording) -> dict[str, int]:
+def _raw_labels(recording: CachedRecording, names: Sequence[str]) -> dict[str, int]:
     """Boxes by class as the release has them, those of unknown classes apart."""
     numbers = recording.table("labels_raw")[:, RAW_LABEL_COLUMNS.index("class_id")].astype(int)
-    counts = np.bincount(numbers, minlength=len(CLASS_NAMES))
-    return {name: int(counts[number]) for number, name in enumerate(CLASS_NAMES)}
+    counts = np.bincount(numbers, minlength=len(names))
+    return {name: int(counts[number]) for number, name in enumerate(names)}

@@ -1,8 +1,5 @@
 """Statistics from a manifest: sums and counts, without what only the windows themselves tell."""
 
-from dataclasses import asdict
-
-from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
@@ -15,6 +12,7 @@ from pipeline.statistics.schema import (
     StorageStatistics,
 )
 from pipeline.statistics.summaries import hours
+from pipeline.text import printable
 
 
 def collect_from_manifest(manifest: Manifest) -> Statistics:
@@ -24,12 +22,12 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
     return Statistics(
         source=Source(
             kind="manifest",
-            name=manifest.root.name,
+            name=printable(manifest.root.name),
             digest=manifest.digest,
             labels_only=manifest.labels_only,
-            subset=None if manifest.subset is None else asdict(manifest.subset),
+            subset=None if manifest.subset is None else manifest.subset.content(),
         ),
-        classes=CLASS_NAMES,
+        classes=manifest.class_map.classes,
         splits={split: _split(manifest, split) for split in SPLITS},
         recordings=tuple(_recording(row) for row in rows),
         defects={
@@ -52,13 +50,14 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
 def _split(manifest: Manifest, split: str) -> SplitStatistics:
     rows = manifest.split(split)
     windows = sum(row.windows for row in rows)
+    names = manifest.class_map.classes
     return SplitStatistics(
         recordings=len(rows),
         windows=windows,
         hours=hours(windows),
         events=None if manifest.labels_only else sum(row.events or 0 for row in rows),
-        labels={name: sum(row.labels[name] for row in rows) for name in CLASS_NAMES},
-        kept={name: sum(row.kept[name] for row in rows) for name in CLASS_NAMES},
+        labels={name: sum(row.labels[name] for row in rows) for name in names},
+        kept={name: sum(row.kept[name] for row in rows) for name in names},
         labelled_windows=None,
         source_bytes=sum(row.bytes for row in rows),
         cache_bytes=None,

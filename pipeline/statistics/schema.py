@@ -79,7 +79,8 @@ class RecordingStatistics:
     """One recording. ``sensor`` is (width, height) in pixels.
 
     ``left_out`` and ``repeated`` count windows that the corruption policy left out or replaced by the
-    one before; ``sequences`` runs of windows without a gap, ``gaps`` the breaks between them;
+    one before; ``sequences`` runs of windows that follow one another; ``gaps`` the defect ``time-gap``,
+    whatever the source: windows that were left out end a sequence too, and are no gap of the clock;
     ``events_per_window`` are events inside the sensor; ``positive_share`` is of those.
     """
 
@@ -169,11 +170,11 @@ class BoxStatistics:
 
 @dataclass(frozen=True)
 class SequenceStatistics:
-    """Runs of windows that follow one another without a gap; series are splits.
+    """Runs of windows that follow one another; series are splits.
 
     ``windows``: their lengths; ``clips``: how many disjoint runs of ten windows fit. ``gap_ms``: time
-    between two windows that should have met, over all splits; ``backwards`` counts clocks that jump
-    back, which are not in ``gap_ms``.
+    missing between two runs, over all splits, whether the clock has a gap there or windows were left
+    out; ``backwards`` counts clocks that jump back, which are not in ``gap_ms``.
     """
 
     windows: dict[str, Quantiles | None]

@@ -55,14 +55,14 @@ class SequenceCollector:
         self._lengths: dict[str, list[np.ndarray]] = defaultdict(list)
         self._gaps_us: list[np.ndarray] = []
 
-    def add(self, recording: CachedRecording) -> tuple[int, int]:
-        """Returns the recording's number of sequences and of gaps between them."""
+    def add(self, recording: CachedRecording) -> int:
+        """Take in the windows of one recording; its number of sequences."""
         begins = np.flatnonzero(recording.window_column("starts"))
         t_start = recording.window_column("t_start")
         inner = begins[begins > 0]
         self._lengths[recording.split].append(np.diff(np.append(begins, len(recording))))
         self._gaps_us.append(t_start[inner] - t_start[inner - 1] - WINDOW_US)
-        return len(begins), len(inner)
+        return len(begins)
 
     def merge(self, later: "SequenceCollector") -> None:
         """Add what was gathered from later recordings."""

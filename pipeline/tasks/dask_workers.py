@@ -6,6 +6,7 @@ task that takes four workers down with it is given up (``KilledWorker``).
 
 import contextlib
 import logging
+import pickle
 import queue
 import secrets
 import time
@@ -29,6 +30,7 @@ from pipeline.tasks.outcomes import (
     Watcher,
     Work,
     attempted,
+    defect,
     given_up,
     lost,
 )
@@ -100,6 +102,7 @@ class _Run(Generic[Task, Result]):
         self._news: queue.SimpleQueue[Future | tuple[str, int]] = queue.SimpleQueue()
         self._topic = f"progress-{secrets.token_hex(8)}"
         self._done: dict[str, int] = {}
+        self._given_up: set[str] = set()
         client.subscribe_topic(self._topic, lambda event: self._news.put(event[1]))
 
     def outcomes(
@@ -120,6 +123,8 @@ class _Run(Generic[Task, Result]):
                     continue
                 # Results still asked for are made again when the worker that holds them dies.
                 del waiting[future.key]
+                if future.status == "error":
+                    self._take_back(outcome.key)
                 future.release()
                 yield outcome
         finally:
@@ -133,6 +138,7 @@ class _Run(Generic[Task, Result]):
     def _submitted(self, tasks: Mapping[str, Task]) -> dict[Any, tuple[str, Future]]:
         """Name and future of each task, by the scheduler's key."""
         # One group, given at once: the scheduler then keeps what workers cannot begin yet.
+        self._given_up -= set(tasks)
         group = f"recording-{secrets.token_hex(8)}"
         futures = self._client.map(
             partial(_attempt_on_worker, self._work, self._topic),
@@ -154,9 +160,15 @@ class _Run(Generic[Task, Result]):
         if isinstance(news, Future):
             return news
         key, done = news  # so far in this attempt: less than before when it is a new one
-        self._watcher.progressed(done - self._done.get(key, 0))
-        self._done[key] = done
+        if key not in self._given_up:  # news of its last attempt may come after its end
+            self._watcher.progressed(done - self._done.get(key, 0))
+            self._done[key] = done
         return None
+
+    def _take_back(self, key: str) -> None:
+        """What a task had done that was given up is not done."""
+        self._watcher.progressed(-self._done.pop(key, 0))
+        self._given_up.add(key)
 
     def _let_end(self, waiting: dict) -> None:
         """Wait, with bounded patience, until no task touches a file any more."""
@@ -175,7 +187,8 @@ def _outcome(key: str, future: Future) -> Done | Failed | _LostWorkers | None:
     """
     if future.status == "finished":
         try:
-            return future.result(timeout=_FETCH)
+            outcome: Done | Failed = pickle.loads(future.result(timeout=_FETCH))
+            return outcome
         except TimeoutError:
             return None
         except Exception:
@@ -190,7 +203,8 @@ def _outcome(key: str, future: Future) -> Done | Failed | _LostWorkers | None:
     return _LostWorkers(key) if isinstance(error, KilledWorker) else given_up(key, error)
 
 
-def _attempt_on_worker(work: Work[Task, Result], topic: str, key: str, task: Task) -> Any:
+def _attempt_on_worker(work: Work[Task, Result], topic: str, key: str, task: Task) -> bytes:
+    """One attempt; its outcome is pickled here, where an outcome that cannot be is the task's own."""
     worker, done = get_worker(), 0
 
     def tick(amount: int) -> None:
@@ -200,10 +214,14 @@ def _attempt_on_worker(work: Work[Task, Result], topic: str, key: str, task: Tas
             worker.log_event(topic, (key, done))
 
     try:
-        return attempted(work, key, task, tick)
+        outcome = attempted(work, key, task, tick)
     except OSError:
         time.sleep(outcomes.PAUSE)
         raise
+    try:
+        return pickle.dumps(outcome)
+    except Exception as error:
+        return pickle.dumps(defect(key, error))
 
 
 @contextlib.contextmanager

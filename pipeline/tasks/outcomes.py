@@ -142,6 +142,9 @@ def attempted(
         raise
     except PipelineError as error:
         return Failed(key, error)
+    except MemoryError:
+        sentence = "the memory that a process may have does not suffice; run with fewer workers."
+        return Failed(key, DataError(sentence))
     except Exception as error:
         return defect(key, error)
 

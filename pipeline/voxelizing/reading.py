@@ -54,11 +54,13 @@ def windows_of(
         OSError: A file cannot be read.
     """
     opened = _read_ahead(files.shards) if read_ahead else map(_open_shard, files.shards)
-    for shard, (events, labels) in zip(files.shards, opened, strict=True):
+    for shard in files.shards:
+        events, labels = next(opened)
         source.add(events)
         source.add(labels)
         for member in range(WINDOWS_PER_SHARD):
             yield read_window(shard.number, member, events.content, labels.content)
+        del events, labels  # before the next are opened
 
 
 def _read_ahead(shards: Sequence[ShardFiles]) -> Iterator[tuple[OpenedFile, OpenedFile]]:
@@ -76,6 +78,7 @@ def _read_ahead(shards: Sequence[ShardFiles]) -> Iterator[tuple[OpenedFile, Open
                 if _size(later) <= _LARGEST_AHEAD
             ]
             yield opened
+            del opened
 
 
 def _size(shard: ShardFiles) -> int:

@@ -70,7 +70,7 @@ def voxelize_recording(
             packed, facts, unpackable = _pack(window, files, workspace)
             labels = window.labels if isinstance(window.labels, np.ndarray) else None
             begin, is_gap = clock.place(window_time(facts, labels))
-            for found in window_defects(window, facts, sensor, begin):
+            for found in window_defects(window, facts, sensor, begin, len(settings.class_names)):
                 report.defects[found.defect.value] += found.count
             if unpackable is not None:
                 report.defects[unpackable.defect.value] += 1

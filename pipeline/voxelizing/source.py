@@ -1,13 +1,14 @@
 """What `voxelize` is to read: a release's folder, or a manifest and the files it lists."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cache.attributes import recording_attributes
 from pipeline.cache.lock import Part
 from pipeline.errors import CacheError, ManifestError
-from pipeline.release.sensors import read_sensors
+from pipeline.release.classes import ClassMap
+from pipeline.release.sensors import read_release
 from pipeline.release.shards import RecordingFiles, walk_release
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import read_manifest
@@ -19,12 +20,14 @@ class Source:
 
     Attributes:
         recordings: Those to voxelize or to find complete.
-        sensors: Width and height in pixels by their ids.
+        sensor_of: Gives width and height in pixels by their ids.
+        class_map: What the class numbers of their boxes mean.
         waiting: Ids of recordings that are not wholly on disk yet.
     """
 
     recordings: list[RecordingFiles]
-    sensors: Mapping[str, tuple[int, int]]
+    sensor_of: Callable[[str], tuple[int, int]]
+    class_map: ClassMap
     waiting: list[str]
 
 
@@ -51,7 +54,8 @@ def open_source(
     """
     if path.is_dir():
         found = walk_release(path)
-        return Source(part.share(found) if part else found, read_sensors(path), [])
+        facts = read_release(path)
+        return Source(part.share(found) if part else found, facts.sensor_of, facts.class_map, [])
     manifest = read_manifest(path)
     rows = part.share(manifest.recordings) if part else manifest.recordings
     recordings, waiting = [], []
@@ -66,7 +70,8 @@ def open_source(
             if not skip_missing:
                 raise
             waiting.append(row.id)
-    return Source(recordings, {row.id: row.sensor for row in rows}, waiting)
+    sensors = {row.id: row.sensor for row in rows}
+    return Source(recordings, sensors.__getitem__, manifest.class_map, waiting)
 
 
 def _check_same_digests(published: Path, row: RecordingEntry, manifest: Path) -> None:

@@ -70,6 +70,7 @@ def test_what_meets_is_refused_in_one_sentence(here, arguments, saying):
         "m.json -o new.json --json -",
         "m.json link.json",  # read twice
         "release -o release/manifest.json",  # beside train/, val/, test/
+        "release --folder release/caches/one",
         "--cache s3://bucket/cache -o out.json",
     ],
 )

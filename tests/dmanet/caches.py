@@ -18,6 +18,7 @@ TEST_A = "test/testfilelist00/a"  # 20 windows
 TEST_B = "test/testfilelist00/b"
 SENSORS = {SMALL: (640, 480)}
 CLASSES = (0, 2, 5)
+NAMED = ("pedestrian", "car", "traffic sign")  # the same by name
 
 
 def make_cache(folder: Path, preset: str = "release", time_cells: int = 1) -> PillarCache:

@@ -50,7 +50,7 @@ def test_values_are_read_as_yaml():
         ("training.epochs=many", "training.epochs: "),
         ("training.epochs=0", "training.epochs: "),
         ("training=3", "'training' is a group of settings (epochs, "),
-        ("training.classes=[car, tram]", "training.classes: give each class once, out of ped"),
+        ("training.classes=[car, 'a,b']", "training.classes.1: 'a,b' is no name"),
         ("training.classes=[car, car]", "training.classes: give each class once"),
         ("training.sampling=shuffled", "training.sampling: "),
         ("training.schedule=step", "training.schedule: "),
@@ -123,10 +123,10 @@ def test_the_published_recipes_are_as_they_were_published():
         assert settings.training.classes == ()
 
 
-def test_classes_are_named_and_numbered_as_the_release_does():
+def test_classes_are_named_as_the_data_set_does():
     settings = resolve_settings("tiny", None, ["training.classes=[car, pedestrian]"])
-    assert settings.training.class_numbers() == (2, 0)
-    assert RUN_PRESETS["tiny"].training.class_numbers() == ()
+    assert settings.training.classes == ("car", "pedestrian")
+    assert RUN_PRESETS["tiny"].training.classes == ()
 
 
 def test_what_cannot_work_together_is_refused():

@@ -50,12 +50,14 @@ def main(
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     began = time.monotonic()
+    wanted = 0
     for group, part in zip(groups, share, strict=True):
         if part:
             cases = list(numbered_cases(group, round(inputs * part)))
+            wanted += len(cases)
             context.Process(target=serve, args=(cases, seed, results)).start()
     verdicts = collected(results, sum(bool(part) for part in share))
-    failures = summarised(verdicts, log)
+    failures = summarised(verdicts, wanted, log)
     print(f"{time.monotonic() - began:.0f} s, seed {seed}: {failures} problems")
     sys.exit(min(failures, 1))
 

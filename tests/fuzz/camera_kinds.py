@@ -14,8 +14,8 @@ from tests.fuzz.shard_kinds import _DESCRS, _HEADERS, _SHAPES
 
 
 def camera_bytes(rng: random.Random, fixtures: Path, folder: Path) -> Case:
-    """A DAT or HDF5 file with other bytes."""
-    raw = folder / rng.choice(("drive_td.dat", "drive.h5"))
+    """A DAT, HDF5 or RAW file with other bytes."""
+    raw = folder / rng.choice(("drive_td.dat", "drive.h5", "evt2.raw", "evt3.raw"))
     raw.write_bytes(mutate((fixtures / "camera" / raw.name).read_bytes(), rng))
     return _ingest(rng, folder, raw, raw)
 

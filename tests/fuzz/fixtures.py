@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.pipeline.evt_files import evt2_words, evt3_words, write_raw
+
 SENSOR = (64, 48)
 BOXES = ("--min-side", "2", "--min-diagonal", "2")
 _DAT_HEADER = b"% Width 64\n% Height 48\n% Version 2\n"
@@ -100,6 +102,9 @@ def _write_camera_files(folder: Path) -> None:
         for name, column in events.items():
             file.create_dataset(f"events/{name}", data=column, chunks=(512,), compression="gzip")
         file["events/width"], file["events/height"] = SENSOR
+    records = list(zip(*(events[name].tolist() for name in "txyp"), strict=True))
+    write_raw(folder / "evt3.raw", "3.0", evt3_words(records, vectors=True), SENSOR)
+    write_raw(folder / "evt2.raw", "2.0", evt2_words(records), SENSOR)
     np.save(folder / "drive_bbox.npy", box_records())
 
 

@@ -193,14 +193,26 @@ def _spoil(content: dict[str, Any], rng: random.Random) -> None:
         kind == "tensor" and isinstance(place[key], torch.Tensor) and place[key].is_floating_point()
     ):
         place[key] = rng.choice(
-            (place[key].double(), place[key] * float("nan"), place[key].reshape(-1), place[key][:0])
+            (
+                place[key].double(),
+                place[key] * float("nan"),
+                place[key].reshape(-1),
+                place[key].reshape(-1)[:0],
+            )
         )
     else:
         place[key] = rng.choice(odd)
 
 
 def _with_its_digest(content: dict[str, Any]) -> dict[str, Any]:
-    return content
+    """The digest as it would be made; of what cannot have one, the old one."""
+    from dmanet.runs.digests import content_digest
+
+    held = {k: v for k, v in content.items() if k not in ("format", "version", "digest")}
+    try:
+        return content | {"digest": content_digest(held)}
+    except (TypeError, RuntimeError):
+        return content
 
 
 def _export(path: Path, fixtures: Path, folder: Path) -> Case:

@@ -24,7 +24,8 @@ DATA: Mapping[str, tuple[list[str], dict[str, str]]] = {
     ),
     "ingest": (
         ["{f}/camera/drive_td.dat", _OUT],
-        {"--split": "train", "--skip": "0.5", "--workers": "1"},
+        {"--split": "train", "--skip": "0.5", "--workers": "1", "--labels": "gen1"}
+        | {"--map": "car=pedestrian", "--classes": "pedestrian", "--sensor": "64x48"},
     ),
     "scan": (
         ["{f}/release"],
@@ -211,6 +212,18 @@ def _anything(code: int) -> list[str]:
 
 def unknown_words(rng: random.Random, fixtures: Path, folder: Path) -> Case:
     """Words that no command knows."""
-    words: list[Any] = [rng.choice((*DATA, "--version", "nothing", "", "--help", "-h", "\udcff"))]
+    words: list[Any] = [
+        rng.choice(
+            (
+                *(verb for verb in DATA if verb != "simulate"),
+                "--version",
+                "nothing",
+                "",
+                "--help",
+                "-h",
+                "\udcff",
+            )
+        )
+    ]
     words += rng.choices((*TEXTS, *NUMBERS), k=rng.randrange(4))
     return Case("dmanet-data", words)

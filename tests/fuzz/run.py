@@ -6,6 +6,7 @@ Every case is told by its kind, the seed and a number.
 import importlib
 import json
 import os
+import pkgutil
 import shutil
 import sys
 import tempfile
@@ -123,6 +124,12 @@ def _prepare(fixtures: Path, with_network: bool) -> None:
         "multiprocessing.queues",
     ):
         importlib.import_module(name)
+    for package in ("pipeline", "cli", *(["dmanet"] if with_network else [])):
+        for module in pkgutil.walk_packages(
+            importlib.import_module(package).__path__, f"{package}."
+        ):
+            if with_network or not module.name.startswith(("cli.model.", "cli.demo")):
+                importlib.import_module(module.name)
     make_fixtures(fixtures, with_network=with_network)
     data = entry("dmanet-data")
     for words in (
@@ -183,7 +190,8 @@ def collected(results: Any, servers: int) -> Iterator[tuple[str, int, Verdict]]:
             yield told
 
 
-def summarised(verdicts: Iterator[tuple[str, int, Verdict]], log: Path | None) -> int:
+def summarised(verdicts: Iterator[tuple[str, int, Verdict]], wanted: int, log: Path | None) -> int:
+    """Print a table of the verdicts of ``wanted`` cases; how many of them are not as they should be."""
     counts: dict[str, Counter[str]] = {}
     slowest: dict[str, tuple[float, int]] = {}
     failures = 0
@@ -207,7 +215,7 @@ def summarised(verdicts: Iterator[tuple[str, int, Verdict]], log: Path | None) -
         print(f"{kind:<22}{figures}  {slowest[kind][0]:5.1f} s  {slowest[kind][1] >> 20:7} MiB")
     total = sum(row["inputs"] for row in counts.values())
     print(f"{'all':<22}{total:>9}")
-    return failures
+    return failures + abs(wanted - total)  # a case that was never judged is a failure too
 
 
 def as_line(kind: str, number: int, verdict: Verdict) -> dict[str, Any]:

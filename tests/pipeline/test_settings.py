@@ -50,3 +50,13 @@ def test_settings_that_must_be_complete_name_what_is_missing():
 def test_settings_do_not_change():
     with pytest.raises(ValueError, match="frozen"):
         Strict().count = 2
+
+
+@pytest.mark.parametrize("wrong", ["\udc80", "a" * 10**6, {"\udc80": 1}, ["x"] * 10**5])
+@pytest.mark.parametrize("kind", [Lenient, Strict])
+def test_a_value_that_is_no_text_or_without_end_is_a_short_sentence(kind, wrong):
+    with pytest.raises(SettingsError, match=r"^run\.yaml: ") as raised:
+        load_settings(kind, {"count": wrong}, "run.yaml")
+    assert len(str(raised.value)) < 500
+    with pytest.raises(SettingsError, match=r"^run\.yaml: "):
+        load_settings(kind, {"a" * 10**6: wrong}, "run.yaml")

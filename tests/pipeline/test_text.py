@@ -1,6 +1,18 @@
+import os
+
 import pytest
 
-from pipeline.text import counted, duration, grouped, listed, share, short, size
+from pipeline.text import (
+    counted,
+    duration,
+    grouped,
+    is_unicode,
+    listed,
+    printable,
+    share,
+    short,
+    size,
+)
 
 
 def plain(text: str) -> str:
@@ -54,3 +66,11 @@ def test_lists_read_as_prose():
     assert listed([]) == ""
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_name_whose_bytes_are_no_text_can_be_shown():
+    name = os.fsdecode(b"a\xff\xc3\xa9")
+    assert not is_unicode(name)
+    assert printable(name) == "a\\udcffé"
+    assert is_unicode("é\n")
+    assert printable("é\n") == "é\n"

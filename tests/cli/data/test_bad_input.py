@@ -1,6 +1,8 @@
 """What `dmanet-data` is given that it cannot use: one sentence, and nothing is written."""
 
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +82,14 @@ def test_a_cache_of_other_settings(release, tmp_path):
 def test_options_that_mean_nothing(release, tmp_path):
     cache = tmp_path / "c"
     refused("voxelize", release, cache, "--grid", "big", code=2, saying="not a size")
-    refused("voxelize", release, cache, "--classes", "tram", code=2, saying="no class")
-    refused("voxelize", release, cache, "--max-points", 9, code=2, saying="max_points")
+    refused("voxelize", release, cache, "--classes", "tram", code=2, saying="not a class")
+    refused("voxelize", release, cache, "--max-points", 9, code=2, saying="--max-points")
     assert not cache.exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/nowhere/at/all")])
+def test_a_cache_with_what_is_neither_file_nor_folder_is_a_sentence(cache, tmp_path, make):
+    copy = Path(shutil.copytree(cache, tmp_path / "copy"))
+    make(next(copy.rglob("points")) / "odd")
+    for command in (("stats", copy, "-o", tmp_path / "r.html"), ("info", copy)):
+        refused(*command, code=1, saying="points/odd: is ")

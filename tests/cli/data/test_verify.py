@@ -43,7 +43,7 @@ def test_options_that_mean_nothing(cache, small_release, small_manifest, tmp_pat
         "--sample",
         0,
         code=2,
-        saying="from 1 up",
+        saying="--sample",
     )
     refused("verify", cache, "--deep", "--root", tmp_path, code=2, saying="holds none of")
     refused("verify", tmp_path / "none", code=2, saying="no such cache")

@@ -35,7 +35,7 @@ def test_a_missing_or_foreign_cache_is_one_sentence(trained, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("hello")
     for name, code, saying in (
-        ("absent", 2, "absent: No such file"),
+        ("absent", 2, "absent: no such cache"),
         ("empty", 1, "not a pillar cache"),
         ("file", 2, "is no folder"),
     ):

@@ -10,7 +10,7 @@ from dmanet.evaluation.streaming import StreamSettings, stream_detections
 from dmanet.runs.records import Weights
 from dmanet.runs.weights import save_weights
 from pipeline.errors import CacheError, UsageError
-from tests.dmanet.caches import CLASSES, LONG, SMALL, small_run
+from tests.dmanet.caches import LONG, NAMED, SMALL, small_run
 
 CPU = StreamSettings(torch.device("cpu"), "fp32")
 
@@ -20,7 +20,7 @@ def weights(lively_model) -> Weights:
     model = lively_model(small_run().model)
     with torch.no_grad():
         model.class_head.output.bias += 3
-    return Weights(model.settings, model.state_dict(), CLASSES, "the test's weights")
+    return Weights(model.settings, model.state_dict(), NAMED, "the test's weights")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused_when_the_network_is_loaded(weights, cache,
         load_detector(tmp_path / "none.pt", cache)
     settings = weights.settings.model_copy(update={"max_points": 5})
     with pytest.raises(CacheError, match="max_points"):
-        Detector(Weights(settings, weights.tensors, CLASSES, "the test's"), cache)
+        Detector(Weights(settings, weights.tensors, NAMED, "the test's"), cache)
 
 
 def test_boxes_print_as_lines(detector, cache):

@@ -17,7 +17,7 @@ from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.runs.records import Weights
 from pipeline.errors import CacheError, UsageError
-from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL, TEST_A, TEST_B, small_run
+from tests.dmanet.caches import CLASSES, GRID, LONG, NAMED, SMALL, TEST_A, TEST_B, small_run
 
 CPU = StreamSettings(torch.device("cpu"), "fp32")
 
@@ -27,7 +27,7 @@ def weights(lively_model) -> Weights:
     model = lively_model(small_run().model)
     with torch.no_grad():
         model.class_head.output.bias += 3  # scores around 0.1…0.3, so that boxes pass
-    return Weights(model.settings, model.state_dict(), CLASSES, "the test's weights")
+    return Weights(model.settings, model.state_dict(), NAMED, "the test's weights")
 
 
 def test_release_numbers_are_those_of_windows_scored_one_by_one(weights, cache):
@@ -117,7 +117,9 @@ def test_a_network_of_some_classes_is_scored_on_these_alone(weights, cache, prot
         outputs = tensors[name].unflatten(0, (-1, len(CLASSES)))
         tensors[name] = outputs[:, [2, 0]].flatten(0, 1)
     settings = weights.settings.model_copy(update={"num_classes": 2})
-    some = replace(weights, settings=settings, tensors=tensors, classes=(5, 0))
+    some = replace(
+        weights, settings=settings, tensors=tensors, classes=("traffic sign", "pedestrian")
+    )
     found = evaluate(some, cache, protocol, "test", CPU)
     assert found.conditions["classes"] == ["traffic sign", "pedestrian"]
     assert [row.name for row in found.rows] == ["all", "traffic sign", "pedestrian"]
@@ -177,8 +179,16 @@ def test_sizes_are_in_sensor_pixels_under_every_protocol(weights, cache):
 
 
 def test_what_does_not_fit_is_refused_by_name(weights, cache, paper_cache):
-    with pytest.raises(CacheError, match=r"among \(0, 2, 5\).*weights has \(0, 1, 2\)"):
-        evaluate(replace(weights, classes=(0, 1, 2)), cache, "release", "test", CPU)
+    with pytest.raises(
+        CacheError, match=r"among pedestrian, car, traffic sign.*weights has two wheeler;"
+    ):
+        evaluate(
+            replace(weights, classes=("pedestrian", "two wheeler", "car")),
+            cache,
+            "release",
+            "test",
+            CPU,
+        )
     other = weights.settings.model_copy(update={"grid_size": (512, 512)})
     with pytest.raises(CacheError, match="grid_size"):
         evaluate(replace(weights, settings=other), cache, "release", "test", CPU)

@@ -11,7 +11,7 @@ from dmanet.evaluation.streaming import StreamSettings, stream_detections
 from dmanet.reporting.prediction import PredictionSettings, predict
 from dmanet.runs.records import Weights
 from pipeline.errors import UsageError
-from tests.dmanet.caches import CLASSES, GRID, LONG, SMALL, small_run
+from tests.dmanet.caches import CLASSES, GRID, LONG, NAMED, SMALL, small_run
 
 CPU = StreamSettings(torch.device("cpu"), "fp32")
 SPANS = [WindowRange(LONG, 5, 25), WindowRange(SMALL, 0, 10)]
@@ -23,7 +23,7 @@ def weights(lively_model) -> Weights:
     model = lively_model(small_run().model)
     with torch.no_grad():
         model.class_head.output.bias += 3
-    return Weights(model.settings, model.state_dict(), CLASSES, "the test's weights")
+    return Weights(model.settings, model.state_dict(), NAMED, "the test's weights")
 
 
 def test_boxes_are_the_streams_in_sensor_pixels_at_their_windows_begin(

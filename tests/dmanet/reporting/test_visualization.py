@@ -12,6 +12,7 @@ from dmanet.reporting.visualization import (
     NEGATIVE,
     POSITIVE,
     WindowCells,
+    class_colour,
     contact_sheet,
     draw_window,
 )
@@ -135,3 +136,12 @@ def test_a_class_keeps_its_colour_when_only_some_classes_are_kept():
     )
     pixels = frame(draw_window(window(), ("car",), found, width=512), (512, 256))
     assert shows(pixels, CLASS_COLOURS[CLASS_NAMES.index("car")])
+
+
+def test_classes_of_other_data_sets_have_colours_of_their_own():
+    names = ("pedestrian", "vehicle", "micro-mobility")
+    colours = [class_colour(name, names) for name in names]
+    assert colours[0] == class_colour("pedestrian")
+    assert len(set(colours)) == 3
+    many = [f"class {k}" for k in range(255)]
+    assert {class_colour(name, many) for name in many} == set(CLASS_COLOURS)

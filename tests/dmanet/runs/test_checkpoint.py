@@ -33,7 +33,7 @@ def checkpoint() -> Checkpoint:
         settings=settings,
         model=model.state_dict(),
         optimizer=optimizer.state_dict(),
-        scaler={"scale": 1024.0},
+        scaler={"scale": 1024.0, "growth_interval": 2000},
         average=average.state_dict(),
         carried=(LevelState(torch.ones(2, 3), torch.zeros(2, 3), torch.ones(2, 3).bfloat16()),),
         epoch=3,
@@ -43,7 +43,7 @@ def checkpoint() -> Checkpoint:
         best_score=0.25,
         cache="abc",
         recordings={"train/a/b": "digest"},
-        classes=(0, 2, 5),
+        classes=("pedestrian", "car", "traffic sign"),
     )
 
 
@@ -73,6 +73,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint):
     assert loaded.average["updates"] == 1
     for name in ("epoch", "position", "step", "tally", "best_score", "scaler"):
         assert getattr(loaded, name) == getattr(checkpoint, name)
+    assert type(loaded.scaler["growth_interval"]) is int  # torch takes no float for it
     for name in ("cache", "recordings", "classes"):
         assert getattr(loaded, name) == getattr(checkpoint, name)
     for level, kept in zip(loaded.carried, checkpoint.carried, strict=True):
@@ -107,7 +108,7 @@ def test_weights_come_back_from_a_checkpoint_and_from_safetensors(tmp_path: Path
     for name in ("last.pt", "weights.safetensors"):
         weights = load_weights(tmp_path / name)
         assert weights.settings == checkpoint.settings.model
-        assert weights.classes == (0, 2, 5)
+        assert weights.classes == ("pedestrian", "car", "traffic sign")
         assert_same_tensors(weights.build().state_dict(), checkpoint.average["tensors"])
         assert weights.fingerprint() == checkpoint.weights().fingerprint()
 

@@ -46,7 +46,7 @@ def checkpoint() -> Checkpoint:
         best_score=None,
         cache="abc",
         recordings={"train/a/b": "digest"},
-        classes=(0, 2, 5),
+        classes=("pedestrian", "car", "traffic sign"),
     )
 
 

@@ -396,5 +396,5 @@ def test_a_run_on_some_classes_learns_and_states_those(cache, tmp_path: Path):
     )
     train(cache, settings, tmp_path / "run", device=CPU)
     checkpoint = load_checkpoint(tmp_path / "run" / "last.pt")
-    assert checkpoint.classes == settings.training.class_numbers()
+    assert checkpoint.classes == settings.training.classes
     assert checkpoint.weights().build().settings.num_classes == 2

@@ -26,14 +26,16 @@ RECORDINGS = {"train/a/b": "digest b", "train/a/c": "digest c", "val/a/d": "dige
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
     trainer = Trainer(small_run("training.ema_decay=0.9"), CPU, 7)
-    return take_checkpoint(trainer, "fingerprint", RECORDINGS, (0, 2, 5))
+    return take_checkpoint(
+        trainer, "fingerprint", RECORDINGS, ("pedestrian", "car", "traffic sign")
+    )
 
 
 def test_a_trainer_gives_back_what_it_was_given(checkpoint):
     other = Trainer(small_run("training.ema_decay=0.9", "training.seed=1"), CPU, 7)
     given = replace(checkpoint, epoch=1, position=2, step=9, best_score=0.5)
     restore(other, given)
-    taken = take_checkpoint(other, "fingerprint", RECORDINGS, (0, 2, 5))
+    taken = take_checkpoint(other, "fingerprint", RECORDINGS, ("pedestrian", "car", "traffic sign"))
     for name in ("epoch", "position", "step", "best_score", "tally", "scaler", "carried"):
         assert getattr(taken, name) == getattr(given, name)
     for found, wanted in (
@@ -100,6 +102,11 @@ def moments(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
     return {**sound, **changes}
 
 
+def group(**changes: object) -> dict[str, object]:
+    trainer = Trainer(small_run("training.ema_decay=0.9"), CPU, 7)
+    return {**trainer.optimizer.state_dict()["param_groups"][0], **changes}
+
+
 def level(*shape: int) -> LevelState:
     return LevelState(torch.zeros(shape), torch.zeros(shape), torch.zeros(shape))
 
@@ -119,6 +126,8 @@ def test_what_an_optimiser_and_a_state_must_be_is_taken(checkpoint):
         ({"optimizer": {"state": {9999: moments()}}}, "parameter 9999"),
         ({"optimizer": {"param_groups": [{}]}}, "other settings"),
         ({"optimizer": {"param_groups": []}}, "other settings"),
+        ({"optimizer": {"param_groups": [group(betas=(-1, 0.999))]}}, "other settings"),
+        ({"optimizer": {"param_groups": [group(params=[0])]}}, "other settings"),
         ({"carried": (level(2, 16, 8, 12),)}, "1 levels"),
         ({"carried": (level(1, 16, 8, 12),) * 3}, "carried feature 0 has the shape"),
         ({"position": 8}, "position 8"),

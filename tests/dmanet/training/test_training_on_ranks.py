@@ -19,7 +19,7 @@ from dmanet.training.loop import train
 from dmanet.training.step import Trainer
 from pipeline.errors import CheckpointError, DataError
 from pipeline.tasks.outcomes import Stopped
-from tests.dmanet.caches import CLASSES, LONG, SMALL, TEST_A, make_cache, small_run
+from tests.dmanet.caches import LONG, NAMED, SMALL, TEST_A, make_cache, small_run
 from tests.dmanet.ranks import on_ranks
 from tests.dmanet.training_runs import (
     CPU,
@@ -201,7 +201,7 @@ def weights(lively_model) -> Weights:
     model = lively_model(small_run().model)
     with torch.no_grad():
         model.class_head.output.bias += 3  # so that boxes pass
-    return Weights(model.settings, model.state_dict(), CLASSES, "the test's weights")
+    return Weights(model.settings, model.state_dict(), NAMED, "the test's weights")
 
 
 def evaluate_on(ranks, weights, cache, protocol):

@@ -66,7 +66,10 @@ def column(name: str) -> int:
         ("labels", (0, 5), 7, "'class'"),
         ("labels", (0, 5), 0.5, "'class'"),
         ("labels", (0, 6), np.nan, "'track_id'"),
-        ("labels", (0, 1), np.inf, "not finite"),
+        ("labels", (0, 1), np.inf, "not within the grid"),
+        ("labels", (0, 1), np.nan, "not within the grid"),
+        ("labels", (0, 3), 65.0, "not within the grid"),
+        ("labels", (0, 2), 63.99, "not within the grid"),
         ("labels", (0, 7), 1e6, "'raw_row'"),
         ("labels_raw", (0, 6), 1e300, "'class_id'"),
         ("pillars", (0,), 0, "1 to 5 points"),
@@ -85,8 +88,16 @@ def test_a_table_that_leads_out_of_an_array_is_one_sentence(
     with pytest.raises(CacheError, match=RECORDING) as raised:
         PillarCache(copy).recording(RECORDING).read(0, 10)
     assert saying in str(raised.value)
-    if array != "pillars":  # whose content is the digest's matter
-        assert any(saying in finding.message for finding in verify_cache(copy))
+    assert any(saying in finding.message for finding in verify_cache(copy))
+
+
+def test_a_batch_id_of_another_window_is_found(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "cache")
+    stored = zarr.open_array(copy / RECORDING / "batch_id", mode="r+")
+    stored[3] = 9
+    sign(copy / RECORDING)
+    (finding,) = verify_cache(copy)
+    assert "'batch_id' has another window's number" in finding.message
 
 
 def test_another_number_of_windows_is_one_sentence(folder, tmp_path):

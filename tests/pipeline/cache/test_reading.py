@@ -338,7 +338,7 @@ from pipeline.cache import PillarCache
 
 cache = PillarCache(sys.argv[1])
 windows = cache.recordings()[0].read(0, 10)
-heavy = ("numba", "dask", "distributed", "torch", "h5py", "pandas", "matplotlib")
+heavy = ("numba", "dask", "distributed", "torch", "h5py", "pandas", "matplotlib", "zarr", "fsspec")
 loaded = {name.split(".")[0] for name in sys.modules}
 assert not loaded.intersection(heavy), loaded.intersection(heavy)
 assert "pipeline.cache.writer" not in sys.modules

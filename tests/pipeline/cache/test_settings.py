@@ -77,6 +77,7 @@ WRONG: list[tuple[str, Any]] = [
     *[("min_diagonal", value) for value in (-1.0, "60", True, None, float("inf"))],
     *[("min_side", value) for value in (-0.5, float("nan"))],
     *[("classes", value) for value in ([], [7], [-1], [True], ["car"], 3, [1.0])],
+    *[("class_names", value) for value in ([], ["a", "A"], [1], "car", ["all"], None)],
 ]
 
 
@@ -103,7 +104,7 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(key, value):
 
 def stored_settings(folder: Path, **changes: Any) -> Path:
     """A cache without recordings whose settings were changed on disk, with a fitting fingerprint."""
-    settings = {**dict(CacheSettings()), **changes}
+    settings = {**CacheSettings().stored(), **changes}
     attributes = describe(CacheSettings())
     attributes["settings"] = {key: value for key, value in settings.items() if value != "absent"}
     identity = {key: value for key, value in attributes.items() if key != "fingerprint"}
@@ -122,7 +123,7 @@ def test_a_cache_with_sound_settings_opens(tmp_path):
     ("key", "value"),
     [
         *[case for case in WRONG if str(case[1]) not in ("inf", "nan")],
-        *[(key, "absent") for key in CacheSettings.model_fields],
+        *[(key, "absent") for key in CacheSettings().stored()],
         ("colour", "red"),
     ],
 )
@@ -161,3 +162,17 @@ def test_the_encoding_of_a_sensor_carries_every_pillar_setting():
 def test_an_impossible_sensor_is_refused(sensor):
     with pytest.raises(SettingsError, match="sides go from 1 to 16384 pixels"):
         CacheSettings().encoding(sensor)
+
+
+def test_a_cache_of_other_classes_holds_their_names_and_those_of_the_dlut_go_without_saying():
+    mine = CacheSettings(class_names=("dog", "cat", "cow"))
+    assert mine.classes == (0, 1, 2)
+    assert mine.stored()["class_names"] == ("dog", "cat", "cow")
+    assert "class_names" not in CacheSettings().stored()
+    some = CacheSettings(class_names=("dog", "cat", "cow"), classes=(2, 0))
+    assert some.output_names == ("cow", "dog")
+    assert some.numbers_of(["dog"]) == (0,)
+    assert some.label_rules((64, 48)).known == 3
+    assert settings_of(describe(some), "here") == some
+    with pytest.raises(SettingsError, match="classes: the release has the numbers 0 to 0, not 1"):
+        CacheSettings(class_names=("dog",), classes=(1,))

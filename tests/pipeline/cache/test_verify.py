@@ -1,6 +1,7 @@
 """Verifying a cache: one flipped byte anywhere is found, and so is what its sources contradict."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -219,3 +220,12 @@ def test_sources_that_are_others_now_are_named(folder, release, tmp_path):
 def test_no_sources_at_all_is_one_sentence(folder, tmp_path):
     with pytest.raises(UsageError, match="holds none of the files that"):
         verify_against_sources(PillarCache(folder), tmp_path)
+
+
+def test_a_pipe_where_a_source_was_is_not_waited_for(folder, release, tmp_path):
+    root = shutil.copytree(release, tmp_path / "release")
+    shard = shard_path(root, OTHER, 1, "events")
+    shard.unlink()
+    os.mkfifo(shard)
+    with pytest.raises(UsageError, match="is a pipe"):
+        verify_against_sources(PillarCache(folder), root, windows=1000)

@@ -152,6 +152,43 @@ def test_a_fault_before_the_rename_leaves_no_folder(tmp_path: Path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("write", [written_whole, folder_written_whole])
+def test_folders_made_on_the_way_to_a_fault_are_gone(tmp_path: Path, write):
+    (tmp_path / "old").mkdir()
+    with pytest.raises(RuntimeError), write(tmp_path / "old/new/deep/name"):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+
+
+def test_a_folder_that_others_filled_meanwhile_stays(tmp_path: Path):
+    def write() -> None:
+        with written_whole(tmp_path / "new/deep/name"):
+            (tmp_path / "new/theirs").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["theirs"]
+
+
+def test_an_interrupt_right_after_a_rename_takes_it_back(tmp_path: Path, monkeypatch):
+    moves = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        moves.append((tmp_path / name, tmp_path / "out" / name))
+    rename = os.rename
+
+    def interrupted(folder: Path, place: Path) -> None:
+        rename(folder, place)
+        if place == moves[1][1]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish_folders(moves)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
 def test_a_process_killed_while_it_writes_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "file.txt"
     path.write_text("old")

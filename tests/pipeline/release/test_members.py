@@ -7,7 +7,7 @@ from pipeline.defects import Defect
 from pipeline.errors import ShardError
 from pipeline.release.members import MOST_BOXES, MOST_EVENTS, as_events, as_labels, read_labels
 from pipeline.release.npz import LABEL_BOUNDS, NpzFile
-from pipeline.release.shards import LABEL_DTYPE
+from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE
 from tests.pipeline.releases import random_events, random_labels
 
 RNG = np.random.default_rng(1)
@@ -23,6 +23,13 @@ def test_any_integer_width_and_plain_columns_give_the_same_events(width):
     columns = np.stack([events[n].astype(width) for n in "txyp"], axis=1)
     for array in (reordered, columns):
         np.testing.assert_array_equal(as_events(array, "here"), events)
+
+
+@pytest.mark.parametrize("width", ["i1", "u1", "<i2", ">i8", "?"])
+def test_a_polarity_may_be_of_any_integer_width(width):
+    events = random_events(RNG, 500_000, 50)
+    narrow = events.astype([(n, width if n == "p" else EVENT_DTYPE[n]) for n in "txyp"])
+    np.testing.assert_array_equal(as_events(narrow, "here"), events)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +109,13 @@ def test_boxes_whose_numbers_are_not_whole_or_do_not_fit_cannot_be_used(field, v
     with pytest.raises(ShardError, match=f"here: label field '{field}'") as caught:
         as_labels(labels, "here")
     assert caught.value.defect is Defect.WRONG_DTYPE
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("width", ["<f2", "<f4", "?"])
+def test_narrow_layouts_of_boxes_are_read_without_a_word(width):
+    labels = np.ones(3, [(name, width) for name in LABEL_DTYPE.names])
+    assert as_labels(labels, "here")["track_id"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("value", [-1, 256, 1e18, -1e300])

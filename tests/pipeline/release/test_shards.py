@@ -99,7 +99,7 @@ def test_two_files_of_one_number_are_refused(tmp_path):
         walk_release(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["two\nlines", "bell\a", os.fsdecode(b"latin\xe9"), "zarr.json"])
+@pytest.mark.parametrize("name", [os.fsdecode(b"latin\xe9"), "zarr.json"])
 def test_names_that_nothing_could_store_are_refused(tmp_path, name):
     write_recording(tmp_path, f"train/trainfilelist00/{name}", shards=(1,), events_per_window=5)
     with pytest.raises(UsageError, match="rename it") as caught:
@@ -109,7 +109,7 @@ def test_names_that_nothing_could_store_are_refused(tmp_path, name):
 
 
 def test_odd_names_that_can_be_stored_are_kept(tmp_path):
-    names = ["-rf", "a b", "ü€", "'; --"]
+    names = ["-rf", "a b", "ü€", "'; --", "two\nlines", "bell\a"]
     for name in names:
         write_recording(tmp_path, f"train/trainfilelist00/{name}", shards=(1,), events_per_window=5)
     assert [files.name for files in walk_release(tmp_path)] == sorted(names)

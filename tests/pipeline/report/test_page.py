@@ -163,3 +163,11 @@ def test_report_is_written_whole_and_replaces_what_was_there(rough, html, tmp_pa
     write_report(rough["empty cache"], path)
     assert path.read_text() == html["empty cache"]
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+def test_names_are_shown_and_never_become_markup(tmp_path):
+    name = '<img src=x onerror="alert(1)">&$x_1${{ 7 * 7 }}'
+    write_recording(tmp_path / name, f"train/trainfilelist00/{name}", shards=1)
+    page = render_report(collect_statistics(scan_release(tmp_path / name)))
+    assert "<img" not in page
+    assert page.count("&lt;img src=x onerror=&#34;alert(1)&#34;&gt;&amp;$x_1${{ 7 * 7 }}") >= 2

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import shutil
@@ -5,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, UsageError
 from pipeline.release.shards import walk_release
 from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
@@ -167,3 +170,144 @@ def test_a_failed_write_leaves_the_old_manifest(release, written):
     with pytest.raises(AttributeError):
         write_manifest(broken, written)
     assert written.read_bytes() == before
+
+
+SHA = "0" * 63
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("root",), "a\0b"),
+        (("root",), ""),
+        (("recordings", 0, "sensor"), [0, 720]),
+        (("recordings", 0, "sensor"), [1280, 1 << 15]),
+        (("recordings", 0, "sensor"), [1280.0, 720]),
+        (("recordings", 0, "events"), -1),
+        (("recordings", 0, "events"), 1 << 63),
+        (("recordings", 0, "events"), True),
+        (("recordings", 0, "time_us"), [-1, 5]),
+        (("recordings", 0, "time_us"), [0, 1 << 32]),
+        (("recordings", 0, "time_us"), [6, 5]),
+        (("recordings", 0, "labels", "car"), -1),
+        (("recordings", 0, "kept", "car"), 1.5),
+        (("recordings", 0, "defects"), {"time-gap": -1}),
+        (("recordings", 0, "defect_places"), [["time-gap", 1, "e99"]]),
+        (("recordings", 0, "defect_places"), [["time-gap", -1, None]]),
+        (("recordings", 0, "digest"), "0" * 64),
+        (("recordings", 0, "digest"), SHA),
+        (("recordings", 0, "id"), "train/a/\ud800"),
+        (("recordings", 0, "id"), "train/a/b\0"),
+        (("recordings", 0, "shards", 0, 0), -1),
+        (("recordings", 0, "shards", 0, 0), 10**9),
+        (("recordings", 0, "shards", 0, 1), -1),
+        (("recordings", 0, "shards", 0, 3), 11),
+        (("recordings", 0, "shards", 0, 4), SHA),
+        (("recordings", 0, "shards", 0, 5), SHA + "G"),
+        (("subset",), {}),
+        (("totals", "bytes"), 1 << 64),
+        (("totals", "events"), None),
+        (("created_with",), None),
+        (("labels_only",), 0),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_sentence(written, place, value):
+    def change(manifest):
+        for step in place[:-1]:
+            manifest = manifest[step]
+        manifest[place[-1]] = value
+
+    edit(written, change)
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(written)
+    assert str(caught.value).startswith(f"{written}: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source_digest": SHA},
+        {"source_bytes": -1},
+        {"strategy": "best"},
+        {"budget": 0},
+        {"seed": -1},
+        {"classes": []},
+        {"classes": ["car", "car"]},
+        {"classes": ["tram"]},
+        {"more": 1},
+    ],
+)
+def test_a_provenance_that_cannot_be_is_refused(written, release, change):
+    sound = {
+        "source_digest": SHA + "0", "source_recordings": 2, "source_bytes": 9, "strategy": "first",
+        "budget": 9, "seed": 0, "classes": ["car"], "estimated": False,
+    }  # fmt: skip
+    edit(written, lambda m: m.update(subset=sound))
+    assert read_manifest(written).subset is not None
+    edit(written, lambda m: m["subset"].update(change))
+    with pytest.raises(ManifestError, match="subset"):
+        read_manifest(written)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"version": ' + "9" * 5000 + "}",
+        '{"format": "dmanet-manifest", "a": ' + "[" * 9_000,
+        '{"a": 1, "a": 2}',
+        "NaN",
+    ],
+)
+def test_a_deep_or_doubled_document_is_no_manifest(tmp_path, text):
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(ManifestError, match="not a manifest"):
+        read_manifest(tmp_path / "m.json")
+
+
+def test_a_pipe_is_not_waited_for_and_a_size_without_end_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is a pipe"):
+        read_manifest(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UsageError, match="is larger than"):
+        read_manifest(tmp_path / "large")
+
+
+def test_a_pipe_where_a_listed_file_was_is_refused(release, written):
+    shard = release / "test/testfilelist01/labels/b/lb001.npz"
+    shard.unlink()
+    os.mkfifo(shard)
+    with pytest.raises(ManifestError, match=r"lb001\.npz: is a pipe"):
+        read_manifest(written).recording_files()
+
+
+def test_a_name_that_json_cannot_hold_is_refused_and_nothing_is_written(release, tmp_path):
+    manifest = scan_release(release)
+    odd = replace(manifest.recordings[0], id="test/testfilelist01/" + os.fsdecode(b"b\xff"))
+    with pytest.raises(ManifestError, match="not UTF-8"):
+        write_manifest(replace(manifest, recordings=(odd,)), tmp_path / "new.json")
+    assert not (tmp_path / "new.json").exists()
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_no_flipped_bytes_end_in_anything_but_a_sentence(tmp_path_factory, sound_bytes, data):
+    damaged = bytearray(sound_bytes)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "flipped.json"
+    path.write_bytes(damaged)
+    with contextlib.suppress(ManifestError):
+        read_manifest(path)
+
+
+@pytest.fixture(scope="module")
+def sound_bytes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("flipped") / "release"
+    write_recording(root, A)
+    write_manifest(scan_release(root), root.parent / "m.json")
+    return (root.parent / "m.json").read_bytes()

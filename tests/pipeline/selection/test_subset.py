@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError, ManifestError, UsageError
+from pipeline.errors import ManifestError, UsageError
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import read_sensors, write_sensor
 from pipeline.release.shards import SPLITS, walk_release
 from pipeline.selection.drift import class_shares, total_variation
-from pipeline.selection.entries import RecordingEntry, ShardEntry
+from pipeline.selection.entries import RecordingEntry, ShardEntry, recording_digest
+from pipeline.selection.file_list import listed_files
 from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
 from pipeline.selection.strategy import Strategy
 from pipeline.selection.subset import (
     ESTIMATED_EVENT_BYTES,
     choose_subset,
-    files_from,
     parse_size,
     recording_size,
 )
@@ -46,7 +46,7 @@ def recording(recording_id, size, counts, labels_only=False):
         kept=by_name,
         defects={},
         defect_places=(),
-        digest=None if labels_only else "ef" * 32,
+        digest=None if labels_only else recording_digest((shard,)),
         shards=(shard,),
     )
 
@@ -65,6 +65,11 @@ def simulated(seed, counts=(60, 12, 12), mean_bytes=600_000_000):
     return Manifest(root=ROOT, recordings=tuple(rows))
 
 
+def asked(strategy):
+    """What ``strategy`` needs besides its name."""
+    return {"target": {"car": 0.4, "pedestrian": 0.3}} if strategy == "target" else {}
+
+
 manifests = st.builds(
     simulated,
     st.integers(0, 10_000),
@@ -74,12 +79,12 @@ manifests = st.builds(
 
 
 @pytest.mark.parametrize("strategy", Strategy)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(manifest=manifests, share=st.floats(0, 1.2), seed=st.integers(0, 99))
 def test_never_above_the_budget_and_whole_recordings_only(strategy, manifest, share, seed):
     sizes = [recording_size(row) for row in manifest.recordings]
     budget = max(min(sizes), int(share * sum(sizes)))
-    subset = choose_subset(manifest, budget, strategy, seed=seed).manifest
+    subset = choose_subset(manifest, budget, strategy, seed=seed, **asked(strategy)).manifest
     assert 0 < subset.totals.bytes <= budget
     assert all(row in manifest.recordings for row in subset.recordings)
     ids = [row.id for row in subset.recordings]
@@ -93,14 +98,16 @@ def test_never_above_the_budget_and_whole_recordings_only(strategy, manifest, sh
 
 @pytest.mark.parametrize("strategy", Strategy)
 def test_same_arguments_same_subset(strategy):
-    first, again = (choose_subset(simulated(3), 10**10, strategy, seed=5) for _ in range(2))
+    first, again = (
+        choose_subset(simulated(3), 10**10, strategy, seed=5, **asked(strategy)) for _ in range(2)
+    )
     assert first == again
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "stratified", "balanced"])
 def test_another_seed_gives_another_draw(strategy):
     drawn = {
-        choose_subset(simulated(3), 10**10, strategy, seed=s).manifest.digest for s in range(4)
+        choose_subset(simulated(3), 10**10, strategy, seed=s).manifest.digest for s in range(2)
     }
     assert len(drawn) > 1
 
@@ -117,11 +124,11 @@ def test_first_takes_the_recordings_of_each_split_in_order():
     ]
 
 
-@pytest.mark.parametrize("share", [0.05, 0.15, 0.4])
+@pytest.mark.parametrize("share", [0.15, 0.4])
 def test_stratified_drifts_never_more_than_uniform_and_on_average_far_less(share):
     distances = {"stratified": [], "uniform": []}
-    for seed in range(8):
-        manifest = simulated(seed)
+    for seed in range(3):
+        manifest = simulated(seed, (40, 8, 8))
         budget = int(share * manifest.totals.bytes)
         for strategy, of_strategy in distances.items():
             subset = choose_subset(manifest, budget, strategy, seed=seed)
@@ -150,24 +157,22 @@ def test_stratified_is_near_the_best_of_all_choices():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_balanced_raises_rare_classes(seed):
+def test_balanced_raises_the_rarest_class(seed):
     manifest = simulated(seed)
     budget = manifest.totals.bytes // 5
-    equal = np.full(7, 1 / 7)
-    rare = [CLASS_NAMES.index(name) for name in CLASS_NAMES if name not in ("car", "pedestrian")]
-    shares = {}
+    smallest = {}
     for strategy in ("balanced", "uniform"):
-        kept = choose_subset(manifest, budget, strategy, seed=seed).manifest.totals.kept
-        shares[strategy] = class_shares(np.array(list(kept.values()), float))
-    assert shares["balanced"][rare].sum() > 1.3 * shares["uniform"][rare].sum()
-    assert total_variation(shares["balanced"], equal) < total_variation(shares["uniform"], equal)
+        subset = choose_subset(manifest, budget, strategy, seed=seed)
+        shares = [row.subset_share for row in subset.drift.rows if row.split == "train"]
+        smallest[strategy] = min(shares)
+    assert smallest["balanced"] > 1.5 * smallest["uniform"]
 
 
 @pytest.mark.parametrize("strategy", Strategy)
 def test_splits_keep_their_share_of_bytes_roughly(strategy):
     manifest = simulated(1)
     budget = manifest.totals.bytes // 4
-    subset = choose_subset(manifest, budget, strategy, seed=1).manifest
+    subset = choose_subset(manifest, budget, strategy, seed=1, **asked(strategy)).manifest
     for split in SPLITS:
         before, after = (
             sum(row.bytes for row in m.split(split)) / m.totals.bytes for m in (manifest, subset)
@@ -191,7 +196,9 @@ def test_only_recordings_with_a_wanted_class_are_chosen():
 def test_recordings_without_any_box_can_be_chosen():
     rows = tuple(recording(f"test/testfilelist00/r{k}", 100, [0] * 7) for k in range(4))
     for strategy in Strategy:
-        subset = choose_subset(Manifest(root=ROOT, recordings=rows), 250, strategy)
+        subset = choose_subset(
+            Manifest(root=ROOT, recordings=rows), 250, strategy, **asked(strategy)
+        )
         assert len(subset.manifest.recordings) == 2
         assert subset.drift.mean_distance == 0
 
@@ -204,7 +211,7 @@ def test_files_that_are_not_here_yet_count_at_the_release_mean():
     subset = choose_subset(manifest, 3 * ESTIMATED_EVENT_BYTES, "uniform").manifest
     assert len(subset.recordings) == 2
     assert subset.subset.estimated
-    assert sum("events/" in name for name in files_from(subset)) == 2
+    assert sum("events/" in name for name in listed_files(subset)) == 2
 
 
 def test_a_budget_below_the_smallest_recording_names_it():
@@ -291,10 +298,10 @@ def tree(root):
 
 def test_files_from_lists_what_the_tree_holds(release):
     manifest = scan_release(release)
-    listed = files_from(manifest)
+    listed = listed_files(manifest)
     assert set(listed) == {*tree(release), "release.json"}
     only_default = replace(manifest, recordings=manifest.recordings[:1])
-    assert "release.json" not in files_from(only_default)
+    assert "release.json" not in listed_files(only_default)
 
 
 @pytest.mark.parametrize("mode", ["link", "copy"])
@@ -338,8 +345,8 @@ def test_a_missing_source_file_leaves_no_tree(release, tmp_path):
     assert not (tmp_path / "dest").exists()
 
 
-def test_a_tree_that_cannot_be_made_is_a_data_error_and_leaves_nothing(release, tmp_path):
+def test_a_tree_that_cannot_be_made_is_an_error_of_the_system_and_leaves_nothing(release, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(DataError):
+    with pytest.raises(FileExistsError):
         assemble_tree(scan_release(release), blocked / "dest")

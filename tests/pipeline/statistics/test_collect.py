@@ -185,6 +185,18 @@ def test_gaps_cut_sequences(tmp_path):
     assert statistics.splits["train"].recordings == 0
 
 
+def test_a_window_left_out_ends_a_sequence_and_is_no_gap(tmp_path):
+    release, recording = tmp_path / "release", "val/valfilelist00/r"
+    write_recording(release, recording, shards=1)
+    break_window(release, recording)
+    statistics = collect_statistics(make_cache(release, tmp_path / "cache"))
+    (row,) = statistics.recordings
+    assert (row.sequences, row.gaps) == (2, 0)
+    assert statistics.sequences.gap_ms.count == 1
+    scanned = collect_statistics(scan_release(release))
+    assert scanned.recordings[0].gaps == row.gaps
+
+
 def break_window(release: Path, recording: str) -> None:
     """Give window 3 of the recording's first shard a polarity that does not exist."""
     windows = [window_events(10 + k) for k in range(10)]

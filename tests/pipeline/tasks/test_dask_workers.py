@@ -23,7 +23,7 @@ from pipeline.release.shards import shard_path
 from pipeline.tasks.dask_workers import run_on_cluster
 from pipeline.tasks.outcomes import ATTEMPTS, LIVES, Done, Stopped
 from tests.pipeline.releases import damage_member, write_recording
-from tests.pipeline.task_functions import Recorder, Task, do
+from tests.pipeline.task_functions import Recorder, Task, do, give_what_cannot_travel
 from tests.pipeline.voxelized import run as voxelizing
 
 REPOSITORY = Path(__file__).parents[3]
@@ -142,7 +142,14 @@ def test_a_cluster_does_the_tasks_and_tells_what_failed(cluster, tmp_path):
     assert str(outcomes["e"].error) == "ZeroDivisionError: an unforeseen division"
     assert "in do" in outcomes["e"].trace
     assert [task.attempts for task in tasks.values()] == [1, 2, ATTEMPTS, 1, 1]
-    assert watcher.amount == 7 + 7 + 3 + 3 + 3
+    assert watcher.amount == 7 + 7 + 0 + 3 + 3  # as where tasks run in this process
+
+
+def test_a_result_that_cannot_be_pickled_is_the_fault_of_its_task_alone(cluster):
+    run = run_on_cluster(give_what_cannot_travel, {"a": 1, "b": 2}, Recorder(), cluster, int)
+    outcomes = {outcome.key: outcome for outcome in run}
+    assert "pickle" in str(outcomes["a"].error)
+    assert outcomes["b"] == Done("b", 2)
 
 
 def test_a_lost_worker_s_task_is_done_by_another_and_one_that_kills_all_is_given_up(tmp_path):
@@ -270,7 +277,7 @@ def test_a_file_that_workers_cannot_read_fails_its_recording_and_no_other(
     events.mkdir()
     report = voxelizing(broken, tmp_path / "c", scheduler=cluster)
     assert [failed.key for failed in report.failed] == ["train/trainfilelist00/rec_0"]
-    assert f"{events}: Is a directory" in str(report.failed[0].error)
+    assert f"{events}: is a folder" in str(report.failed[0].error)
     assert len(report.made) == 5
 
 

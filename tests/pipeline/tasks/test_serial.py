@@ -10,6 +10,7 @@ from pipeline.tasks.outcomes import (
     Failed,
     Stopped,
     TaskDefectError,
+    Watcher,
     counted,
     result_of,
 )
@@ -89,3 +90,14 @@ def test_progress_can_be_told_as_a_count_of_all(tmp_path):
     list(run_here(do, tasks, counted(lambda *state: seen.append(state), 14)))
     assert seen == [(3, 14), (7, 14), (10, 14), (14, 14)]
     list(run_here(do, tasks, counted(None, 14)))
+
+
+def test_a_task_without_enough_memory_fails_in_a_sentence_and_the_next_is_done():
+    def work(task, tick):
+        if task == "large":
+            raise MemoryError
+        return task
+
+    failed, done = run_here(work, {"a": "large", "b": "small"}, Watcher())
+    assert (failed.trace, done.result) == (None, "small")
+    assert "run with fewer workers" in str(failed.error)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.cache.lock import Part
 from pipeline.errors import CacheError, ManifestError
 from pipeline.release.sensors import write_sensor
-from pipeline.release.shards import SENSOR_SIZE, shard_path
+from pipeline.release.shards import shard_path
 from pipeline.selection.manifest import read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
 from pipeline.voxelizing.run import voxelize
@@ -36,9 +36,7 @@ def manifest(release, tmp_path) -> Path:
 
 
 def make(source, cache: Path) -> list[str]:
-    report = voxelize(
-        source.recordings, lambda key: source.sensors.get(key, SENSOR_SIZE), cache, SETTINGS
-    )
+    report = voxelize(source.recordings, source.sensor_of, cache, SETTINGS)
     return [recording.recording for recording in report.made]
 
 
@@ -54,7 +52,7 @@ def ids(source) -> list[str]:
 def test_a_folder_and_its_manifest_ask_for_the_same(release, manifest, tmp_path):
     folder, listed = (open_source(path, tmp_path / "c") for path in (release, manifest))
     assert folder.recordings == listed.recordings
-    assert folder.sensors.get(IDS[1]) == listed.sensors.get(IDS[1]) == (640, 480)
+    assert folder.sensor_of(IDS[1]) == listed.sensor_of(IDS[1]) == (640, 480)
     assert folder.waiting == listed.waiting == []
 
 

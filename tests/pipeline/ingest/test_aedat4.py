@@ -1,0 +1,73 @@
+"""AEDAT 4 recordings, written and read by their makers' package."""
+
+import builtins
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import RecordingError, UsageError
+from pipeline.ingest.convert import ingest_recording
+from pipeline.ingest.raw_recording import open_raw
+
+dv = pytest.importorskip("dv_processing", reason="the extra aedat4 is not installed")
+
+BEGIN = 1_700_000_000_123_456  # µs since 1970
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Two seconds of events, one a millisecond."""
+    path = tmp_path / "drive.aedat4"
+    writer = dv.io.MonoCameraWriter(
+        str(path), dv.io.MonoCameraWriter.EventOnlyConfig("camera", (64, 48))
+    )
+    store = dv.EventStore()
+    for k in range(2000):
+        store.push_back(BEGIN + 1000 * k, k % 64, k % 48, k % 3 == 0)
+    writer.writeEvents(store)
+    del writer
+    return path
+
+
+def test_events_keep_their_order_pixels_and_polarity(recording: Path) -> None:
+    raw = open_raw(recording)
+    events = np.concatenate(list(raw.blocks()))
+    k = np.arange(2000)
+    assert (raw.sensor, raw.format) == ((64, 48), "AEDAT 4")
+    assert (events["t"] == BEGIN - raw.begin_us + 1000 * k).all()
+    assert (events["x"] == k % 64).all()
+    assert (events["y"] == k % 48).all()
+    assert (events["p"] == (k % 3 == 0)).all()
+
+
+def test_the_clock_of_the_shards_begins_with_the_first_window(
+    recording: Path, tmp_path: Path
+) -> None:
+    summary = ingest_recording(recording, tmp_path / "out", "train", skip_us=0)
+    assert summary.begin_us == BEGIN // 50_000 * 50_000
+    assert summary.recording_id == "train/trainfilelist00/drive"
+    assert any("Times count from" in line for line in summary.lines())
+
+
+@pytest.mark.parametrize("size", [20, 200, 3000])
+def test_a_truncated_file_is_one_sentence(recording: Path, size: int) -> None:
+    recording.write_bytes(recording.read_bytes()[:size])
+    with pytest.raises(RecordingError, match=r"drive\.aedat4: ") as caught:
+        list(open_raw(recording).blocks())
+    assert "\n" not in str(caught.value)
+
+
+def test_without_the_package_the_sentence_says_what_to_install(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def absent(name: str, *rest: object) -> object:
+        if name == "dv_processing":
+            raise ImportError(name)
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(UsageError, match=r"pip install 'dmanet-events\[aedat4\]'"):
+        open_raw(recording)
