@@ -193,7 +193,12 @@ def _spoil(content: dict[str, Any], rng: random.Random) -> None:
         kind == "tensor" and isinstance(place[key], torch.Tensor) and place[key].is_floating_point()
     ):
         place[key] = rng.choice(
-            (place[key].double(), place[key] * float("nan"), place[key].reshape(-1), place[key][:0])
+            (
+                place[key].double(),
+                place[key] * float("nan"),
+                place[key].reshape(-1),
+                place[key].reshape(-1)[:0],
+            )
         )
     else:
         place[key] = rng.choice(odd)
