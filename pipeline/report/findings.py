@@ -172,7 +172,9 @@ def _short_sequences(statistics: Statistics) -> list[str]:
 def _unknown(statistics: Statistics) -> list[str]:
     sentences = []
     if statistics.source.labels_only:
-        sentences.append("Only label files were scanned: events and their defects are not known.")
+        sentences.append(
+            "Only label files were scanned: events and their defects are not known, and gaps only as far as boxes show them."
+        )
     unused = [name for name in CLASS_NAMES if name not in statistics.classes]
     if unused:
         sentences.append(f"This cache leaves out {listed(unused)} by choice.")
