@@ -173,7 +173,8 @@ def _unknown(statistics: Statistics) -> list[str]:
     sentences = []
     if statistics.source.labels_only:
         sentences.append(
-            "Only label files were scanned: events and their defects are not known, and gaps only as far as boxes show them."
+            "Only label files were scanned: events and their defects are not known, and gaps only as "
+            "far as boxes show them."
         )
     unused = [name for name in CLASS_NAMES if name not in statistics.classes]
     if unused:

@@ -103,7 +103,7 @@ def scan_release(
             if kept is not None and scanned.kept is not None:
                 kept.add(scanned.kept)
         if kept is not None:
-            kept.finish(rows)
+            kept.finish([files.id for files in recordings])
     return Manifest(
         root=root.resolve(),
         recordings=tuple(rows[files.id] for files in recordings),
