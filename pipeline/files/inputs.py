@@ -24,7 +24,7 @@ def kind_of(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
-def require_regular(path: Path) -> int:
+def require_regular(path: str | Path) -> int:
     """Check that ``path`` is a regular file, or a link to one; its size in bytes.
 
     Raises:
@@ -38,7 +38,7 @@ def require_regular(path: Path) -> int:
     return status.st_size
 
 
-def open_regular(path: Path) -> BufferedReader:
+def open_regular(path: str | Path) -> BufferedReader:
     """``path`` opened for reading, without waiting for anyone; raises as :func:`require_regular`."""
     require_regular(path)
     # What stands there may have changed since: a pipe would still be waited for.
@@ -53,7 +53,7 @@ def open_regular(path: Path) -> BufferedReader:
         raise
 
 
-def read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: str | Path, limit: int) -> bytes:
     """The bytes of a file of at most ``limit`` bytes.
 
     Raises:
@@ -61,7 +61,11 @@ def read_regular(path: Path, limit: int) -> bytes:
         OSError: it cannot be read.
     """
     with open_regular(path) as file:
-        data = file.read(limit + 1)
+        # No more memory than the file has bytes: many are small, and their limits are not.
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, limit) + 1)
+        if size < len(data) <= limit:  # it is growing, or does not say its size
+            data += file.read(limit + 1 - len(data))
     if len(data) > limit:
         raise UsageError(
             f"{path}: is larger than the {limit} bytes that such a file may have; give another file."
