@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cache.places import Entry, MissingFileError, WrongFileError
+from pipeline.cache.places import FILE, FOLDER, Entry, MissingFileError, WrongFileError
 from pipeline.errors import UsageError
 from pipeline.files.inputs import kind_of, read_regular
 
@@ -52,10 +52,10 @@ class LocalFiles:
 
 def _entry(item: os.DirEntry[str]) -> Entry:
     if item.is_dir():  # known from the listing, but for a link
-        return Entry(item.name, kind="a folder")
+        return Entry(item.name, kind=FOLDER)
     try:
         status = item.stat()
     except FileNotFoundError:
         return Entry(item.name, kind="a link to nothing")
     kind = kind_of(status.st_mode)
-    return Entry(item.name, kind=kind or "a file", size=status.st_size)
+    return Entry(item.name, kind=kind or FILE, size=status.st_size)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cache.local_files import LocalFiles
-from pipeline.cache.places import Files, WrongFileError
+from pipeline.cache.places import FILE, FOLDER, Files, WrongFileError
 from pipeline.cache.records import array_digest
 from pipeline.cache.stored_array import LARGEST_CHUNK_FILE
 
@@ -52,24 +52,24 @@ class CacheStore:
         Raises:
             WrongFileError: there is something that is neither a file nor a folder.
         """
-        return self._sizes(path, _DEEPEST)
-
-    def _sizes(self, path: str, deepest: int) -> dict[str, int]:
-        if not deepest:
-            raise WrongFileError(f"{self.location}/{path}: is deeper than a cache's folders go")
-        found = {}
-        for entry in self._files.entries(path):
-            place = f"{path}/{entry.name}".lstrip("/")
-            if entry.is_folder:
-                inner = self._sizes(place, deepest - 1)
-                found.update({f"{entry.name}/{below}": size for below, size in inner.items()})
-            elif entry.is_file:
-                found[entry.name] = entry.size
-            else:
-                raise WrongFileError(
-                    f"{self.location}/{place}: is {entry.kind}; a cache holds files and folders"
-                )
+        found: dict[str, int] = {}
+        self._add_sizes(path, "", _DEEPEST, found)
         return found
+
+    def _add_sizes(self, path: str, below: str, deepest: int, found: dict[str, int]) -> None:
+        folder = f"{path}/{below}".strip("/")
+        if not deepest:
+            raise WrongFileError(f"{self.location}/{folder}: is deeper than a cache's folders go")
+        for name, kind, size in self._files.entries(folder):
+            if kind == FILE:
+                found[f"{below}{name}"] = size
+            elif kind == FOLDER:
+                self._add_sizes(path, f"{below}{name}/", deepest - 1, found)
+            else:
+                place = f"{folder}/{name}".lstrip("/")
+                raise WrongFileError(
+                    f"{self.location}/{place}: is {kind}; a cache holds files and folders"
+                )
 
     def read(self, path: str, limit: int) -> bytes:
         """The bytes of one file.
