@@ -7,6 +7,7 @@ from pipeline.cache.local_files import LocalFiles
 from pipeline.cache.places import FILE, FOLDER, Files, WrongFileError
 from pipeline.cache.records import array_digest
 from pipeline.cache.stored_array import LARGEST_CHUNK_FILE
+from pipeline.errors import CacheError
 
 _DEEPEST = 8  # folders below one another; a chunk of a table is the seventh below the root
 
@@ -55,6 +56,17 @@ class CacheStore:
         found: dict[str, int] = {}
         self._add_sizes(path, "", _DEEPEST, found)
         return found
+
+    def file_sizes(self, path: str = "") -> dict[str, int]:
+        """:meth:`sizes`, with a sentence for whoever can do nothing about it.
+
+        Raises:
+            CacheError: there is something that is neither a file nor a folder.
+        """
+        try:
+            return self.sizes(path)
+        except WrongFileError as error:
+            raise CacheError(f"{error}; delete it, and run `dmanet-data verify`.") from None
 
     def _add_sizes(self, path: str, below: str, deepest: int, found: dict[str, int]) -> None:
         folder = f"{path}/{below}".strip("/")

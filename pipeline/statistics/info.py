@@ -44,7 +44,7 @@ def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str
         source_bytes += sum(file["bytes"] for file in files)
         if manifest is not None:
             sources[recording_id] = files
-    sizes = cache.store.sizes()
+    sizes = cache.store.file_sizes()
     for path, size in sizes.items():
         parts = path.split("/")
         if len(parts) > 4 and parts[3] in arrays:

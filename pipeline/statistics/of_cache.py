@@ -92,7 +92,7 @@ def _collect(cache: PillarCache, job: _Job, tick: Callable[[int], None]) -> "_Co
     """What one recording gives, by a reader of its own, so that its tables are freed after it."""
     collectors = _Collectors(cache)
     collectors.add(
-        CachedRecording(cache, job.recording), cache.store.sizes(job.recording), job.sample
+        CachedRecording(cache, job.recording), cache.store.file_sizes(job.recording), job.sample
     )
     tick(1)
     return collectors
