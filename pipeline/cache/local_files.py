@@ -1,11 +1,10 @@
 """The files of a cache in a folder of this machine: only regular files and folders, only so large."""
 
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cache.places import Entry, MissingFileError, WrongFileError
+from pipeline.cache.places import FILE, FOLDER, Entry, MissingFileError, WrongFileError
 from pipeline.errors import UsageError
 from pipeline.files.inputs import kind_of, read_regular
 
@@ -22,12 +21,12 @@ class LocalFiles:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+        self._root = str(root.absolute())
 
     def entries(self, path: str) -> list[Entry]:
         """All that is in the folder at ``path``, links followed; nothing if it is no folder."""
         try:
-            with os.scandir(self._root / path) as found:
+            with os.scandir(f"{self._root}/{path}") as found:
                 return [_entry(item) for item in found]
         except _NOT_THERE:
             return []
@@ -40,7 +39,7 @@ class LocalFiles:
             WrongFileError: it is no regular file, or larger than ``limit`` bytes.
         """
         try:
-            return read_regular(self._root / path, limit)
+            return read_regular(f"{self._root}/{path}", limit)
         except _NOT_THERE:
             raise MissingFileError(path) from None
         except UsageError as error:
@@ -52,11 +51,11 @@ class LocalFiles:
 
 
 def _entry(item: os.DirEntry[str]) -> Entry:
+    if item.is_dir():  # known from the listing, but for a link
+        return Entry(item.name, kind=FOLDER)
     try:
         status = item.stat()
     except FileNotFoundError:
         return Entry(item.name, kind="a link to nothing")
-    if stat.S_ISDIR(status.st_mode):
-        return Entry(item.name, kind="a folder")
     kind = kind_of(status.st_mode)
-    return Entry(item.name, kind=kind or "a file", size=status.st_size)
+    return Entry(item.name, kind=kind or FILE, size=status.st_size)

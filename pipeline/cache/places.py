@@ -1,8 +1,9 @@
 """What a place that holds a cache can do: list, and read files of a bounded size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+FILE, FOLDER = "a file", "a folder"  # kinds of what is in a folder
 
 
 class MissingFileError(Exception):
@@ -13,8 +14,7 @@ class WrongFileError(Exception):
     """Something else than a file of a cache stands in the place of one; the message says what."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """Something in a folder.
 
     Attributes:
@@ -30,12 +30,12 @@ class Entry:
     @property
     def is_folder(self) -> bool:
         """Whether it has entries of its own."""
-        return self.kind == "a folder"
+        return self.kind == FOLDER
 
     @property
     def is_file(self) -> bool:
         """Whether it can be read."""
-        return self.kind == "a file"
+        return self.kind == FILE
 
 
 class Files(Protocol):

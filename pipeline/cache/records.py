@@ -9,6 +9,7 @@ shows how to read a window with zarr alone.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -159,8 +160,7 @@ class CacheSettings(PillarSettings):
 
     def encoding(self, sensor: tuple[int, int]) -> PillarEncoding:
         """How windows of one sensor size (width, height) become pillars."""
-        pillars = {name: getattr(self, name) for name in PillarSettings.model_fields}
-        return PillarEncoding(PillarSettings(**pillars), sensor)
+        return _encoding(self, sensor)
 
     def label_rules(self, sensor: tuple[int, int]) -> LabelRules:
         """Label rules for one sensor size (width, height)."""
@@ -180,6 +180,12 @@ class CacheSettings(PillarSettings):
         """The settings as a cache holds them: the DLUT's class names go without saying."""
         values = dict(self)
         return {k: v for k, v in values.items() if k != "class_names" or v != CLASS_NAMES}
+
+
+@lru_cache(maxsize=64)  # the recordings of a cache mostly have one sensor size
+def _encoding(settings: CacheSettings, sensor: tuple[int, int]) -> PillarEncoding:
+    pillars = {name: getattr(settings, name) for name in PillarSettings.model_fields}
+    return PillarEncoding(PillarSettings(**pillars), sensor)
 
 
 def array_digest(names: Iterable[str], read: Callable[[str], bytes]) -> str:

@@ -8,7 +8,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.cache.local_files import LocalFiles
-from pipeline.cache.places import Entry, Files, MissingFileError, WrongFileError
+from pipeline.cache.places import FILE, FOLDER, Entry, Files, MissingFileError, WrongFileError
 from pipeline.errors import CacheError, UsageError
 
 
@@ -54,7 +54,7 @@ class RemoteFiles:
             except FileNotFoundError:
                 return []
         return [
-            Entry(name, "a file" if item["type"] == "file" else "a folder", item["size"] or 0)
+            Entry(name, FILE if item["type"] == "file" else FOLDER, item["size"] or 0)
             for item in found
             if (name := item["name"].rstrip("/").rpartition("/")[2])
         ]

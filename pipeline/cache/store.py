@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cache.local_files import LocalFiles
-from pipeline.cache.places import Files
+from pipeline.cache.places import FILE, FOLDER, Files
 from pipeline.cache.records import array_digest
 from pipeline.cache.stored_array import LARGEST_CHUNK_FILE
 from pipeline.errors import CacheError
@@ -53,27 +53,27 @@ class CacheStore:
         Raises:
             CacheError: there is something that is neither a file nor a folder.
         """
-        return self._sizes(path, _DEEPEST)
+        found: dict[str, int] = {}
+        self._add_sizes(path, "", _DEEPEST, found)
+        return found
 
-    def _sizes(self, path: str, deepest: int) -> dict[str, int]:
+    def _add_sizes(self, path: str, below: str, deepest: int, found: dict[str, int]) -> None:
+        folder = f"{path}/{below}".strip("/")
         if not deepest:
             raise CacheError(
-                f"{self.location}/{path}: is deeper than a cache's folders go; remove it."
+                f"{self.location}/{folder}: is deeper than a cache's folders go; remove it."
             )
-        found = {}
-        for entry in self._files.entries(path):
-            place = f"{path}/{entry.name}".lstrip("/")
-            if entry.is_folder:
-                inner = self._sizes(place, deepest - 1)
-                found.update({f"{entry.name}/{below}": size for below, size in inner.items()})
-            elif entry.is_file:
-                found[entry.name] = entry.size
+        for name, kind, size in self._files.entries(folder):
+            if kind == FILE:
+                found[f"{below}{name}"] = size
+            elif kind == FOLDER:
+                self._add_sizes(path, f"{below}{name}/", deepest - 1, found)
             else:
+                place = f"{folder}/{name}".lstrip("/")
                 raise CacheError(
-                    f"{self.location}/{place}: is {entry.kind}, and a cache holds files and folders; "
+                    f"{self.location}/{place}: is {kind}, and a cache holds files and folders; "
                     "remove it, and run `dmanet-data verify`."
                 )
-        return found
 
     def read(self, path: str, limit: int) -> bytes:
         """The bytes of one file.

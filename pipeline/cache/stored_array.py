@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -40,6 +41,36 @@ class StoredArray:
         return prod(self.shape) * self.dtype.itemsize
 
 
+_ALLOWED = {
+    "zarr_format",
+    "node_type",
+    "data_type",
+    "chunk_grid",
+    "chunk_key_encoding",
+    "fill_value",
+    "shape",
+    "codecs",
+    "attributes",
+    "storage_transformers",
+    "dimension_names",
+}
+
+
+@cache  # eight arrays, three types of points
+def _expected(name: str, point_dtype: np.dtype) -> tuple[np.dtype, tuple[int, ...], dict[str, Any]]:
+    """Type, columns, and what else the metadata of the array ``name`` must say."""
+    dtype = layout.dtype_of(name, point_dtype)
+    tail = (len(layout.TABLE_COLUMNS[name]),) if name in layout.TABLE_COLUMNS else ()
+    expected = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "data_type": dtype.name,
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0,
+    }
+    return dtype, tail, expected
+
+
 def parse_array(data: bytes, name: str, point_dtype: np.dtype) -> StoredArray:
     """What the zarr.json of the array ``name`` says.
 
@@ -54,8 +85,7 @@ def parse_array(data: bytes, name: str, point_dtype: np.dtype) -> StoredArray:
     document = parse_json(data)
     if not isinstance(document, dict):
         raise MalformedError("its zarr.json is not that of an array")
-    dtype = layout.dtype_of(name, point_dtype)
-    tail = tuple([len(layout.TABLE_COLUMNS[name])] if name in layout.TABLE_COLUMNS else [])
+    dtype, tail, expected = _expected(name, point_dtype)
     shape = _sides(document.get("shape"), "shape", tail, _MOST_ROWS)
     grid = document.get("chunk_grid")
     grid = grid if isinstance(grid, dict) else {}
@@ -65,26 +95,11 @@ def parse_array(data: bytes, name: str, point_dtype: np.dtype) -> StoredArray:
     chunks = _sides(configuration.get("chunk_shape"), "chunk_shape", tail, largest)
     if not chunks[0]:
         raise MalformedError("its chunk_shape is of no rows")
-    expected: dict[str, Any] = {
-        "zarr_format": 3,
-        "node_type": "array",
-        "data_type": dtype.name,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunks)}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": 0,
-    }
-    for key, value in expected.items():
+    regular = {"name": "regular", "configuration": {"chunk_shape": list(chunks)}}
+    for key, value in (*expected.items(), ("chunk_grid", regular)):
         if document.get(key) != value:
             raise MalformedError(f"its {key} is not {value}")
-    allowed = {
-        *expected,
-        "shape",
-        "codecs",
-        "attributes",
-        "storage_transformers",
-        "dimension_names",
-    }
-    if document.get("storage_transformers") or not set(document) <= allowed:
+    if document.get("storage_transformers") or not _ALLOWED.issuperset(document):
         raise MalformedError("its zarr.json has more in it than that of an array of this cache")
     return StoredArray(name, shape, chunks, dtype, _compression(document.get("codecs"), dtype))
 

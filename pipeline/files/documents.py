@@ -28,7 +28,7 @@ def parse_json(data: bytes | str) -> Any:
     try:
         # json itself would take bytes for UTF-16 or UTF-32 where they look like it.
         text = data if isinstance(data, str) else data.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        return _JSON.decode(text)
     except MalformedError:
         raise
     except RecursionError:
@@ -68,6 +68,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> None:
     raise MalformedError(f"{text} is no number of JSON")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 
+_GROWTH = 1 << 16  # bytes read at once of a file that grows, or does not say its size
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -24,7 +25,7 @@ def kind_of(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
-def require_regular(path: Path) -> int:
+def require_regular(path: str | Path) -> int:
     """Check that ``path`` is a regular file, or a link to one; its size in bytes.
 
     Raises:
@@ -38,30 +39,46 @@ def require_regular(path: Path) -> int:
     return status.st_size
 
 
-def open_regular(path: Path) -> BufferedReader:
+def open_regular(path: str | Path) -> BufferedReader:
     """``path`` opened for reading, without waiting for anyone; raises as :func:`require_regular`."""
+    handle, _ = _opened(path)
+    return os.fdopen(handle, "rb")
+
+
+def _opened(path: str | Path) -> tuple[int, int]:
+    """A handle of a regular file, and the file's bytes."""
     require_regular(path)
     # What stands there may have changed since: a pipe would still be waited for.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        kind = kind_of(os.fstat(handle).st_mode)
+        status = os.fstat(handle)
+        kind = kind_of(status.st_mode)
         if kind is not None:
             raise UsageError(f"{path}: is {kind}; give a regular file.")
-        return os.fdopen(handle, "rb")
+        return handle, status.st_size
     except BaseException:
         os.close(handle)
         raise
 
 
-def read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: str | Path, limit: int) -> bytes:
     """The bytes of a file of at most ``limit`` bytes.
 
     Raises:
         UsageError: it is no regular file, or larger.
         OSError: it cannot be read.
     """
-    with open_regular(path) as file:
-        data = file.read(limit + 1)
+    handle, size = _opened(path)
+    try:
+        # No more memory than the file has bytes: many are small, and their limits are not.
+        data = os.read(handle, min(size, limit) + 1)
+        while len(data) <= limit:
+            more = os.read(handle, min(limit + 1 - len(data), max(size, _GROWTH)))
+            if not more:
+                break
+            data += more
+    finally:
+        os.close(handle)
     if len(data) > limit:
         raise UsageError(
             f"{path}: is larger than the {limit} bytes that such a file may have; give another file."

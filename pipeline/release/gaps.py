@@ -49,6 +49,15 @@ def window_time(facts: EventFacts | None, labels: np.ndarray | None) -> WindowTi
     return WindowTime(None, int(labels["t"].min()))
 
 
+def has_time(times: np.ndarray) -> np.ndarray:
+    """Which boxes say a time, bool ``[M]``: 0 is none, nor is one that no event could have.
+
+    Args:
+        times: Of the boxes in µs, uint64 ``[M]``.
+    """
+    return (times > 0) & (times <= _LAST_TIME)
+
+
 @dataclass
 class Clock:
     """The clock of one recording; shown every window in order, also those that cannot be used.

@@ -1,5 +1,6 @@
 """Boxes before training: the release's rules from sensor pixels to network-frame corners."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,19 +118,57 @@ def label_defects(
         begin: Of the window in µs; ``None`` where it is not known.
         known_classes: How many the data set has.
     """
+    begins = None if begin is None else np.array([begin])
+    return label_defects_by_window(labels, [len(labels)], sensor, begins, known_classes)[0]
+
+
+def label_defects_by_window(
+    labels: np.ndarray,
+    counts: Sequence[int],
+    sensor: tuple[int, int],
+    begins: np.ndarray | None = None,
+    known_classes: int = len(CLASS_NAMES),
+) -> list[dict[Defect, int]]:
+    """:func:`label_defects` of each of several windows, looking at all their boxes at once.
+
+    Args:
+        labels: The boxes of one window after the other, ``LABEL_DTYPE [M]``.
+        counts: How many boxes each window has.
+        sensor: Width and height in pixels.
+        begins: Of the windows in µs, int64; -1 where one is not known. ``None`` where none is.
+        known_classes: How many the data set has.
+    """
+    windows = len(counts)
+    found: list[dict[Defect, int]] = [{} for _ in range(windows)]
+    if len(labels):
+        window_of = np.repeat(np.arange(windows), counts)
+        times = None if begins is None else begins[window_of]
+        for defect, shows in _label_faults(labels, sensor, times, known_classes).items():
+            if shows.any():
+                hits = np.bincount(window_of[shows], minlength=windows)
+                for window in np.flatnonzero(hits).tolist():
+                    found[window][defect] = int(hits[window])
+    for window, count in enumerate(counts):
+        if count > RELEASE_MAX_BOXES:
+            found[window][Defect.OVER_60_BOXES] = count - RELEASE_MAX_BOXES
+    return found
+
+
+def _label_faults(
+    labels: np.ndarray, sensor: tuple[int, int], begins: np.ndarray | None, known_classes: int
+) -> dict[Defect, np.ndarray]:
+    """Which boxes show each fault, bool ``[M]``; ``begins`` as in :func:`apply_label_rules`."""
     width, height = sensor
     x, y, w, h = (labels[name].astype(np.float64) for name in "xywh")
     confidence = labels["class_confidence"]
     finite = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h)
     with np.errstate(invalid="ignore"):
         outside = (x < 0) | (y < 0) | (x + w > width) | (y + h > height)
-        counts: dict[Defect, int] = {
-            Defect.BOX_NOT_FINITE: int((~finite).sum()),
-            Defect.BOX_TOO_WIDE: int((finite & (w > width)).sum()),
-            Defect.BOX_OUT_OF_FRAME: int((finite & outside & (w <= width)).sum()),
-            Defect.BOX_OUT_OF_TIME: int((~_in_time(labels["t"], begin)).sum()),
-            Defect.WRONG_CLASS: int((labels["class_id"] >= known_classes).sum()),
-            Defect.BAD_CONFIDENCE: int((~((confidence >= 0) & (confidence <= 1))).sum()),
-            Defect.OVER_60_BOXES: max(0, len(labels) - RELEASE_MAX_BOXES),
+        return {
+            Defect.BOX_NOT_FINITE: ~finite,
+            Defect.BOX_TOO_WIDE: finite & (w > width),
+            Defect.BOX_OUT_OF_FRAME: finite & outside & (w <= width),
+            Defect.BOX_OUT_OF_TIME: ~_in_time(labels["t"], begins),
+            Defect.WRONG_CLASS: labels["class_id"] >= known_classes,
+            Defect.BAD_CONFIDENCE: ~((confidence >= 0) & (confidence <= 1)),
         }
-    return {defect: n for defect, n in counts.items() if n}

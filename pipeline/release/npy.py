@@ -14,6 +14,7 @@ import numpy as np
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 14  # characters; a record of the release's eight fields takes 200
+_USUAL_HEADER = 512  # characters; what was read of longer ones is not kept
 _MOST_FIELDS = 64
 _MOST_DIMENSIONS = 8
 # The keys in the order in which every known writer has them.
@@ -76,11 +77,19 @@ def _parse_header(data: bytes) -> _Header:
         raise NpyError(f"its header claims {length} characters, more than {_LONGEST_HEADER}")
     if len(data) < begin + length:
         raise NpyError("it ends within its header")
-    found = _HEADER.fullmatch(data, begin, begin + length)
+    text = data[begin : begin + length]
+    described = _described if length <= _USUAL_HEADER else _described.__wrapped__
+    shape, is_fortran, dtype = described(text)
+    return _Header(shape, is_fortran, dtype, begin + length)
+
+
+@lru_cache(maxsize=1024)  # windows of as many boxes have the same header, and most have few
+def _described(text: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and element type of a header's text."""
+    found = _HEADER.fullmatch(text)
     if not found:
         raise NpyError("its header does not state element type, order and shape as numpy does")
-    shape = _shape(found[3])
-    return _Header(shape, found[2] == b"True", _dtype(found[1]), begin + length)
+    return _shape(found[3]), found[2] == b"True", _dtype(found[1])
 
 
 def _shape(text: bytes) -> tuple[int, ...]:

@@ -1,13 +1,12 @@
 """One window of a release as it is read, and the one answer to what is wrong with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.defects import Defect, EventFacts
 from pipeline.errors import ShardError
-from pipeline.release.labels import CLASS_NAMES, label_defects
 from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import WINDOW_US
@@ -68,11 +67,7 @@ def read_window(
 
 
 def window_defects(
-    window: Window,
-    facts: EventFacts | None,
-    sensor: tuple[int, int],
-    begin: int,
-    known_classes: int = len(CLASS_NAMES),
+    window: Window, facts: EventFacts | None, boxes: Mapping[Defect, int]
 ) -> list[FoundDefect]:
     """Everything that is wrong with one window by itself, those of its events first.
 
@@ -83,10 +78,7 @@ def window_defects(
     Args:
         window: The window as read.
         facts: Facts of its events; ``None`` where they cannot be used.
-        sensor: Width and height in pixels.
-        begin: Of the window on the recording's clock, in µs; without facts it is a guess, which no
-            box is judged by.
-        known_classes: How many classes the data set has.
+        boxes: The defects of its boxes, counted, see :func:`pipeline.release.labels.label_defects`.
     """
     found: list[tuple[Defect, str, int]] = []
     member = f"e{window.member}"
@@ -97,10 +89,7 @@ def window_defects(
     member = f"l{window.member}"
     if isinstance(window.labels, ShardError):
         found.append((window.labels.defect, member, 1))
-    elif window.labels is not None:
-        known = None if facts is None else begin
-        counts = label_defects(window.labels, sensor, known, known_classes)
-        found += [(defect, member, count) for defect, count in counts.items()]
+    found += [(defect, member, count) for defect, count in boxes.items()]
     return [FoundDefect(*row) for row in found if row[2]]
 
 

@@ -171,7 +171,10 @@ def _short_sequences(statistics: Statistics) -> list[str]:
 def _unknown(statistics: Statistics) -> list[str]:
     sentences = []
     if statistics.source.labels_only:
-        sentences.append("Only label files were scanned: events and their defects are not known.")
+        sentences.append(
+            "Only label files were scanned: events and their defects are not known, and gaps only as "
+            "far as boxes show them."
+        )
     known = next(iter(statistics.splits.values())).labels
     unused = [name for name in known if name not in statistics.classes]
     if unused:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.files.inputs import require_regular
-from pipeline.release.sensors import read_sensors
-from pipeline.release.shards import SENSOR_SIZE, shard_path
+from pipeline.release.sensors import read_release
+from pipeline.release.shards import shard_path
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.file_digest import file_digest
 from pipeline.selection.manifest import Manifest
@@ -29,9 +29,9 @@ def check_files(
         DataError: The release's file of sensor sizes is malformed.
         OSError: A file is there and cannot be read.
     """
-    sensors = read_sensors(root)
+    facts = read_release(root)
     for row in manifest.recordings:
-        found = sensors.get(row.id, SENSOR_SIZE)
+        found = facts.sensor_of(row.id)
         if found != row.sensor:
             yield f"{row.id}: its sensor is {_sides(found)} and should be {_sides(row.sensor)}."
         for path, size, sha256 in _expected(manifest, row, root):

@@ -35,7 +35,7 @@ _Word = Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]
 
 def _in_order(times: tuple[int, int]) -> tuple[int, int]:
     if times[0] > times[1]:
-        raise ValueError("the last event is before the first")
+        raise ValueError("the last time is before the first")
     return times
 
 
@@ -66,7 +66,8 @@ def _known_strategy(name: str) -> str:
 class ShardEntry(NamedTuple):
     """One shard: sizes in bytes and SHA-256 of its two files, and how many windows it holds.
 
-    ``None`` stands for a file that is missing or, where only labels were scanned, not known.
+    ``None`` stands for a file that is missing or, where only labels were scanned, not known. The size of
+    an event file that is not on disk may then come from a listing.
     """
 
     number: _ShardNumber
@@ -95,7 +96,8 @@ class RecordingEntry:
         bytes: Sizes of all files together.
         windows: How many members its files have.
         events: How many can be read; ``None`` where only labels were scanned.
-        time_us: Time of the first and the last event in µs; ``None`` where no event was read.
+        time_us: Time of the first and the last event in µs, of boxes where only labels were scanned;
+            ``None`` where none says a time.
         labels: Boxes by class name, in the order of the class map, all that are stored.
         kept: Boxes by class name, those the label rules keep.
         defects: How often each fault occurs.

@@ -1,74 +1,38 @@
 """A release on disk → its manifest: what every recording holds, and what is wrong with it.
 
-Every member is inflated and checked against its CRC-32 once. A damaged shard is recorded and never
-stops the scan.
+A damaged shard is recorded and never stops the scan. What an earlier scan read of files that have not
+changed since may be taken over (:mod:`pipeline.selection.scan_record`).
 """
 
 import contextlib
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.defects import Defect
-from pipeline.pillars.event_facts import event_facts
+from pipeline.errors import UsageError
 from pipeline.release.classes import ClassMap
-from pipeline.release.gaps import Clock, Place, window_time
-from pipeline.release.labels import LabelRules, apply_label_rules
-from pipeline.release.npz import NpzFile
-from pipeline.release.opened import OpenedFile, open_events, open_labels
+from pipeline.release.gaps import Clock
+from pipeline.release.labels import LabelRules
 from pipeline.release.sensors import read_release
-from pipeline.release.shards import (
-    WINDOWS_PER_SHARD,
-    RecordingFiles,
-    ShardFiles,
-    walk_release,
-)
-from pipeline.release.windows import Window, read_window, window_defects
-from pipeline.selection.entries import DefectPlace, RecordingEntry, ShardEntry, recording_digest
+from pipeline.release.shards import RecordingFiles, walk_release
+from pipeline.selection.entries import RecordingEntry, ShardEntry, recording_digest
+from pipeline.selection.listed_sizes import ListedSizes
 from pipeline.selection.manifest import Manifest
+from pipeline.selection.scan_record import KeptRecording, KeptShard, ScanRecord, stamps_of
+from pipeline.selection.shard_scan import ShardScan, scan_shard
 from pipeline.tasks.outcomes import counted, result_of
 from pipeline.tasks.run import run_tasks
 
 MAX_PLACES = 10  # places listed for each defect of a recording; all are counted
 _WORTH_A_PROCESS = 128 << 20  # bytes: read in about two seconds, a process starts in one
+_FILE = 16 << 10  # bytes that are read in the time that opening a file and judging its boxes takes
 
 #: Called after each shard with the number of shards done and the number of all.
 Progress = Callable[[int, int], None]
-
-
-@dataclass
-class ShardScan:
-    """What one shard holds.
-
-    Attributes:
-        number: The shard's number.
-        sizes: Bytes of the two files, by kind (``events``, ``labels``).
-        digests: SHA-256 of the two files, by kind.
-        members: How many of the ten windows each file has, by kind.
-        events: Number of events that can be read.
-        span_us: First and last time in µs of those events, inside the sensor or not.
-        labels: int64 ``[C]``, boxes by class number.
-        kept: int64 ``[C]``, those the label rules keep.
-        found: Each defect's place, and how often it is there.
-    """
-
-    number: int
-    sizes: dict[str, int | None] = field(default_factory=dict)
-    digests: dict[str, str | None] = field(default_factory=dict)
-    members: dict[str, int] = field(default_factory=dict)
-    events: int = 0
-    span_us: tuple[int, int] | None = None
-    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    kept: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    found: list[tuple[DefectPlace, int]] = field(default_factory=list)
-
-    def note(self, defect: Defect, member: str | None, count: int = 1) -> None:
-        """Enter a defect; ``member`` is ``None`` where it concerns a whole file."""
-        self.found.append((DefectPlace(defect, self.number, member), count))
 
 
 def scan_release(
@@ -79,39 +43,71 @@ def scan_release(
     min_side: float | None = None,
     workers: int = 1,
     progress: Progress | None = None,
+    sizes: ListedSizes | None = None,
+    record: Path | None = None,
 ) -> Manifest:
     """Scan every recording below ``root``.
 
     Args:
         root: the release's folder.
         labels_only: read no event file, so that it works when only the small label files are there;
-            sizes of event files that are present are still recorded.
+            sizes of event files that are present are still recorded. Times and gaps are those of the
+            boxes, as far as they have any.
         min_diagonal: smallest box that counts as kept, sensor pixels (default: as its data set is
             published with).
         min_side: its shortest side, likewise.
         workers: processes that share the recordings, no more than the release is worth.
         progress: is called after each shard.
+        sizes: of event files that are not on disk; with ``labels_only``.
+        record: a file that keeps what was read of each shard. Shards whose files have not changed
+            since it was written are not read again, also where the scan that wrote it was killed.
 
     Raises:
-        UsageError: a folder without recordings.
+        UsageError: a folder without recordings, sizes where event files are read, or something else
+            in the place of ``record``.
         DataError: a file cannot be read, also after several attempts.
     """
+    if sizes is not None and not labels_only:
+        raise UsageError(
+            "sizes of event files can only be given where these are not read; add --labels-only."
+        )
     recordings = walk_release(root)
     facts = read_release(root)
     rules = label_rules(facts.class_map, min_diagonal, min_side)
-    tasks = {
-        files.id: _Job(files, replace(rules, sensor=facts.sensor_of(files.id)))
-        for files in recordings
-    }
     shards = sum(len(files.shards) for files in recordings)
-    outcomes = run_tasks(
-        partial(_scan_recording, classes=facts.class_map.classes, labels_only=labels_only),
-        tasks,
-        counted(progress, shards),
-        workers=_worthwhile(workers, recordings, labels_only),
-    )
-    with contextlib.closing(outcomes):
-        rows = {outcome.key: result_of(outcome) for outcome in outcomes}
+    rows: dict[str, RecordingEntry] = {}
+    with contextlib.ExitStack() as closing:
+        kept = None
+        if record is not None:
+            criteria = {key: value for key, value in asdict(rules).items() if key != "sensor"}
+            kept = closing.enter_context(ScanRecord(record, labels_only, criteria))
+        jobs = {
+            files.id: _Job(
+                files,
+                replace(rules, sensor=facts.sensor_of(files.id)),
+                labels_only,
+                None if kept is None else kept.shards_of(files.id, facts.sensor_of(files.id)),
+                {} if sizes is None else sizes.of(files.id),
+            )
+            for files in recordings
+        }
+        outcomes = closing.enter_context(
+            contextlib.closing(
+                run_tasks(
+                    partial(_scan_recording, classes=facts.class_map.classes),
+                    jobs,
+                    counted(progress, shards),
+                    workers=_worthwhile(workers, jobs.values()),
+                )
+            )
+        )
+        for outcome in outcomes:
+            scanned = result_of(outcome)
+            rows[outcome.key] = scanned.entry
+            if kept is not None and scanned.kept is not None:
+                kept.add(scanned.kept)
+        if kept is not None:
+            kept.finish([files.id for files in recordings])
     return Manifest(
         root=root.resolve(),
         recordings=tuple(rows[files.id] for files in recordings),
@@ -134,116 +130,86 @@ def label_rules(
 
 @dataclass(frozen=True)
 class _Job:
-    """A recording and the rules for its boxes, with its own sensor."""
+    """A recording to scan.
+
+    Attributes:
+        files: Its files.
+        rules: For its boxes, with its own sensor.
+        labels_only: Read no event file.
+        earlier: What is known of its shards, by number; ``None`` where nothing is to be kept.
+        event_bytes: Sizes of event files that are not on disk, by shard number.
+    """
 
     files: RecordingFiles
     rules: LabelRules
+    labels_only: bool
+    earlier: Mapping[int, KeptShard] | None = None
+    event_bytes: Mapping[int, int] = field(default_factory=dict)
 
 
-def _worthwhile(workers: int, recordings: Sequence[RecordingFiles], labels_only: bool) -> int:
+@dataclass(frozen=True)
+class _Scanned:
+    """A recording's row, and what is to be kept of its shards; ``None`` where nothing has changed."""
+
+    entry: RecordingEntry
+    kept: KeptRecording | None
+
+
+def _worthwhile(workers: int, jobs: Iterable[_Job]) -> int:
     """How many of ``workers`` processes have enough to read."""
     total = 0
-    for files in recordings:
-        for shard in files.shards:
-            for path in (shard.labels, None if labels_only else shard.events):
-                with contextlib.suppress(OSError):  # the scan itself meets it, and tries again
-                    total += path.stat().st_size if path is not None else 0
+    for job in jobs:
+        for shard in job.files.shards:
+            if job.earlier and shard.number in job.earlier:
+                continue
+            for path in (shard.labels, None if job.labels_only else shard.events):
+                if path is not None:
+                    total += _FILE
+                    with contextlib.suppress(OSError):  # the scan itself meets it, and tries again
+                        total += os.stat(path).st_size
     return max(1, min(workers, total // _WORTH_A_PROCESS))
 
 
-def _scan_recording(
-    job: _Job, tick: Callable[[int], None], *, classes: Sequence[str], labels_only: bool
-) -> RecordingEntry:
-    shards = []
+def _scan_recording(job: _Job, tick: Callable[[int], None], *, classes: Sequence[str]) -> _Scanned:
+    shards: list[ShardScan] = []
+    kept: list[KeptShard] = []
+    has_changed = len(job.earlier or ()) != len(job.files.shards)
     clock = Clock()
-    for shard in job.files.shards:
-        shards.append(scan_shard(shard, job.rules, clock, labels_only=labels_only))
+    for files in job.files.shards:
+        before = (clock.next_begin, clock.is_set)
+        known = None
+        if job.earlier is not None:
+            stamps = stamps_of(files)
+            known = job.earlier.get(files.number)
+        if known is not None and known.is_of(stamps, before):
+            scan = known.scan
+            clock = Clock(*known.after)
+        else:
+            has_changed = True
+            scan = scan_shard(files, job.rules, clock, labels_only=job.labels_only)
+            known = None
+        shards.append(scan)
+        if job.earlier is not None:
+            after = (clock.next_begin, clock.is_set)
+            kept.append(known or KeptShard(stamps, before, after, scan))
         tick(1)
-    return _recording_entry(job.files, job.rules.sensor, shards, classes, labels_only)
-
-
-def scan_shard(
-    files: ShardFiles, rules: LabelRules, clock: Clock, *, labels_only: bool
-) -> ShardScan:
-    """Read one shard's two files; whatever is wrong with them becomes a named defect.
-
-    Args:
-        files: The shard's files.
-        rules: Decide which boxes count as kept.
-        clock: The recording's, which has seen the shards before this one.
-        labels_only: Read no event file. Windows then say nothing of their time.
-
-    Raises:
-        OSError: The machine fails to read a file, which says nothing about the file.
-    """
-    none = np.zeros(rules.known, np.int64)
-    scan = ShardScan(files.number, labels=none.copy(), kept=none)
-    events: NpzFile | None = None
-    if not labels_only:
-        events = _noted(open_events(files), "events", scan)
-    else:
-        scan.sizes["events"] = None if files.events is None else files.events.stat().st_size
-        scan.digests["events"], scan.members["events"] = None, 0
-    labels = _noted(open_labels(files), "labels", scan)
-    gaps = []
-    for k in range(WINDOWS_PER_SHARD):
-        window = read_window(files.number, k, events, labels)
-        if _add_window(window, rules, clock, scan).is_gap:
-            gaps.append(f"e{k}")
-    for member in gaps:
-        scan.note(Defect.TIME_GAP, member)
-    return scan
-
-
-def _noted(file: OpenedFile, kind: str, scan: ShardScan) -> NpzFile | None:
-    """What can be read of a file; a fault of the whole file is one defect, not ten."""
-    scan.sizes[kind], scan.digests[kind] = file.size, file.sha256
-    scan.members[kind] = 0
-    if not isinstance(file.content, NpzFile):
-        scan.note(file.content.defect, None)
-        return None
-    present = set(file.content.names())
-    wanted = [f"{kind[0]}{k}" for k in range(WINDOWS_PER_SHARD)]
-    scan.members[kind] = sum(name in present for name in wanted)
-    return file.content
-
-
-def _add_window(window: Window, rules: LabelRules, clock: Clock, scan: ShardScan) -> Place:
-    events = window.events if isinstance(window.events, np.ndarray) else None
-    labels = window.labels if isinstance(window.labels, np.ndarray) else None
-    facts = None
-    if events is not None:
-        facts = event_facts(events, rules.sensor)
-        scan.events += len(events)
-        if len(events):
-            t = events["t"]
-            ends = (t[0], t[-1]) if facts.is_sorted else (t.min(), t.max())
-            before = scan.span_us or ends
-            scan.span_us = min(int(ends[0]), before[0]), max(int(ends[1]), before[1])
-    place = clock.place(window_time(facts, labels))
-    if labels is not None:
-        known = rules.known
-        scan.labels += np.bincount(labels["class_id"], minlength=known)[:known]
-        kept = apply_label_rules(labels, rules, None if facts is None else place.begin)
-        scan.kept += np.bincount(kept.classes, minlength=known)
-    for found in window_defects(window, facts, rules.sensor, place.begin, rules.known):
-        scan.note(found.defect, found.member, found.count)
-    return place
+    record = None
+    if job.earlier is not None and has_changed:
+        record = KeptRecording(job.files.id, job.rules.sensor, tuple(kept))
+    return _Scanned(_recording_entry(job, shards, classes), record)
 
 
 def _recording_entry(
-    files: RecordingFiles,
-    sensor: tuple[int, int],
-    shards: Sequence[ShardScan],
-    classes: Sequence[str],
-    labels_only: bool,
+    job: _Job, shards: Sequence[ShardScan], classes: Sequence[str]
 ) -> RecordingEntry:
     entries = tuple(
         ShardEntry(
             shard.number,
-            shard.sizes["events"],
+            job.event_bytes.get(shard.number)
+            if shard.sizes["events"] is None
+            else shard.sizes["events"],
             shard.sizes["labels"],
-            shard.members["labels" if labels_only else "events"],
+            shard.members["labels" if job.labels_only else "events"],
             shard.digests["events"],
             shard.digests["labels"],
         )
@@ -260,21 +226,20 @@ def _recording_entry(
             if listed[place.defect] <= MAX_PLACES:
                 places.append(place)
     return RecordingEntry(
-        id=files.id,
-        sensor=sensor,
+        id=job.files.id,
+        sensor=job.rules.sensor,
         bytes=sum((e.event_bytes or 0) + (e.label_bytes or 0) for e in entries),
         windows=sum(e.windows for e in entries),
-        events=None if labels_only else sum(shard.events for shard in shards),
+        events=None if job.labels_only else sum(shard.events for shard in shards),
         time_us=(min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None,
         labels=_by_name(classes, [shard.labels for shard in shards]),
         kept=_by_name(classes, [shard.kept for shard in shards]),
         defects={defect: counts[defect] for defect in Defect if counts[defect]},
         defect_places=tuple(places),
-        digest=None if labels_only else recording_digest(entries),
+        digest=None if job.labels_only else recording_digest(entries),
         shards=entries,
     )
 
 
-def _by_name(classes: Sequence[str], counts: Sequence[np.ndarray]) -> dict[str, int]:
-    total = np.array(counts, np.int64).reshape(-1, len(classes)).sum(axis=0)
-    return {name: int(n) for name, n in zip(classes, total, strict=True)}
+def _by_name(classes: Sequence[str], counts: Sequence[tuple[int, ...]]) -> dict[str, int]:
+    return dict(zip(classes, map(sum, zip(*counts, strict=True)), strict=True))

@@ -50,8 +50,9 @@ class BoxCollector:
                 self._columns[field][name].append(values.astype(np.float32))
             self._count_sizes(index, width, height)
             self._count_places(index, (x1 + x2)[rows] / 2, (y1 + y2)[rows] / 2)
-            pairs = np.unique(np.stack([track[rows], window[rows]]), axis=1)  # a window once
-            lengths = np.unique(pairs[0], return_counts=True)[1]
+            pairs = track[rows].astype(np.int64) << 31 | window[rows].astype(np.int64)
+            # Each window of a track once.
+            lengths = np.unique(np.unique(pairs) >> 31, return_counts=True)[1]
             self._columns["track_windows"][name].append(lengths)
         return counts
 

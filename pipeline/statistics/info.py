@@ -22,7 +22,8 @@ def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str
     other: attributes and array shapes only, and the file sizes from the file system.
     """
     defects: Counter[str] = Counter()
-    sensors, by_split, sources = set(), [], {}
+    sensors, by_split, source_bytes = set(), [], 0
+    sources: dict[str, list[SourceFile]] = {}
     arrays: dict[str, dict[str, Any]] = {
         name: {"rows": 0, "raw_bytes": 0, "stored_bytes": 0, "compression": ""}
         for name in layout.ARRAYS
@@ -40,13 +41,15 @@ def cache_info(cache: PillarCache, manifest: Manifest | None = None) -> dict[str
         affected += left_out_windows(recording_id, attributes)
         sensors.add("{}x{}".format(*recording.sensor))
         by_split.append((recording.split, len(recording)))
-        sources[recording_id] = attributes["source"]["files"]
+        files = attributes["source"]["files"]
+        source_bytes += sum(file["bytes"] for file in files)
+        if manifest is not None:
+            sources[recording_id] = files
     sizes = cache.store.sizes()
     for path, size in sizes.items():
         parts = path.split("/")
         if len(parts) > 4 and parts[3] in arrays:
             arrays[parts[3]]["stored_bytes"] += size
-    source_bytes = sum(file["bytes"] for files in sources.values() for file in files)
     cache_bytes = sum(sizes.values())
     facts = {
         "kind": "cache",

@@ -16,6 +16,7 @@ from pipeline.errors import DataError, ShardError
 from pipeline.pillars.event_facts import event_facts, packed_event_facts
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
 from pipeline.release.gaps import Clock, follows, window_time
+from pipeline.release.labels import label_defects
 from pipeline.release.shards import RecordingFiles
 from pipeline.release.windows import Window, window_defects
 from pipeline.voxelizing.outcome import LeftOut, RecordingReport
@@ -58,6 +59,7 @@ def voxelize_recording(
     workspace = Workspace(settings.encoding(sensor))
     source = SourceFiles()
     clock = Clock()
+    known_classes = len(settings.class_names)
     with (
         RecordingWriter(cache, files.id, sensor, settings, scratch) as writer,
         closing(windows_of(files, source, read_ahead=read_ahead)) as windows,
@@ -70,7 +72,9 @@ def voxelize_recording(
             packed, facts, unpackable = _pack(window, files, workspace)
             labels = window.labels if isinstance(window.labels, np.ndarray) else None
             begin, is_gap = clock.place(window_time(facts, labels))
-            for found in window_defects(window, facts, sensor, begin, len(settings.class_names)):
+            known = None if facts is None else begin  # without facts it is a guess
+            boxes = {} if labels is None else label_defects(labels, sensor, known, known_classes)
+            for found in window_defects(window, facts, boxes):
                 report.defects[found.defect.value] += found.count
             if unpackable is not None:
                 report.defects[unpackable.defect.value] += 1

@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from pipeline.release.sensors import write_sensor
+from pipeline.release.classes import CLASS_MAPS
+from pipeline.release.sensors import write_sensor, write_sensors
 from pipeline.selection.check import check_files
 from pipeline.selection.scan import scan_release
 from tests.pipeline.sound_recordings import write_recording
@@ -21,6 +22,13 @@ def test_a_sound_release_has_no_fault_and_every_byte_is_counted(release):
     seen = []
     assert list(check_files(manifest, release, seen.append)) == []
     assert sum(seen) == manifest.totals.bytes
+
+
+def test_a_recording_that_states_no_sensor_has_that_of_its_class_map(release):
+    write_sensors(release, {}, CLASS_MAPS["gen1"])
+    manifest = scan_release(release)
+    assert {row.sensor for row in manifest.recordings} == {(304, 240)}
+    assert list(check_files(manifest, release)) == []
 
 
 def test_each_wrong_file_is_one_sentence_and_no_other_is_named(release):

@@ -44,6 +44,20 @@ def test_boxes_are_counted_by_the_names_of_the_releases_class_map(tmp_path):
     assert read_release(tmp_path / "tree").class_map == CLASS_MAPS["gen1"]
 
 
+def test_what_a_record_keeps_is_not_taken_over_where_the_classes_change(tmp_path):
+    root, record = tmp_path / "release", tmp_path / "m.json.scan"
+    write_shard(root, A, 1, WINDOWS, [boxes((5, 5, 90, 90, 1), (9, 9, 90, 90, 2))] * 10)
+    for name in ("gen1", "etram"):
+        (root / "release.json").unlink(missing_ok=True)
+        write_sensor(root, A, (304, 240), CLASS_MAPS[name])
+        for _ in range(2):
+            found = scan_release(root, labels_only=True, record=record)
+            assert found == scan_release(root, labels_only=True)
+        (row,) = found.recordings
+        assert tuple(row.labels) == CLASS_MAPS[name].classes
+        assert row.defects.get(Defect.WRONG_CLASS, 0) == (10 if name == "gen1" else 0)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

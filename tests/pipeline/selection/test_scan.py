@@ -14,6 +14,7 @@ from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import EVENT_DTYPE, shard_path, write_shard
 from pipeline.selection import scan as scan_module
+from pipeline.selection.listed_sizes import ListedSizes, unmatched
 from pipeline.selection.manifest import write_manifest
 from pipeline.selection.scan import MAX_PLACES, scan_release
 from pipeline.tasks import outcomes
@@ -294,7 +295,8 @@ def test_a_small_release_is_scanned_without_starting_processes(damaged_release, 
 
     monkeypatch.setattr(scan_module, "run_tasks", note)
     scan_release(damaged_release, workers=8)
-    size = sum(path.stat().st_size for path in damaged_release.rglob("*.npz"))
+    sizes = [path.stat().st_size for path in damaged_release.rglob("*.npz")]
+    size = sum(sizes) + len(sizes) * scan_module._FILE
     monkeypatch.setattr(scan_module, "_WORTH_A_PROCESS", size // 2)
     scan_release(damaged_release, workers=8)
     assert used == [1, 2]
@@ -381,3 +383,52 @@ def test_boxes_of_another_time_are_counted_and_not_kept(tmp_path):
     assert (row.labels["car"], row.kept["car"]) == (14, 12)
     row = scan_one(tmp_path, labels_only=True)  # without events a window has no time
     assert (row.defects, row.kept["car"]) == ({}, 14)
+
+
+def with_times(index, count=2):
+    """Boxes of window ``index`` of the clock."""
+    labels = boxes(*[(100, 100, 80, 60, 2)] * count)
+    labels["t"] = index * 50_000 + 100 + np.arange(count)
+    return labels
+
+
+@settings(max_examples=15, deadline=None)
+@given(jumps=st.lists(st.integers(0, 3), min_size=20, max_size=20))
+def test_boxes_alone_show_the_gaps_and_times_that_events_show(tmp_path_factory, jumps):
+    root = tmp_path_factory.mktemp("release")
+    clock = 10 + np.cumsum([1 + jump for jump in jumps])
+    for number in (1, 2):
+        indices = clock[10 * number - 10 : 10 * number]
+        labels = [with_times(int(i)) for i in indices]
+        write_shard(root, A, number, [window_events(i, 3) for i in indices], labels)
+    full, row = scan_one(root), scan_one(root, labels_only=True)
+    assert row.gaps == full.gaps
+    assert [place.member[1] for place in row.defect_places] == [
+        place.member[1] for place in full.defect_places
+    ]
+    assert row.time_us == (clock[0] * 50_000 + 100, clock[-1] * 50_000 + 101)
+    shutil.rmtree(root)
+
+
+def test_windows_without_boxes_say_nothing_of_their_time(tmp_path):
+    labels = [boxes() for _ in range(10)]
+    labels[2], labels[7] = with_times(12), with_times(20)  # three windows later than it could be
+    write_shard(tmp_path, A, 1, good_windows(), labels)
+    row = scan_one(tmp_path, labels_only=True)
+    assert row.defect_places == ((Defect.TIME_GAP, 1, "l7"),)
+    assert row.time_us == (12 * 50_000 + 100, 20 * 50_000 + 101)
+
+
+def test_a_listing_fills_in_what_is_not_on_disk(tmp_path):
+    write_recording(tmp_path, A, shards=3)
+    on_disk = shard_path(tmp_path, A, 1, "events").stat().st_size
+    for number in (2, 3):
+        shard_path(tmp_path, A, number, "events").unlink()
+    sizes = ListedSizes({A: {1: 7, 2: 9_000_000}, "val/valfilelist00/b": {1: 5}})
+    manifest = scan_release(tmp_path, labels_only=True, sizes=sizes)
+    (row,) = manifest.recordings
+    assert [shard.event_bytes for shard in row.shards] == [on_disk, 9_000_000, None]
+    assert row.bytes == sum((s.event_bytes or 0) + s.label_bytes for s in row.shards)
+    assert [sentence.split()[0] for sentence in unmatched(sizes, manifest)] == ["1", "1"]
+    with pytest.raises(UsageError, match="--labels-only"):
+        scan_release(tmp_path, sizes=sizes)

@@ -1,6 +1,7 @@
 """What `info` says about a cache: sizes as they are on disk, and how much of a manifest is there."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from pipeline.cache import records as layout
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
+from pipeline.errors import CacheError
 from pipeline.release.shards import shard_path
 from pipeline.selection.manifest import Manifest, read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
+from pipeline.statistics.collect import collect_statistics
 from pipeline.statistics.info import cache_info, info_lines, manifest_info
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import damage_member, write_recording
@@ -146,3 +149,12 @@ def test_a_manifest_has_facts_too(manifest):
     facts = manifest_info(manifest)
     assert facts["recordings"] == 5
     assert "subset" in "\n".join(info_lines(facts))
+
+
+@pytest.mark.parametrize("look", [cache_info, collect_statistics])
+def test_what_is_neither_file_nor_folder_is_named(cache, tmp_path, look):
+    copy = tmp_path / "cache"
+    shutil.copytree(cache.location, copy)
+    os.mkfifo(copy / cache.recording_ids[0] / "labels" / "pipe")
+    with pytest.raises(CacheError, match=r"labels/pipe: is a pipe, .*; remove it"):
+        look(PillarCache(copy))
