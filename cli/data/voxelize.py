@@ -7,7 +7,14 @@ import click
 
 from cli.choices import DEDUPLICATIONS, OVERFLOWS, POLICIES, PRESETS
 from cli.data.cache_or_manifest import print_info
-from cli.data.options import ClassNames, PartNumber, Size, box_size_options, class_numbers
+from cli.data.options import (
+    BoxFaultNames,
+    ClassNames,
+    PartNumber,
+    Size,
+    box_size_options,
+    class_numbers,
+)
 from cli.distinct import DistinctPaths
 from cli.options import example, exit_codes, json_option, processes_option
 from cli.paths import InputFolder, InputPath, OutputFile, OutputFolder, lines_beside
@@ -17,6 +24,7 @@ from pipeline.files.outputs import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from pipeline.cache.lock import Part
+    from pipeline.cache.records import BoxFault
     from pipeline.pillars.settings import Dedup, Overflow, Preset
 
 
@@ -78,6 +86,12 @@ if TYPE_CHECKING:
     "256; 0 keeps every µs.",
 )
 @click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
+@click.option(
+    "--drop",
+    type=BoxFaultNames(),
+    default=(),
+    help="Leave out boxes with these faults: duplicate-box, box-without-events, box-jump.",
+)
 @box_size_options
 @processes_option
 @click.option(
@@ -130,6 +144,7 @@ def voxelize(
     overflow: "Overflow",
     time_steps: int,
     classes: tuple[str, ...] | None,
+    drop: "tuple[BoxFault, ...]",
     min_diagonal: float,
     min_side: float,
     workers: int,
@@ -173,6 +188,7 @@ def voxelize(
             min_diagonal=min_diagonal,
             min_side=min_side,
             classes=class_numbers(classes),
+            drop=drop,
         )
         opened = open_source(source, cache, root=root, part=part, skip_missing=skip_missing)
         progress = Progress(request, quiet)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     ValidatorFunctionWrapHandler,
@@ -20,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.defects import BOX_FAULTS
 from pipeline.errors import CacheError, SettingsError
 from pipeline.pillars.bit_layout import KERNEL_VERSION
 from pipeline.pillars.encoding import PillarEncoding
@@ -113,6 +115,16 @@ def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 _Length = Annotated[float, Field(ge=0), WrapValidator(_as_written)]
+BoxFault = Literal["duplicate-box", "box-without-events", "box-jump"]
+
+
+def _in_order(faults: tuple[str, ...]) -> tuple[str, ...]:
+    """One choice, one fingerprint."""
+    if list(faults) != [fault.value for fault in BOX_FAULTS if fault.value in faults]:
+        raise ValueError(f"each is named once, in the order {', '.join(BOX_FAULTS)}")
+    return faults
+
+
 _ClassNumber = Annotated[int, Field(ge=0, lt=len(CLASS_NAMES))]
 
 
@@ -133,10 +145,27 @@ class CacheSettings(PillarSettings):
         description="class numbers of the release, in output order",
     )
 
+    drop: Annotated[tuple[BoxFault, ...], BeforeValidator(as_tuple), AfterValidator(_in_order)] = (
+        Field(
+            default=(),
+            description="faults of boxes that are left out; not stored where there are none",
+        )
+    )
+
     @model_validator(mode="after")
     def _check_cache(self) -> "CacheSettings":
         self.encoding(SENSOR_SIZE)  # refuses what the release's own sensor could not satisfy
         return self
+
+    def stored(self) -> dict[str, Any]:
+        """Plain values as a cache's attributes hold them.
+
+        Caches were there before ``drop``: without it their bytes, and the fingerprint, are the same.
+        """
+        values = json.loads(json.dumps(dict(self)))
+        if not self.drop:
+            del values["drop"]
+        return dict(values)
 
     def encoding(self, sensor: tuple[int, int]) -> PillarEncoding:
         """How windows of one sensor size (width, height) become pillars."""
@@ -180,7 +209,7 @@ def describe(settings: CacheSettings) -> dict[str, Any]:
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "kernel_version": KERNEL_VERSION,
-        "settings": json.loads(json.dumps(dict(settings))),
+        "settings": settings.stored(),
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return {**identity, "fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
@@ -206,9 +235,10 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
     expected = describe(settings)
     stored = found.get("settings")
     flat_found = {**found, **(stored if isinstance(stored, dict) else {})}
-    flat_expected = {**expected, **expected["settings"]}
+    flat_expected = {**expected, **json.loads(json.dumps(dict(settings)))}
+    flat_found.setdefault("drop", [])
     ours = "format", "version", "kernel_version"
-    for key in (*ours, *expected["settings"], "fingerprint"):
+    for key in (*ours, *CacheSettings.model_fields, "fingerprint"):
         if flat_found.get(key) != flat_expected[key]:
             same = "release of this software" if key in ours else "setting"
             raise CacheError(
@@ -244,7 +274,7 @@ def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
     try:
         settings = load_settings(
             CacheSettings,
-            stored if isinstance(stored, dict) else {},
+            {**stored, "drop": stored.get("drop", [])} if isinstance(stored, dict) else {},
             f"{where}: the cache's settings",
             complete=True,
         )

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.defects import Defect, EventFacts
+from pipeline.defects import BOX_FAULTS, Defect, EventFacts
 from pipeline.errors import ShardError
+from pipeline.release.label_checks import BoxFaults
 from pipeline.release.labels import label_defects
 from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
@@ -68,7 +69,11 @@ def read_window(
 
 
 def window_defects(
-    window: Window, facts: EventFacts | None, sensor: tuple[int, int], begin: int
+    window: Window,
+    facts: EventFacts | None,
+    sensor: tuple[int, int],
+    begin: int,
+    faults: BoxFaults | None = None,
 ) -> list[FoundDefect]:
     """Everything that is wrong with one window by itself, those of its events first.
 
@@ -82,6 +87,8 @@ def window_defects(
         sensor: Width and height in pixels.
         begin: Of the window on the recording's clock, in µs; without facts it is a guess, which no
             box is judged by.
+        faults: What :class:`pipeline.release.label_checks.LabelChecks` found of its boxes; ``None``
+            where it did not look.
     """
     found: list[tuple[Defect, str, int]] = []
     member = f"e{window.member}"
@@ -96,6 +103,8 @@ def window_defects(
         known = None if facts is None else begin
         counts = label_defects(window.labels, sensor, known)
         found += [(defect, member, count) for defect, count in counts.items()]
+    if faults is not None:
+        found += [(fault, member, faults.count(fault)) for fault in BOX_FAULTS]
     return [FoundDefect(*row) for row in found if row[2]]
 
 

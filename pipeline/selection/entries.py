@@ -14,7 +14,9 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 
 from pipeline.defects import Defect
+from pipeline.release.label_offset import FARTHEST
 from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.members import MOST_BOXES
 from pipeline.release.shards import WINDOWS_PER_SHARD
 from pipeline.selection.strategy import Strategy
 
@@ -28,6 +30,7 @@ _Bytes = Annotated[int, Field(ge=0, lt=2**60)]  # so that what is guessed on top
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Time = Annotated[int, Field(ge=0, lt=2**32)]  # µs; that of an event has 32 bits
 _ShardNumber = Annotated[int, Field(ge=0, lt=10**9)]
+_Lag = Annotated[int, Field(ge=-FARTHEST, le=FARTHEST)]  # windows
 
 
 def _in_order(times: tuple[int, int]) -> tuple[int, int]:
@@ -70,6 +73,40 @@ class DefectPlace(NamedTuple):
     member: Annotated[str, Field(pattern=r"^[el][0-9]$")] | None
 
 
+class MarkedWindow(NamedTuple):
+    """A window with faulty boxes: ``boxes`` are rows of its member, each with its fault."""
+
+    shard: _ShardNumber
+    member: Annotated[int, Field(ge=0, lt=WINDOWS_PER_SHARD)]
+    boxes: tuple[tuple[Annotated[int, Field(ge=0, lt=MOST_BOXES)], Defect], ...]
+
+
+class OffsetEntry(NamedTuple):
+    """By how many windows boxes are late; see :class:`pipeline.release.label_offset.LabelOffset`."""
+
+    windows: _Lag | None
+    low: _Lag
+    high: _Lag
+    boxes: _Count
+
+
+@dataclass(frozen=True)
+class LabelCheckEntry:
+    """What the checks of boxes beside each other, events and tracks gave.
+
+    Attributes:
+        faults: Faulty boxes by fault and class name, all classes; faults that occur alone.
+        offset: Between boxes and events; ``None`` where only labels were scanned.
+        worst: The windows with most faulty boxes.
+    """
+
+    __pydantic_config__ = STRICT
+
+    faults: dict[Defect, dict[str, _Count]]
+    offset: OffsetEntry | None
+    worst: tuple[MarkedWindow, ...]
+
+
 @dataclass(frozen=True)
 class RecordingEntry:
     """What one recording holds.
@@ -87,6 +124,7 @@ class RecordingEntry:
         defect_places: The first few places of each fault.
         digest: Covers the bytes of every file; ``None`` where only labels were scanned.
         shards: In the order of their numbers.
+        label_checks: What a look at the boxes gave; ``None`` in a manifest of before there were checks.
     """
 
     __pydantic_config__ = STRICT
@@ -103,6 +141,7 @@ class RecordingEntry:
     defect_places: tuple[DefectPlace, ...]
     digest: _Sha256 | None
     shards: tuple[ShardEntry, ...]
+    label_checks: LabelCheckEntry | None = None
 
     @property
     def split(self) -> str:

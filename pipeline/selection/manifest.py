@@ -186,8 +186,16 @@ def _content(manifest: Manifest) -> dict[str, Any]:
         "subset": None if manifest.subset is None else asdict(manifest.subset),
         "totals": asdict(manifest.totals),
         "shard_columns": ShardEntry._fields,
-        "recordings": [asdict(row) for row in manifest.recordings],
+        "recordings": [_row_content(row) for row in manifest.recordings],
     }
+
+
+def _row_content(row: RecordingEntry) -> dict[str, Any]:
+    """A recording's keys; without checks of its boxes those of before there were any."""
+    content = asdict(row)
+    if row.label_checks is None:
+        del content["label_checks"]
+    return content
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -281,6 +289,12 @@ def _contradiction(manifest: Manifest, file: _File) -> str | None:
         seen.add(row.id)
         if list(row.labels) != list(CLASS_NAMES) or list(row.kept) != list(CLASS_NAMES):
             return f"label counts of {row.id} do not list the classes {', '.join(CLASS_NAMES)}"
+        if row.label_checks is not None:
+            for fault, counts in row.label_checks.faults.items():
+                if list(counts) != list(CLASS_NAMES):
+                    return f"'{fault}' of {row.id} is not counted by {', '.join(CLASS_NAMES)}"
+                if sum(counts.values()) != row.defects.get(fault, 0):
+                    return f"'{fault}' of {row.id} is not the sum over the classes"
         numbers = [shard.number for shard in row.shards]
         if numbers != sorted(set(numbers)):
             return f"shards of {row.id} are not in the order of their numbers"

@@ -28,6 +28,7 @@ from pipeline.release.shards import (
     walk_release,
 )
 from pipeline.release.windows import Window, read_window, window_defects
+from pipeline.selection.box_scan import BoxScan
 from pipeline.selection.entries import DefectPlace, RecordingEntry, ShardEntry, recording_digest
 from pipeline.selection.manifest import Manifest
 from pipeline.tasks.outcomes import counted, result_of
@@ -139,14 +140,16 @@ def _worthwhile(workers: int, recordings: Sequence[RecordingFiles], labels_only:
 def _scan_recording(job: _Job, tick: Callable[[int], None], *, labels_only: bool) -> RecordingEntry:
     shards = []
     clock = Clock()
+    boxes = BoxScan(job.rules.sensor, labels_only=labels_only)
     for shard in job.files.shards:
-        shards.append(scan_shard(shard, job.rules, clock, labels_only=labels_only))
+        shards.append(scan_shard(shard, job.rules, clock, boxes, labels_only=labels_only))
         tick(1)
-    return _recording_entry(job.files, job.rules.sensor, shards, labels_only)
+    entry = _recording_entry(job.files, job.rules.sensor, shards, labels_only)
+    return replace(entry, label_checks=boxes.entry())
 
 
 def scan_shard(
-    files: ShardFiles, rules: LabelRules, clock: Clock, *, labels_only: bool
+    files: ShardFiles, rules: LabelRules, clock: Clock, boxes: BoxScan, *, labels_only: bool
 ) -> ShardScan:
     """Read one shard's two files; whatever is wrong with them becomes a named defect.
 
@@ -154,6 +157,7 @@ def scan_shard(
         files: The shard's files.
         rules: Decide which boxes count as kept.
         clock: The recording's, which has seen the shards before this one.
+        boxes: The recording's, likewise.
         labels_only: Read no event file. Windows then say nothing of their time.
 
     Raises:
@@ -170,7 +174,7 @@ def scan_shard(
     gaps = []
     for k in range(WINDOWS_PER_SHARD):
         window = read_window(files.number, k, events, labels)
-        if _add_window(window, rules, clock, scan).is_gap:
+        if _add_window(window, rules, clock, boxes, scan).is_gap:
             gaps.append(f"e{k}")
     for member in gaps:
         scan.note(Defect.TIME_GAP, member)
@@ -190,7 +194,9 @@ def _noted(file: OpenedFile, kind: str, scan: ShardScan) -> NpzFile | None:
     return file.content
 
 
-def _add_window(window: Window, rules: LabelRules, clock: Clock, scan: ShardScan) -> Place:
+def _add_window(
+    window: Window, rules: LabelRules, clock: Clock, boxes: BoxScan, scan: ShardScan
+) -> Place:
     events = window.events if isinstance(window.events, np.ndarray) else None
     labels = window.labels if isinstance(window.labels, np.ndarray) else None
     facts = None
@@ -208,7 +214,8 @@ def _add_window(window: Window, rules: LabelRules, clock: Clock, scan: ShardScan
         scan.labels += np.bincount(labels["class_id"], minlength=known)[:known]
         kept = apply_label_rules(labels, rules, None if facts is None else place.begin)
         scan.kept += np.bincount(kept.classes, minlength=known)
-    for found in window_defects(window, facts, rules.sensor, place.begin):
+    faults = boxes.add(window, facts, place)
+    for found in window_defects(window, facts, rules.sensor, place.begin, faults):
         scan.note(found.defect, found.member, found.count)
     return place
 

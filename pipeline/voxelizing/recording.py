@@ -11,11 +11,12 @@ import numpy as np
 
 from pipeline.cache.records import CacheSettings
 from pipeline.cache.writer import RecordingWriter
-from pipeline.defects import Defect, EventFacts
+from pipeline.defects import BOX_FAULTS, Defect, EventFacts
 from pipeline.errors import DataError, ShardError
 from pipeline.pillars.event_facts import event_facts, packed_event_facts
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
 from pipeline.release.gaps import Clock, follows, window_time
+from pipeline.release.label_checks import LabelChecks
 from pipeline.release.shards import RecordingFiles
 from pipeline.release.windows import Window, window_defects
 from pipeline.voxelizing.outcome import LeftOut, RecordingReport
@@ -58,6 +59,7 @@ def voxelize_recording(
     workspace = Workspace(settings.encoding(sensor))
     source = SourceFiles()
     clock = Clock()
+    checks = LabelChecks(sensor) if settings.drop else None
     with (
         RecordingWriter(cache, files.id, sensor, settings, scratch) as writer,
         closing(windows_of(files, source, read_ahead=read_ahead)) as windows,
@@ -70,7 +72,11 @@ def voxelize_recording(
             packed, facts, unpackable = _pack(window, files, workspace)
             labels = window.labels if isinstance(window.labels, np.ndarray) else None
             begin, is_gap = clock.place(window_time(facts, labels))
-            for found in window_defects(window, facts, sensor, begin):
+            faults = None
+            if checks is not None and labels is not None:
+                events = window.events if isinstance(window.events, np.ndarray) else None
+                faults = checks.judge(labels, events, facts, begin).only(map(Defect, settings.drop))
+            for found in window_defects(window, facts, sensor, begin, faults):
                 report.defects[found.defect.value] += found.count
             if unpackable is not None:
                 report.defects[unpackable.defect.value] += 1
@@ -94,6 +100,7 @@ def voxelize_recording(
                 t_start=begin,
                 starts=not follows(begin, previous_begin),
                 repeated=repeated,
+                left_out=None if faults is None else faults.any_of(BOX_FAULTS),
             )
             report.events += packed.counts.read
             previous, previous_begin = packed, begin

@@ -31,6 +31,7 @@ OTHERS = {
     "min_diagonal": 30.0,
     "min_side": 10.0,
     "classes": (2, 1, 0),
+    "drop": ("box-jump",),
 }
 
 
