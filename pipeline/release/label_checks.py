@@ -68,12 +68,12 @@ class BoxFaults:
 
     def count(self, fault: Defect) -> int:
         """How many boxes have a fault; none where it was not looked for."""
-        return int(self.found[fault].sum()) if fault in self.found else 0
+        return int(np.count_nonzero(self.found[fault])) if fault in self.found else 0
 
     @property
     def is_any(self) -> bool:
         """Some box has some fault."""
-        return any(mask.any() for mask in self.found.values())
+        return any(np.count_nonzero(mask) for mask in self.found.values())
 
     def any_of(self, faults: Iterable[Defect]) -> np.ndarray:
         """Boxes with any of the faults, bool ``[M]``."""
