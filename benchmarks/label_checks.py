@@ -1,8 +1,8 @@
 """What the checks of boxes cost a scan: `python -m benchmarks.label_checks [--quick] [--json]`.
 
-Each figure is a ratio of processor times, medians of interleaved repetitions in this run: a scan as it is over a scan that
-looks at no box beside another, at the release's 200 000 events a window, and of the label files alone.
-The windows of the one recording follow each other, as the offset between boxes and events needs them.
+Each figure is a ratio of processor times, medians of interleaved repetitions in this run: a scan as it
+is over a scan that looks at no box beside another, at the release's 200 000 events a window, and of the
+label files alone. The windows of the one recording follow each other, as the offset needs them.
 """
 
 import json

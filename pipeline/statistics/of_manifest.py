@@ -6,6 +6,7 @@ from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import SPLITS
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
+from pipeline.statistics.label_checks import collect_label_checks
 from pipeline.statistics.schema import (
     DefectStatistics,
     RecordingStatistics,
@@ -47,6 +48,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             arrays_stored=None,
             arrays_decoded=None,
         ),
+        label_checks=collect_label_checks(rows),
     )
 
 
