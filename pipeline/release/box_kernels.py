@@ -19,7 +19,7 @@ class JumpLimits(NamedTuple):
 
     Attributes:
         speed: Pixels a µs.
-        growth: Largest ratio of two sides.
+        growth: Largest ratio of two sides after the shortest time.
         least_side: Shorter sides count as this long, in pixels.
         shortest_us: Shorter times count as this long.
         memory_us: A track not seen for longer than this says nothing.
@@ -115,10 +115,11 @@ def _is_possible(before, now, elapsed_us, sensor, limits):
         return False
     if _at_border(before, sensor) or _at_border(now, sensor):
         return True
+    growth = limits.growth ** (elapsed / limits.shortest_us)
     for axis in range(2):
         one = max(before[axis + 2] - before[axis], limits.least_side)
         other = max(now[axis + 2] - now[axis], limits.least_side)
-        if max(one, other) > limits.growth * min(one, other):
+        if max(one, other) > growth * min(one, other):
             return False
     return True
 

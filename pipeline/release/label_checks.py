@@ -35,9 +35,9 @@ class BoxCheckSettings:
         widths_per_second: Speed of a box's middle: more is a jump. 5 widths of the sensor are 6400 px/s
             at 1280 pixels, a quarter of the frame from one window to the next: a car that passes at
             20 m/s is that fast where it fills the frame in 0.2 s.
-        growth: Ratio of a box's side to that in its last window: more is a jump. What doubles in 50 ms
-            is a tenth of a second from the camera. Not judged of boxes at the sensor's border, which
-            grow as their object comes in.
+        growth: Ratio of a box's side to that of its track's last box, for every 50 ms between the two:
+            more is a jump. What doubles in 50 ms is a tenth of a second from the camera. Not judged of
+            boxes at the sensor's border, which grow as their object comes in.
         least_side: Shorter sides count as this long, in pixels: the label rules drop them, and a pixel
             more or less is much of them.
         memory_windows: After this many windows a track that comes back may be anywhere.

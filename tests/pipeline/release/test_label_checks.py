@@ -137,7 +137,7 @@ class SlowTracks:
         for axis in (0, 1):
             sides = [max(c[axis + 2] - c[axis], LIMITS.least_side) for c in (a, b)]
             ratios.append(max(sides) / min(sides))
-        return max(ratios) <= LIMITS.growth
+        return max(ratios) <= LIMITS.growth ** (elapsed * 1e6 / WINDOW_US)
 
 
 # --- drawn windows -----------------------------------------------------------------------------
