@@ -23,7 +23,8 @@ from pipeline.release.box_kernels import (
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.shards import WINDOW_US
 
-CELL_BITS = 2  # events are counted in cells of 4 × 4 pixels
+_CELL_BITS = 2  # events are counted in cells of 4 × 4 pixels, of larger ones on a very large sensor
+_MOST_CELLS = 1 << 17  # 1280 × 720 pixels have 57 600
 
 
 @dataclass(frozen=True)
@@ -85,21 +86,25 @@ class BoxFaults:
 
 
 class EventCells:
-    """How many events lie where: running sums over cells of 4 × 4 pixels, filled window by window.
+    """How many events lie where: running sums over square cells, filled window by window.
 
     Attributes:
         sensor: Width and height in pixels.
+        bits: A cell has ``2**bits`` pixels a side.
         sums: int32 ``[R+1, C+1]``: the events above row r and left of column c.
     """
 
     def __init__(self, sensor: tuple[int, int]) -> None:
         self.sensor = sensor
-        columns, rows = (-(-side // (1 << CELL_BITS)) for side in sensor)
+        self.bits = _CELL_BITS
+        while (sensor[0] >> self.bits) * (sensor[1] >> self.bits) > _MOST_CELLS:
+            self.bits += 1
+        columns, rows = (-(-side // (1 << self.bits)) for side in sensor)
         self.sums = np.zeros((rows + 1, columns + 1), np.int32)
 
     def count(self, events: np.ndarray) -> None:
         """Count a window's events, ``EVENT_DTYPE [N]``, in any order."""
-        count_cells(events, self.sensor, CELL_BITS, self.sums)
+        count_cells(events, self.sensor, self.bits, self.sums)
 
 
 class LabelChecks:
@@ -172,6 +177,6 @@ class LabelChecks:
         if events is not None and facts is not None and facts.in_range and len(labels):
             self.cells.count(events)
             found[Defect.BOX_WITHOUT_EVENTS] = find_without_events(
-                events, corners, usable, self._sensor, CELL_BITS, self.cells.sums
+                events, corners, usable, self._sensor, self.cells.bits, self.cells.sums
             )
         return BoxFaults(len(labels), found)

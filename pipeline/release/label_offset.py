@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.release.box_kernels import mean_contrast
-from pipeline.release.label_checks import CELL_BITS, EventCells
+from pipeline.release.label_checks import EventCells
 
 FARTHEST = 5  # windows that are looked at before and behind
 LEAST_BOXES = 100  # fewer say nothing
@@ -47,7 +47,9 @@ class OffsetEstimator:
 
     def __init__(self, sensor: tuple[int, int]) -> None:
         self._sensor = sensor
-        rows, columns = EventCells(sensor).sums.shape
+        cells = EventCells(sensor)
+        self._bits = cells.bits
+        rows, columns = cells.sums.shape
         self._sums = np.zeros((2 * FARTHEST + 1, rows, columns), np.int32)
         self._boxes = deque[tuple[np.ndarray, np.ndarray]](maxlen=len(self._sums))
         self._slot = 0  # of the next window's sums
@@ -73,7 +75,7 @@ class OffsetEstimator:
         if len(self._boxes) < span or not self._boxes[FARTHEST][1].any():
             return
         score, boxes = mean_contrast(
-            *self._boxes[FARTHEST], self._sums, self._sensor, CELL_BITS, _MARGIN
+            *self._boxes[FARTHEST], self._sums, self._sensor, self._bits, _MARGIN
         )
         if boxes:
             self._scores.append(np.roll(score, -oldest))  # the oldest window's events first

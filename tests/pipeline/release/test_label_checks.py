@@ -218,6 +218,16 @@ def test_one_event_at_the_rim_of_a_box_is_enough():
         assert found(Defect.BOX_WITHOUT_EVENTS, labels, events(pixel)) == [True]
 
 
+def test_a_very_large_sensor_is_looked_at_in_coarser_cells():
+    sensor = (16384, 16384)
+    checks = LabelChecks(sensor)
+    assert checks.cells.sums.nbytes < 1 << 20
+    window = events((16383, 16383), (99, 30))
+    labels = boxes(box(16380, 16380, 10, 10), box(90, 20, 10, 11), box(90, 20, 9, 10))
+    found = checks.judge(labels, window, event_facts(window, sensor), BEGIN).found
+    assert found[Defect.BOX_WITHOUT_EVENTS].tolist() == [False, False, True]
+
+
 def test_an_empty_window_says_nothing_of_its_boxes():
     assert Defect.BOX_WITHOUT_EVENTS not in judge(LabelChecks(SENSOR), boxes(box(1, 1, 9, 9)))
     window = events((64, 3))
