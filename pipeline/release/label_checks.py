@@ -7,6 +7,7 @@ twice, nothing happened in it, or its track cannot have got there. Every box is 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class BoxFaults:
         """How many boxes have a fault; none where it was not looked for."""
         return int(np.count_nonzero(self.found[fault])) if fault in self.found else 0
 
-    @property
+    @cached_property
     def is_any(self) -> bool:
         """Some box has some fault."""
         return any(np.count_nonzero(mask) for mask in self.found.values())

@@ -103,7 +103,7 @@ def window_defects(
         known = None if facts is None else begin
         counts = label_defects(window.labels, sensor, known)
         found += [(defect, member, count) for defect, count in counts.items()]
-    if faults is not None:
+    if faults is not None and faults.is_any:
         found += [(fault, member, faults.count(fault)) for fault in BOX_FAULTS]
     return [FoundDefect(*row) for row in found if row[2]]
 
