@@ -40,6 +40,10 @@ class Defect(StrEnum):
     WRONG_CLASS = "wrong-class"  # class number outside 0…6
     BAD_CONFIDENCE = "bad-confidence"  # not from 0 to 1; nothing uses it, and the box stays
     OVER_60_BOXES = "over-60-boxes"
+    # Of boxes beside other boxes, events and windows; kept unless `voxelize --drop` says otherwise.
+    DUPLICATE_BOX = "duplicate-box"  # of the class and place of one before it in the window
+    BOX_WITHOUT_EVENTS = "box-without-events"  # in a window that has events
+    BOX_JUMP = "box-jump"  # farther from its track's last box, or of another size, than can be
 
 
 #: Defects for which a window has no usable events or labels.
@@ -56,6 +60,9 @@ FATAL = frozenset(
         Defect.BAD_POLARITY,
     }
 )
+
+#: Defects of a box beside other boxes, events and windows; a cache leaves out the boxes it is told to.
+BOX_FAULTS = (Defect.DUPLICATE_BOX, Defect.BOX_WITHOUT_EVENTS, Defect.BOX_JUMP)
 
 
 @dataclass(frozen=True)

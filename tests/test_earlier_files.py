@@ -72,7 +72,10 @@ def test_the_same_shards_give_the_same_cache_today(earlier, cache, options):
 def test_a_scan_of_the_same_shards_is_the_same_manifest(earlier):
     made = earlier / "scanned.json"
     run(data.main, "scan", earlier / "release", "-o", made, "--min-diagonal", 6, "--min-side", 2)
-    assert json.loads(made.read_text()) == json.loads((earlier / "manifest.json").read_text())
+    found = json.loads(made.read_text())
+    for row in found["recordings"]:  # there were none
+        assert row.pop("label_checks")["faults"] == {}
+    assert found == json.loads((earlier / "manifest.json").read_text())
 
 
 def test_a_run_goes_on_from_its_checkpoint(earlier):

@@ -99,6 +99,26 @@ class Labels(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class BoxFaultNames(click.ParamType):
+    """``duplicate-box,box-jump`` as a tuple of faults of boxes."""
+
+    name = "FAULT,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Names of faults, each once, in the order the settings have them."""
+        if isinstance(value, tuple):
+            return value
+        from pipeline.defects import BOX_FAULTS
+
+        names = [name.strip() for name in str(value).split(",")]
+        for name in names:
+            if name not in BOX_FAULTS:
+                self.fail(f"'{name}' is none of {', '.join(BOX_FAULTS)}.", param, ctx)
+        return tuple(fault.value for fault in BOX_FAULTS if fault in names)
+
+
 class Bytes(click.ParamType):
     """``40GB`` or ``500MiB`` as a number of bytes."""
 

@@ -30,8 +30,8 @@ from pipeline.errors import UsageError
 @click.option(
     "--update",
     is_flag=True,
-    help="Read only shards that changed since the last scan with --update, or that a killed one did "
-    "not reach. What was read is kept beside the manifest, in OUTPUT.scan; delete it to read all.",
+    help="Read only recordings that changed since the last scan with --update, or that a killed one "
+    "did not reach. What was read is kept beside the manifest, in OUTPUT.scan; delete it to read all.",
 )
 @box_size_options
 @processes_option

@@ -48,6 +48,13 @@ from pipeline.errors import UsageError
 )
 @click.option("--classes", type=ClassNames(), help="Classes to show; all seven if not given.")
 @click.option("--defects", default="", help="Faults to plant, by name with commas, or `all`.")
+@click.option(
+    "--label-offset",
+    type=click.IntRange(-10, 10),
+    default=0,
+    show_default=True,
+    help="Windows by which all boxes are late, a fault too; negative: early.",
+)
 @processes_option
 @quiet_option
 @example("dmanet-data simulate sim --size 640x360 --rate 30000 --recordings train=8,test=2")
@@ -61,6 +68,7 @@ def simulate(
     objects: int,
     classes: tuple[str, ...] | None,
     defects: str,
+    label_offset: int,
     workers: int,
     quiet: bool,
 ) -> None:
@@ -83,6 +91,7 @@ def simulate(
         classes=class_numbers(classes, DLUT.classes),
         objects=objects,
         defects=_defects(defects),
+        label_offset=label_offset,
     )
     needed = estimate(settings, workers)
     click.echo(

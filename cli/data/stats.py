@@ -35,12 +35,16 @@ def stats(source: str, output: Path, json_output: Path | None, workers: int, qui
     The HTML file stands alone and opens without a network.
     """
     from pipeline.report.page import write_report
+    from pipeline.report.window_pictures import draw_worst_windows
+    from pipeline.selection.manifest import Manifest
     from pipeline.statistics.collect import collect_statistics, write_statistics
 
     opened = open_cache_or_manifest(source)
     with progress_bar(None, "recording", quiet) as bar:
         statistics = collect_statistics(opened, reach(bar), workers)
-    write_report(statistics, output)
+    write_report(
+        statistics, output, draw_worst_windows(opened) if isinstance(opened, Manifest) else ()
+    )
     if json_output:
         write_statistics(statistics, json_output)
     lines_beside(output, json_output)(f"{output}: report on {source}.")

@@ -8,7 +8,7 @@ import click
 from cli.choices import DEDUPLICATIONS, OVERFLOWS, POLICIES, PRESETS
 from cli.classes import ClassNames
 from cli.data.cache_or_manifest import print_info
-from cli.data.options import PartNumber, Size, box_size_options
+from cli.data.options import BoxFaultNames, PartNumber, Size, box_size_options
 from cli.distinct import DistinctPaths
 from cli.options import example, exit_codes, json_option, processes_option
 from cli.paths import InputFolder, InputPath, OutputFile, OutputFolder, lines_beside
@@ -18,6 +18,7 @@ from pipeline.files.outputs import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from pipeline.cache.lock import Part
+    from pipeline.cache.records import BoxFault
     from pipeline.pillars.settings import Dedup, Overflow, Preset
 
 
@@ -79,6 +80,12 @@ if TYPE_CHECKING:
     "256; 0 keeps every µs.",
 )
 @click.option("--classes", type=ClassNames(), help="Keep boxes of these classes only.")
+@click.option(
+    "--drop",
+    type=BoxFaultNames(),
+    default=(),
+    help="Leave out boxes with these faults: duplicate-box, box-without-events, box-jump.",
+)
 @box_size_options
 @processes_option
 @click.option(
@@ -131,6 +138,7 @@ def voxelize(
     overflow: "Overflow",
     time_steps: int,
     classes: tuple[str, ...] | None,
+    drop: "tuple[BoxFault, ...]",
     min_diagonal: float | None,
     min_side: float | None,
     workers: int,
@@ -177,6 +185,7 @@ def voxelize(
             min_side=class_map.min_side if min_side is None else min_side,
             classes=class_numbers(classes, class_map.classes),
             class_names=class_map.classes,
+            drop=drop,
         )
         progress = Progress(request, quiet)
         try:

@@ -14,10 +14,14 @@ import numpy as np
 from pipeline.cache import records as layout
 from pipeline.cache.attributes import SourceFile
 from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.cache.records import CacheSettings
 from pipeline.cache.verify import Finding
+from pipeline.defects import Defect, EventFacts
 from pipeline.errors import PipelineError, UsageError
 from pipeline.files.inputs import open_regular
+from pipeline.pillars.event_facts import packed_event_facts
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
+from pipeline.release.label_checks import LabelChecks
 from pipeline.release.labels import LabelRules, apply_label_rules
 from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
@@ -170,10 +174,13 @@ def _compare(
             continue
         try:
             labels = read_labels(label_file, member)
-            packed = pack_window(read_events(event_file, event_member), workspace)
+            events = read_events(event_file, event_member)
+            packed = pack_window(events, workspace)
+            facts = packed_event_facts(packed, events)
+            left_out = _left_out(recording, row, labels, (events, facts), cache.settings)
             differing = [
                 *_other_pillars(recording, row, packed),
-                *_other_labels(recording, row, labels, rules),
+                *_other_labels(recording, row, labels, rules, left_out),
             ]
         except PipelineError as error:
             yield f"window {row} cannot be compared ({error})"
@@ -205,13 +212,45 @@ def _other_pillars(recording: CachedRecording, row: int, packed: PackedWindow) -
     yield from (name for name, n in facts.items() if recording.window_column(name)[row] != n)
 
 
+def _left_out(
+    recording: CachedRecording,
+    row: int,
+    labels: np.ndarray,
+    content: tuple[np.ndarray, EventFacts],
+    settings: CacheSettings,
+) -> np.ndarray:
+    """Boxes of a window that the setting ``drop`` leaves out, bool ``[M]``.
+
+    What is a jump only all windows before can tell: the cache is believed that a box was one.
+    """
+    if not settings.drop:
+        return np.zeros(len(labels), bool)
+    events, facts = (None, None) if recording.window_column("repeated")[row] else content
+    begin = int(recording.window_column("t_start")[row])
+    faults = LabelChecks(recording.sensor, len(settings.class_names)).judge(
+        labels, events, facts, begin
+    )
+    left_out = faults.any_of(map(Defect, settings.drop))
+    if Defect.BOX_JUMP in settings.drop:
+        (r0, k0), (_, k1) = recording.table("label_offsets")[row : row + 2]
+        kept = recording.table("labels")[k0:k1, 7].astype(int) - r0
+        is_kept = np.zeros(len(labels), bool)
+        is_kept[kept[(kept >= 0) & (kept < len(labels))]] = True
+        left_out |= ~is_kept
+    return left_out
+
+
 def _other_labels(
-    recording: CachedRecording, row: int, labels: np.ndarray, rules: LabelRules
+    recording: CachedRecording,
+    row: int,
+    labels: np.ndarray,
+    rules: LabelRules,
+    left_out: np.ndarray,
 ) -> Iterator[str]:
-    """The same for labels: every box as the release has it, and those the rules keep."""
+    """The same for labels: every box as the release has it, and those that are kept."""
     is_guess = recording.window_column("repeated")[row]
     begin = None if is_guess else int(recording.window_column("t_start")[row])
-    kept = apply_label_rules(labels, rules, begin)
+    kept = apply_label_rules(labels, rules, begin).without(left_out)
     (r0, k0), (r1, k1) = recording.table("label_offsets")[row : row + 2]
     raw = recording.table("labels_raw")[r0:r1, 1:]
     expected = np.column_stack([labels[n] for n in layout.RAW_LABEL_COLUMNS[1:]]).astype(float)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     ValidatorFunctionWrapHandler,
@@ -21,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.defects import BOX_FAULTS
 from pipeline.errors import CacheError, SettingsError
 from pipeline.pillars.bit_layout import KERNEL_VERSION
 from pipeline.pillars.encoding import PillarEncoding
@@ -116,6 +118,18 @@ def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 _Length = Annotated[float, Field(ge=0), WrapValidator(_as_written)]
 _ClassNumber = Annotated[int, Field(ge=0, lt=MOST_CLASSES)]
+BoxFault = Literal["duplicate-box", "box-without-events", "box-jump"]
+
+
+def _in_order(faults: tuple[str, ...]) -> tuple[str, ...]:
+    """One choice, one fingerprint."""
+    if list(faults) != [fault.value for fault in BOX_FAULTS if fault.value in faults]:
+        raise ValueError(f"each is named once, in the order {', '.join(BOX_FAULTS)}")
+    return faults
+
+
+#: Settings that earlier caches do not have: with these values they go without saying.
+_UNSAID: dict[str, Any] = {"class_names": CLASS_NAMES, "drop": ()}
 
 
 class CacheSettings(PillarSettings):
@@ -136,6 +150,12 @@ class CacheSettings(PillarSettings):
     )
     class_names: ClassNames = Field(
         default=CLASS_NAMES, description="what the release's class numbers mean, from 0 on"
+    )
+    drop: Annotated[tuple[BoxFault, ...], BeforeValidator(as_tuple), AfterValidator(_in_order)] = (
+        Field(
+            default=(),
+            description="faults of boxes that are left out; not stored where there are none",
+        )
     )
 
     @model_validator(mode="before")
@@ -177,9 +197,12 @@ class CacheSettings(PillarSettings):
         return tuple(self.class_names.index(name) for name in names)
 
     def stored(self) -> dict[str, Any]:
-        """The settings as a cache holds them: the DLUT's class names go without saying."""
-        values = dict(self)
-        return {k: v for k, v in values.items() if k != "class_names" or v != CLASS_NAMES}
+        """The settings as a cache holds them.
+
+        The DLUT's class names go without saying, and that no boxes are dropped: the bytes of such
+        caches, and their fingerprint, are those of caches from before there was a choice.
+        """
+        return {k: v for k, v in dict(self).items() if k not in _UNSAID or v != _UNSAID[k]}
 
 
 @lru_cache(maxsize=64)  # the recordings of a cache mostly have one sensor size
@@ -245,8 +268,8 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
     """
     expected = describe(settings)
     stored = found.get("settings")
-    flat_found = {**found, **_with_names(stored if isinstance(stored, dict) else {})}
-    flat_expected = {**expected, **_with_names(expected["settings"])}
+    flat_found = {**found, **_with_unsaid(stored if isinstance(stored, dict) else {})}
+    flat_expected = {**expected, **_with_unsaid(expected["settings"])}
     ours = "format", "version", "kernel_version"
     for key in (*ours, *CacheSettings.model_fields, "fingerprint"):
         if flat_found.get(key) != flat_expected[key]:
@@ -258,9 +281,9 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
             )
 
 
-def _with_names(stored: dict[str, Any]) -> dict[str, Any]:
-    """A cache's stored settings with the class names that may go without saying."""
-    return {"class_names": list(CLASS_NAMES), **stored}
+def _with_unsaid(stored: dict[str, Any]) -> dict[str, Any]:
+    """A cache's stored settings with those that may go without saying."""
+    return {**{name: list(value) for name, value in _UNSAID.items()}, **stored}
 
 
 def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
@@ -289,7 +312,7 @@ def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:
     try:
         settings = load_settings(
             CacheSettings,
-            _with_names(stored if isinstance(stored, dict) else {}),
+            _with_unsaid(stored if isinstance(stored, dict) else {}),
             f"{where}: the cache's settings",
             complete=True,
         )

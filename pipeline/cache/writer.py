@@ -79,6 +79,7 @@ class RecordingWriter:
         self._label_offsets.append(np.zeros((1, 2), np.int64))
         self._ends = np.zeros((2, 2), np.int64)  # running pillar/point and raw/kept totals
         self._labels: list[np.ndarray] = []
+        self._left_out: list[np.ndarray] = []  # bool [M] each: boxes that are not kept
         self._begins: list[int] = []  # of their windows, µs; -1 where it is a guess
         self.windows = 0
 
@@ -115,6 +116,7 @@ class RecordingWriter:
         t_start: int,
         starts: bool,
         repeated: bool = False,
+        left_out: np.ndarray | None = None,
     ) -> None:
         """Add one window.
 
@@ -126,6 +128,7 @@ class RecordingWriter:
             t_start: µs, the window's begin on the recording's clock.
             starts: the window does not follow the one before it.
             repeated: the pillars are those of the window before it.
+            left_out: bool ``[M]``, boxes that are not kept, whatever the label rules say.
         """
         self._folder.check()
         number = self.windows
@@ -141,6 +144,7 @@ class RecordingWriter:
         row += [counts.read, counts.in_range, counts.kept, counts.positive_in_range, repeated]
         self._windows.append(np.array([row], np.int64))
         self._labels.append(labels)
+        self._left_out.append(np.zeros(len(labels), bool) if left_out is None else left_out)
         # A repeated window's own events could not be used: nothing says where it stands.
         self._begins.append(-1 if repeated else t_start)
         self.windows += 1
@@ -159,6 +163,7 @@ class RecordingWriter:
         for column, name in enumerate(layout.RAW_LABEL_COLUMNS[1:], start=1):
             raw[:, column] = labels[name]
         kept = apply_label_rules(labels, self._rules, np.repeat(self._begins, sizes))
+        kept = kept.without(np.concatenate(self._left_out))
         rows = np.empty((len(kept.rows), len(layout.LABEL_COLUMNS)))
         rows[:, 0] = window[kept.rows]
         rows[:, 1:5] = kept.boxes
@@ -173,7 +178,7 @@ class RecordingWriter:
         self._kept.append(rows)
         self._label_offsets.append(ends)
         self._ends[1] = ends[-1]
-        self._labels, self._begins = [], []
+        self._labels, self._begins, self._left_out = [], [], []
 
     def publish(self, source: dict[str, Any], defects: dict[str, Any]) -> None:
         """Close the arrays, write the attributes with every digest, sync, and rename into place.

@@ -55,6 +55,13 @@ class KeptBoxes:
     classes: np.ndarray
     rows: np.ndarray
 
+    def without(self, left_out: np.ndarray) -> "KeptBoxes":
+        """Those whose record is not in ``left_out``, bool ``[M]`` over all records."""
+        stay = ~left_out[self.rows]
+        return (
+            self if stay.all() else KeptBoxes(self.boxes[stay], self.classes[stay], self.rows[stay])
+        )
+
 
 def apply_label_rules(
     labels: np.ndarray, rules: LabelRules, begins: np.ndarray | int | None = None

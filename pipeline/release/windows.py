@@ -78,7 +78,8 @@ def window_defects(
     Args:
         window: The window as read.
         facts: Facts of its events; ``None`` where they cannot be used.
-        boxes: The defects of its boxes, counted, see :func:`pipeline.release.labels.label_defects`.
+        boxes: The defects of its boxes, counted: :func:`pipeline.release.labels.label_defects`, and
+            :meth:`pipeline.release.label_checks.BoxFaults.counts` where they were looked for.
     """
     found: list[tuple[Defect, str, int]] = []
     member = f"e{window.member}"

@@ -24,6 +24,7 @@ def findings(statistics: Statistics) -> list[str]:
         *_lost_windows(statistics),
         *_shared_names(statistics),
         *_sensors(statistics),
+        *_label_offsets(statistics),
         *_thin_labels(statistics),
         *_empty_polarities(statistics),
         *_short_sequences(statistics),
@@ -116,6 +117,18 @@ def _sensors(statistics: Statistics) -> list[str]:
     return [
         f"Recordings come from sensors of different sizes ({listed(parts)}): "
         "the same object covers different numbers of grid cells."
+    ]
+
+
+def _label_offsets(statistics: Statistics) -> list[str]:
+    offsets = {} if statistics.label_checks is None else statistics.label_checks.offsets
+    sure = [key for key, offset in offsets.items() if offset.is_sure]
+    if not sure:
+        return []
+    return [
+        f"Boxes of {counted(len(sure), 'recording')} (such as {sure[0]}) are late or early against "
+        f"the events by {counted(abs(offsets[sure[0]].windows or 0), 'window')} or so: "
+        "a network learns to look in the wrong place."
     ]
 
 

@@ -1,6 +1,7 @@
 """Dataset statistics as one HTML page that opens without a network and needs no script."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,9 +11,10 @@ from markupsafe import Markup
 
 from pipeline.files.whole import written_whole
 from pipeline.release.shards import SPLITS
-from pipeline.report.elements import WINDOW_SECONDS, Section
+from pipeline.report.elements import WINDOW_SECONDS, Figure, Section
 from pipeline.report.events import events_section, pillars_section, sequences_section
 from pipeline.report.findings import findings
+from pipeline.report.label_checks import label_checks_section
 from pipeline.report.labels import boxes_section, labels_section, splits_section
 from pipeline.report.source import (
     defects_section,
@@ -35,14 +37,14 @@ class KeyFigure:
     detail: str
 
 
-def write_report(statistics: Statistics, path: Path) -> None:
-    """Write the page whole or not at all."""
+def write_report(statistics: Statistics, path: Path, pictures: Sequence[Figure] = ()) -> None:
+    """Write the page whole or not at all; ``pictures`` of windows with faulty boxes."""
     with written_whole(path) as unfinished:
-        unfinished.write_text(render_report(statistics), encoding="utf-8")
+        unfinished.write_text(render_report(statistics, pictures), encoding="utf-8")
 
 
-def render_report(statistics: Statistics) -> str:
-    """The page's HTML; the same statistics give the same text."""
+def render_report(statistics: Statistics, pictures: Sequence[Figure] = ()) -> str:
+    """The page's HTML; the same statistics and pictures give the same text."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -54,17 +56,18 @@ def render_report(statistics: Statistics) -> str:
         lead=_lead(statistics),
         key_figures=key_figures(statistics),
         findings=findings(statistics),
-        sections=sections(statistics),
+        sections=sections(statistics, pictures),
         markup=Markup,  # for the figures' SVG, which is ours
     )
 
 
-def sections(statistics: Statistics) -> list[Section]:
+def sections(statistics: Statistics, pictures: Sequence[Figure] = ()) -> list[Section]:
     """Every section that the statistics have something for, in the page's order."""
     parts = [
         splits_section(statistics),
         labels_section(statistics),
         boxes_section(statistics),
+        label_checks_section(statistics, pictures),
         events_section(statistics),
         pillars_section(statistics),
         sequences_section(statistics),

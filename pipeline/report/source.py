@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.cache.records import CacheSettings
-from pipeline.defects import FATAL, Defect
+from pipeline.defects import BOX_FAULTS, FATAL, Defect
 from pipeline.report.elements import Section, Table, median
 from pipeline.statistics.schema import Statistics
 from pipeline.text import counted, grouped, share, short, size
@@ -32,6 +32,9 @@ DEFECT_MEANING = {
     Defect.BOX_OUT_OF_TIME: "of another time than its window; dropped",
     Defect.WRONG_CLASS: "a class number that does not exist; dropped",
     Defect.BAD_CONFIDENCE: "a confidence that is not from 0 to 1; kept",
+    Defect.DUPLICATE_BOX: "twice in a window; kept unless told otherwise",
+    Defect.BOX_WITHOUT_EVENTS: "no event in it, though the window has some; likewise",
+    Defect.BOX_JUMP: "where its track cannot have got, or of such a size; likewise",
     Defect.OVER_60_BOXES: "beyond the 60th of a window, where the release's loader fails; kept",
 }
 _BOX_DEFECTS = frozenset(
@@ -43,6 +46,7 @@ _BOX_DEFECTS = frozenset(
         Defect.BAD_CONFIDENCE,
         Defect.WRONG_CLASS,
         Defect.OVER_60_BOXES,
+        *BOX_FAULTS,
     }
 )
 _FILE_DEFECTS = frozenset(

@@ -37,6 +37,12 @@ def contradiction(
         seen.add(row.id)
         if list(row.labels) != classes or list(row.kept) != classes:
             return f"label counts of {row.id} do not list the classes {', '.join(classes)}"
+        checks = row.label_checks
+        for fault, counts in ({} if checks is None else checks.faults).items():
+            if list(counts) != classes:
+                return f"'{fault}' of {row.id} is not counted by {', '.join(classes)}"
+            if sum(counts.values()) != row.defects.get(fault, 0):
+                return f"'{fault}' of {row.id} is not the sum over the classes"
         numbers = [shard.number for shard in row.shards]
         if numbers != sorted(set(numbers)):
             return f"shards of {row.id} are not in the order of their numbers"

@@ -14,6 +14,8 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 
 from pipeline.defects import Defect
+from pipeline.release.label_offset import FARTHEST
+from pipeline.release.members import MOST_BOXES
 from pipeline.release.shards import SPLITS, WINDOWS_PER_SHARD
 from pipeline.selection.strategy import Strategy
 
@@ -31,6 +33,7 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 _Difference = Annotated[float, Field(ge=-1, le=1)]
 _Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Word = Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]
+_Lag = Annotated[int, Field(ge=-FARTHEST, le=FARTHEST)]  # windows
 
 
 def _in_order(times: tuple[int, int]) -> tuple[int, int]:
@@ -86,6 +89,40 @@ class DefectPlace(NamedTuple):
     member: Annotated[str, Field(pattern=r"^[el][0-9]$")] | None
 
 
+class MarkedWindow(NamedTuple):
+    """A window with faulty boxes: ``boxes`` are rows of its member, each with its fault."""
+
+    shard: _ShardNumber
+    member: Annotated[int, Field(ge=0, lt=WINDOWS_PER_SHARD)]
+    boxes: tuple[tuple[Annotated[int, Field(ge=0, lt=MOST_BOXES)], Defect], ...]
+
+
+class OffsetEntry(NamedTuple):
+    """By how many windows boxes are late; see :class:`pipeline.release.label_offset.LabelOffset`."""
+
+    windows: _Lag | None
+    low: _Lag
+    high: _Lag
+    boxes: _Count
+
+
+@dataclass(frozen=True)
+class LabelCheckEntry:
+    """What the checks of boxes beside each other, events and tracks gave.
+
+    Attributes:
+        faults: Faulty boxes by fault and class name, all classes; faults that occur alone.
+        offset: Between boxes and events; ``None`` where only labels were scanned.
+        worst: The windows with most faulty boxes.
+    """
+
+    __pydantic_config__ = STRICT
+
+    faults: dict[Defect, dict[str, _Count]]
+    offset: OffsetEntry | None
+    worst: tuple[MarkedWindow, ...]
+
+
 @dataclass(frozen=True)
 class RecordingEntry:
     """What one recording holds.
@@ -104,6 +141,7 @@ class RecordingEntry:
         defect_places: The first few places of each fault.
         digest: Covers the bytes of every file; ``None`` where only labels were scanned.
         shards: In the order of their numbers.
+        label_checks: What a look at the boxes gave; ``None`` in a manifest of before there were checks.
     """
 
     __pydantic_config__ = STRICT
@@ -120,6 +158,7 @@ class RecordingEntry:
     defect_places: tuple[DefectPlace, ...]
     digest: _Sha256 | None
     shards: tuple[ShardEntry, ...]
+    label_checks: LabelCheckEntry | None = None
 
     @property
     def split(self) -> str:

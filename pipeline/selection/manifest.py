@@ -190,8 +190,16 @@ def _content(manifest: Manifest) -> dict[str, Any]:
         "subset": None if manifest.subset is None else manifest.subset.content(),
         "totals": asdict(manifest.totals),
         "shard_columns": ShardEntry._fields,
-        "recordings": [asdict(row) for row in manifest.recordings],
+        "recordings": [_row_content(row) for row in manifest.recordings],
     }
+
+
+def _row_content(row: RecordingEntry) -> dict[str, Any]:
+    """A recording's keys; without checks of its boxes those of before there were any."""
+    content = asdict(row)
+    if row.label_checks is None:
+        del content["label_checks"]
+    return content
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:

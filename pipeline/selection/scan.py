@@ -19,7 +19,8 @@ from pipeline.release.gaps import Clock
 from pipeline.release.labels import LabelRules
 from pipeline.release.sensors import read_release
 from pipeline.release.shards import RecordingFiles, walk_release
-from pipeline.selection.entries import RecordingEntry, ShardEntry, recording_digest
+from pipeline.selection.box_scan import BoxScan
+from pipeline.selection.entries import LabelCheckEntry, RecordingEntry, ShardEntry, recording_digest
 from pipeline.selection.listed_sizes import ListedSizes
 from pipeline.selection.manifest import Manifest
 from pipeline.selection.scan_record import KeptRecording, KeptShard, ScanRecord, stamps_of
@@ -59,8 +60,9 @@ def scan_release(
         workers: processes that share the recordings, no more than the release is worth.
         progress: is called after each shard.
         sizes: of event files that are not on disk; with ``labels_only``.
-        record: a file that keeps what was read of each shard. Shards whose files have not changed
-            since it was written are not read again, also where the scan that wrote it was killed.
+        record: a file that keeps what was read of each recording. Recordings whose files have not
+            changed since it was written are not read again, also where the scan that wrote it was
+            killed.
 
     Raises:
         UsageError: a folder without recordings, sizes where event files are read, or something else
@@ -80,13 +82,15 @@ def scan_release(
         kept = None
         if record is not None:
             criteria = {key: value for key, value in asdict(rules).items() if key != "sensor"}
+            criteria["class_names"] = facts.class_map.classes
             kept = closing.enter_context(ScanRecord(record, labels_only, criteria))
         jobs = {
             files.id: _Job(
                 files,
                 replace(rules, sensor=facts.sensor_of(files.id)),
                 labels_only,
-                None if kept is None else kept.shards_of(files.id, facts.sensor_of(files.id)),
+                kept is not None,
+                None if kept is None else kept.known(files.id, facts.sensor_of(files.id)),
                 {} if sizes is None else sizes.of(files.id),
             )
             for files in recordings
@@ -136,14 +140,16 @@ class _Job:
         files: Its files.
         rules: For its boxes, with its own sensor.
         labels_only: Read no event file.
-        earlier: What is known of its shards, by number; ``None`` where nothing is to be kept.
+        keeps: What is read of it is to be kept.
+        earlier: What is known of it.
         event_bytes: Sizes of event files that are not on disk, by shard number.
     """
 
     files: RecordingFiles
     rules: LabelRules
     labels_only: bool
-    earlier: Mapping[int, KeptShard] | None = None
+    keeps: bool = False
+    earlier: KeptRecording | None = None
     event_bytes: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -159,9 +165,7 @@ def _worthwhile(workers: int, jobs: Iterable[_Job]) -> int:
     """How many of ``workers`` processes have enough to read."""
     total = 0
     for job in jobs:
-        for shard in job.files.shards:
-            if job.earlier and shard.number in job.earlier:
-                continue
+        for shard in () if job.earlier is not None else job.files.shards:
             for path in (shard.labels, None if job.labels_only else shard.events):
                 if path is not None:
                     total += _FILE
@@ -171,32 +175,31 @@ def _worthwhile(workers: int, jobs: Iterable[_Job]) -> int:
 
 
 def _scan_recording(job: _Job, tick: Callable[[int], None], *, classes: Sequence[str]) -> _Scanned:
-    shards: list[ShardScan] = []
-    kept: list[KeptShard] = []
-    has_changed = len(job.earlier or ()) != len(job.files.shards)
-    clock = Clock()
-    for files in job.files.shards:
-        before = (clock.next_begin, clock.is_set)
-        known = None
-        if job.earlier is not None:
-            stamps = stamps_of(files)
-            known = job.earlier.get(files.number)
-        if known is not None and known.is_of(stamps, before):
-            scan = known.scan
-            clock = Clock(*known.after)
-        else:
-            has_changed = True
-            scan = scan_shard(files, job.rules, clock, labels_only=job.labels_only)
-            known = None
-        shards.append(scan)
-        if job.earlier is not None:
-            after = (clock.next_begin, clock.is_set)
-            kept.append(known or KeptShard(stamps, before, after, scan))
-        tick(1)
     record = None
-    if job.earlier is not None and has_changed:
-        record = KeptRecording(job.files.id, job.rules.sensor, tuple(kept))
-    return _Scanned(_recording_entry(job, shards, classes), record)
+    known = job.earlier
+    stamps = [stamps_of(files) for files in job.files.shards] if job.keeps else []
+    if known is not None and known.is_of(job.files.shards, stamps):
+        shards, checks = [kept.scan for kept in known.shards], known.checks
+        tick(len(shards))
+    else:
+        shards, checks = _read_shards(job, classes, tick)
+        if job.keeps:
+            kept = tuple(map(KeptShard, stamps, shards))
+            record = KeptRecording(job.files.id, job.rules.sensor, kept, checks)
+    entry = replace(_recording_entry(job, shards, classes), label_checks=checks)
+    return _Scanned(entry, record)
+
+
+def _read_shards(
+    job: _Job, classes: Sequence[str], tick: Callable[[int], None]
+) -> tuple[list[ShardScan], LabelCheckEntry]:
+    clock = Clock()
+    checks = BoxScan(job.rules.sensor, classes, labels_only=job.labels_only)
+    shards = []
+    for files in job.files.shards:
+        shards.append(scan_shard(files, job.rules, clock, checks, labels_only=job.labels_only))
+        tick(1)
+    return shards, checks.entry()
 
 
 def _recording_entry(

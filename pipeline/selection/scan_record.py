@@ -1,12 +1,12 @@
-"""What a scan has read of each shard, kept beside the manifest: the next scan reads only what changed.
+"""What a scan has read of each recording, kept beside the manifest: the next reads only what changed.
 
 A line of JSON for each recording is added as soon as it is scanned, so that a scan that was killed goes
-on where it was. A shard counts as unchanged where both of its files have the same size, time of
-modification, time of change and inode. A program may set the time of modification back; the time of
-change is the kernel's own, and every write, rename or copy moves it. A file that was written within the
-last two seconds before it was looked at may be written again within the same tick of the clock: it is
-read again next time. What lies after a shard's begin depends on the clock of its recording, so that this
-has to be the same as well.
+on where it was. A recording counts as unchanged where both files of each of its shards have the same
+size, time of modification, time of change and inode. A program may set the time of modification back;
+the time of change is the kernel's own, and every write, rename or copy moves it. A file that was written
+within the last two seconds before it was looked at may be written again within the same tick of the
+clock: it is read again next time. A recording's clock, and the tracks of its boxes, run on from shard to
+shard: where one changed, all are read again.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import BufferedRandom
@@ -29,7 +29,7 @@ from pipeline.files.documents import LARGEST_DOCUMENT
 from pipeline.files.inputs import kind_of
 from pipeline.files.whole import written_whole
 from pipeline.release.shards import ShardFiles
-from pipeline.selection.entries import STRICT
+from pipeline.selection.entries import STRICT, LabelCheckEntry
 from pipeline.selection.shard_scan import ShardScan
 
 _FORMAT = "dmanet-scan-record"
@@ -86,42 +86,47 @@ def _stamp(path: Path | None) -> FileStamp | None:
 
 @dataclass(frozen=True)
 class KeptShard:
-    """What was read of a shard.
-
-    Attributes:
-        stamps: Of its files, when they were read.
-        before: The recording's clock at its begin: where the next window would begin in µs, and
-            whether a window has said its time.
-        after: The clock at its end.
-        scan: What it holds.
-    """
+    """What was read of a shard, and the stamps of its files when they were read."""
 
     __pydantic_config__ = STRICT
 
     stamps: Stamps
-    before: tuple[int, bool]
-    after: tuple[int, bool]
     scan: ShardScan
 
-    def is_of(self, stamps: Stamps, clock: tuple[int, bool]) -> bool:
-        """Whether a shard with these stamps, at this clock, would be read as the same."""
+    def is_of(self, number: int, stamps: Stamps) -> bool:
+        """Whether a shard of this number and with these stamps would be read as the same."""
         known = self.stamps
         return (
             known.is_settled
+            and self.scan.number == number
             and (known.events, known.labels) == (stamps.events, stamps.labels)
-            and self.before == clock
         )
 
 
 @dataclass(frozen=True)
 class KeptRecording:
-    """What was read of a recording, by its id and the sensor its boxes were judged by."""
+    """What was read of a recording, by its id and the sensor its boxes were judged by.
+
+    Attributes:
+        id: ``split/filelist/name``.
+        sensor: Width and height in pixels.
+        shards: In the order of their numbers.
+        checks: What a look at the boxes gave.
+    """
 
     __pydantic_config__ = STRICT
 
     id: str
     sensor: tuple[int, int]
     shards: tuple[KeptShard, ...]
+    checks: LabelCheckEntry
+
+    def is_of(self, shards: Sequence[ShardFiles], stamps: Sequence[Stamps]) -> bool:
+        """Whether these shards, all of the recording's, would be read as the same."""
+        return len(self.shards) == len(shards) and all(
+            kept.is_of(files.number, stamp)
+            for kept, files, stamp in zip(self.shards, shards, stamps, strict=True)
+        )
 
 
 _ADAPTER = TypeAdapter(KeptRecording)
@@ -229,17 +234,15 @@ class ScanRecord:
             self._known[recording.id] = recording
             self._lines[recording.id] = line
 
-    def shards_of(self, recording_id: str, sensor: tuple[int, int]) -> dict[int, KeptShard]:
-        """What is known of a recording's shards, by number; nothing for another sensor.
+    def known(self, recording_id: str, sensor: tuple[int, int]) -> KeptRecording | None:
+        """What is known of a recording; nothing for another sensor.
 
         Args:
             recording_id: ``split/filelist/name``.
             sensor: Width and height in pixels.
         """
         known = self._known.get(recording_id)
-        if known is None or known.sensor != sensor:
-            return {}
-        return {shard.scan.number: shard for shard in known.shards}
+        return None if known is None or known.sensor != sensor else known
 
     def add(self, recording: KeptRecording) -> None:
         """Write down what was read of a recording, at once."""

@@ -18,6 +18,7 @@ from pipeline.release.npz import NpzFile
 from pipeline.release.opened import OpenedFile, open_events, open_labels
 from pipeline.release.shards import LABEL_DTYPE, WINDOWS_PER_SHARD, ShardFiles
 from pipeline.release.windows import read_window, window_defects
+from pipeline.selection.box_scan import BoxScan
 from pipeline.selection.entries import STRICT, DefectPlace
 
 _NO_BOXES = np.empty(0, LABEL_DTYPE)
@@ -62,7 +63,7 @@ class ShardScan:
 
 
 def scan_shard(
-    files: ShardFiles, rules: LabelRules, clock: Clock, *, labels_only: bool
+    files: ShardFiles, rules: LabelRules, clock: Clock, checks: BoxScan, *, labels_only: bool
 ) -> ShardScan:
     """Read one shard's two files; whatever is wrong with them becomes a named defect.
 
@@ -70,6 +71,7 @@ def scan_shard(
         files: The shard's files.
         rules: Decide which boxes count as kept.
         clock: The recording's, which has seen the shards before this one.
+        checks: The recording's, likewise.
         labels_only: Read no event file. Of a window's time then only its boxes speak.
 
     Raises:
@@ -84,27 +86,35 @@ def scan_shard(
         scan.sizes["events"] = None if files.events is None else files.events.stat().st_size
         scan.digests["events"], scan.members["events"] = None, 0
     labels = _noted(open_labels(files), "labels", scan)
-    windows, facts = [], []
+    windows, facts, places, faults = [], [], [], []
     for k in range(WINDOWS_PER_SHARD):
         window = read_window(files.number, k, events, labels)
         facts.append(_add_events(window.events, rules.sensor, scan))
+        if not labels_only:
+            places.append(clock.place(window_time(facts[-1], _usable(window.labels))))
+            faults.append(checks.add(window, facts[-1], places[-1]))
         if isinstance(window.events, np.ndarray):
             window = replace(window, events=None)  # so that one window's are held at a time
         windows.append(window)
-    boxes = _Boxes([w.labels if isinstance(w.labels, np.ndarray) else None for w in windows])
-    said = boxes.times() if labels_only else map(window_time, facts, boxes.by_window)
-    places = [clock.place(time) for time in said]
+    boxes = _Boxes([_usable(window.labels) for window in windows])
+    if labels_only:
+        places = [clock.place(time) for time in boxes.times()]
+        faults = list(map(checks.add, windows, facts, places))
+        scan.span_us = boxes.span_us()
     begins = [-1 if f is None else p.begin for f, p in zip(facts, places, strict=True)]
     defects = boxes.judge(np.array(begins), rules, scan)
-    if labels_only:
-        scan.span_us = boxes.span_us()
-    for window, of_events, of_boxes in zip(windows, facts, defects, strict=True):
+    for window, of_events, alone, beside in zip(windows, facts, defects, faults, strict=True):
+        of_boxes = alone if beside is None else {**alone, **beside.counts()}
         for found in window_defects(window, of_events, of_boxes):
             scan.note(found.defect, found.member, found.count)
     for k, place in enumerate(places):
         if place.is_gap:
             scan.note(Defect.TIME_GAP, f"l{k}" if labels_only else f"e{k}")
     return scan
+
+
+def _usable(labels: np.ndarray | ShardError | None) -> np.ndarray | None:
+    return labels if isinstance(labels, np.ndarray) else None
 
 
 def _noted(file: OpenedFile, kind: str, scan: ShardScan) -> NpzFile | None:
@@ -138,14 +148,12 @@ class _Boxes:
     """The boxes of all windows of a shard, looked at together.
 
     Attributes:
-        by_window: ``LABEL_DTYPE [M]`` each, ``None`` where they cannot be used.
         counts: How many each window has.
         all: One window's after the other.
     """
 
     def __init__(self, by_window: Sequence[np.ndarray | None]) -> None:
         parts = [_NO_BOXES if boxes is None else boxes for boxes in by_window]
-        self.by_window = by_window
         self.counts = [len(part) for part in parts]
         # Bytes, because numpy takes long to find that records of one type are of one type.
         self.all = np.frombuffer(b"".join([part.tobytes() for part in parts]), LABEL_DTYPE)

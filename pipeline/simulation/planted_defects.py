@@ -10,6 +10,7 @@ from pipeline.defects import Defect
 from pipeline.errors import UsageError
 from pipeline.release.shards import WINDOW_US, WINDOWS_PER_SHARD, shard_path
 from pipeline.simulation.defect_edits import (
+    BOX_EDITS,
     EVENT_EDITS,
     FILE_EDITS,
     LABEL_EDITS,
@@ -75,9 +76,9 @@ def plan_defects(
         for variant in range(len(edits) if defect in defects else 0):
             window = int(rng.integers(_LAST + 1))
             plan.append(DefectPlan(defect, places.whole(), window, variant))
-    for defect in (*EVENT_EDITS, *LABEL_EDITS):  # last, as they can share a shard
+    for defect in (*EVENT_EDITS, *LABEL_EDITS, *BOX_EDITS):  # last, as they can share a shard
         if defect in defects:
-            plan.append(DefectPlan(defect, *places.window()))
+            plan.append(DefectPlan(defect, *places.window(first=int(defect is Defect.BOX_JUMP))))
     return plan
 
 
@@ -93,6 +94,8 @@ def plant_defects(
         elif item.defect in FILE_EDITS:
             edit = FILE_EDITS[item.defect][item.variant]
             window, detail = edit(root, item.shard, item.window)
+        elif item.defect in BOX_EDITS:
+            detail = BOX_EDITS[item.defect](root, item.shard, item.window, sensor)
         else:
             detail = _plant_in_window(root, item.shard, item.window, item.defect, sensor)
         planted.append(PlantedDefect(item.defect, *item.shard, window, detail))
@@ -122,15 +125,17 @@ class _Places:
                 return name, number
         raise self._too_few(", two of them neighbours in one recording for a time gap")
 
-    def window(self) -> tuple[Shard, int]:
+    def window(self, first: int = 0) -> tuple[Shard, int]:
+        """A window, not before the one numbered ``first`` in its shard."""
         if self._free:
             shard = self._free.pop()
             self._shared[shard] = self._rng.permutation(WINDOWS_PER_SHARD).tolist()
         else:
             shard = max(self._shared, key=lambda s: len(self._shared[s]), default=("", 0))
-            if not self._shared.get(shard):
+            if max(self._shared.get(shard, []), default=-1) < first:
                 raise self._too_few("")
-        return shard, self._shared[shard].pop()
+        left = self._shared[shard]
+        return shard, left.pop(max(i for i, window in enumerate(left) if window >= first))
 
     def _too_few(self, more: str) -> UsageError:
         return UsageError(

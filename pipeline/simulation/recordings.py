@@ -258,7 +258,7 @@ def _window_labels(scene: Scene, settings: SimulationSettings, window: int) -> n
     if window % settings.labelled_every:
         return np.empty(0, LABEL_DTYPE)
     t = window * WINDOW_US + WINDOW_US // 2
-    boxes = scene.boxes(t * 1e-6)
+    boxes = scene.boxes((t - settings.label_offset * WINDOW_US) * 1e-6)
     labels = np.zeros(len(boxes), LABEL_DTYPE)
     labels["t"], labels["class_confidence"] = t, 1.0
     for name in ("x", "y", "w", "h", "class_id", "track_id"):

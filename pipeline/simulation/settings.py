@@ -12,6 +12,7 @@ SHARD_US = WINDOW_US * WINDOWS_PER_SHARD
 MOST_RECORDINGS = 100_000
 MOST_SECONDS = 3600  # times have 32 bits of µs: 71 minutes
 LEAST_RATE, MOST_RATE = 100, 1_000_000  # events a window; a shard must stay readable
+MOST_OFFSET = 10  # windows that boxes are late or early
 MOST_OBJECTS = 500  # boxes of a window must stay readable
 
 
@@ -38,6 +39,7 @@ class SimulationSettings:
     refractory_us: int = 500  # shortest time between two events of a pixel
     frames_per_window: int = 8  # rendered; between them intensity is linear in time
     defects: tuple[Defect, ...] = ()
+    label_offset: int = 0  # windows by which boxes are late; negative: early
 
     def __post_init__(self) -> None:
         def require(holds: bool, problem: str) -> None:
@@ -75,6 +77,9 @@ class SimulationSettings:
         )
         require(0 <= self.objects <= MOST_OBJECTS, f"objects are from 0 to {MOST_OBJECTS}")
         require(self.labelled_every >= 1, "labelled_every counts windows, from 1 up")
+        require(
+            abs(self.label_offset) <= MOST_OFFSET, f"boxes are late by up to {MOST_OFFSET} windows"
+        )
         require(0 <= self.noise < 1, "the share of noise is from 0 to below 1")
         require(self.refractory_us >= 0, "the refractory time cannot be negative")
         require(

@@ -10,6 +10,8 @@ from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
+from pipeline.statistics.label_checks import collect_label_checks
+from pipeline.statistics.schema import LabelCheckStatistics
 from pipeline.voxelizing.outcome import LeftOut, left_out_windows
 
 _LISTED = 8  # names shown of a longer list; JSON has all of them
@@ -116,6 +118,7 @@ def manifest_info(manifest: Manifest) -> dict[str, Any]:
     """Facts of a manifest as plain JSON values."""
     totals = manifest.totals
     subset = manifest.subset
+    checks = collect_label_checks(manifest.recordings, manifest.class_map.classes)
     return {
         "kind": "manifest",
         "digest": manifest.digest,
@@ -128,6 +131,7 @@ def manifest_info(manifest: Manifest) -> dict[str, Any]:
         "labels": totals.labels,
         "labels_kept": totals.kept,
         "defects": {defect.value: count for defect, count in sorted(totals.defects.items())},
+        **({} if checks is None else _label_checks(checks)),
         "subset": None
         if subset is None
         else {
@@ -138,6 +142,26 @@ def manifest_info(manifest: Manifest) -> dict[str, Any]:
             "source_recordings": subset.source_recordings,
             "source_bytes": subset.source_bytes,
         },
+    }
+
+
+def _label_checks(checks: LabelCheckStatistics) -> dict[str, Any]:
+    """Faulty boxes by class, and the recordings whose boxes are late or early for certain."""
+    offsets = checks.offsets.items()
+    faults = {
+        fault: {name: count for name, count in counts.items() if count}
+        for fault, counts in checks.faults.items()
+    }
+    if not offsets:  # no events were read
+        return {"box_faults": faults, "not_checked": ["box-without-events", "label offsets"]}
+    return {
+        "box_faults": faults,
+        "label_offsets": {
+            key: {"windows": offset.windows, "low": offset.low, "high": offset.high}
+            for key, offset in offsets
+            if offset.is_sure
+        },
+        "label_offset_not_told": sum(offset.windows is None for _, offset in offsets),
     }
 
 

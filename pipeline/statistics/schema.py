@@ -194,6 +194,38 @@ class StorageStatistics:
 
 
 @dataclass(frozen=True)
+class OffsetStatistics:
+    """By how many windows of a recording boxes are late, negative: early; ``None``: not told.
+
+    With 95 % of certainty it is from ``low`` to ``high``; ``boxes`` were looked at.
+    """
+
+    windows: int | None
+    low: int
+    high: int
+    boxes: int
+
+    @property
+    def is_sure(self) -> bool:
+        """Boxes are late, or early, whatever the uncertainty."""
+        return self.windows is not None and (self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True)
+class LabelCheckStatistics:
+    """Boxes beside other boxes, events and tracks, of a manifest's recordings.
+
+    ``recordings`` were looked at. ``faults[fault][class]`` counts faulty boxes, of all recordings and
+    ``by_recording``, where there are some. ``offsets`` are of recordings whose events were read.
+    """
+
+    recordings: int
+    faults: dict[str, dict[str, int]]
+    by_recording: dict[str, dict[str, dict[str, int]]]
+    offsets: dict[str, OffsetStatistics]
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Everything a report shows. Parts that a manifest alone cannot tell are ``None``.
 
@@ -211,6 +243,7 @@ class Statistics:
     pillars: PillarStatistics | None = None
     boxes: BoxStatistics | None = None
     sequences: SequenceStatistics | None = None
+    label_checks: LabelCheckStatistics | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: ``format`` and ``version`` first, then the fields in their order."""

@@ -11,11 +11,12 @@ import numpy as np
 
 from pipeline.cache.records import CacheSettings
 from pipeline.cache.writer import RecordingWriter
-from pipeline.defects import Defect, EventFacts
+from pipeline.defects import BOX_FAULTS, Defect, EventFacts
 from pipeline.errors import DataError, ShardError
 from pipeline.pillars.event_facts import event_facts, packed_event_facts
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
 from pipeline.release.gaps import Clock, follows, window_time
+from pipeline.release.label_checks import LabelChecks
 from pipeline.release.labels import label_defects
 from pipeline.release.shards import RecordingFiles
 from pipeline.release.windows import Window, window_defects
@@ -60,6 +61,7 @@ def voxelize_recording(
     source = SourceFiles()
     clock = Clock()
     known_classes = len(settings.class_names)
+    checks = LabelChecks(sensor, known_classes) if settings.drop else None
     with (
         RecordingWriter(cache, files.id, sensor, settings, scratch) as writer,
         closing(windows_of(files, source, read_ahead=read_ahead)) as windows,
@@ -74,6 +76,11 @@ def voxelize_recording(
             begin, is_gap = clock.place(window_time(facts, labels))
             known = None if facts is None else begin  # without facts it is a guess
             boxes = {} if labels is None else label_defects(labels, sensor, known, known_classes)
+            faults = None
+            if checks is not None and labels is not None:
+                events = window.events if isinstance(window.events, np.ndarray) else None
+                faults = checks.judge(labels, events, facts, begin).only(map(Defect, settings.drop))
+                boxes |= faults.counts()
             for found in window_defects(window, facts, boxes):
                 report.defects[found.defect.value] += found.count
             if unpackable is not None:
@@ -98,6 +105,7 @@ def voxelize_recording(
                 t_start=begin,
                 starts=not follows(begin, previous_begin),
                 repeated=repeated,
+                left_out=None if faults is None else faults.any_of(BOX_FAULTS),
             )
             report.events += packed.counts.read
             previous, previous_begin = packed, begin

@@ -8,12 +8,18 @@ from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, write_s
 
 
 def window_events(index: int, count: int = 40, seed: int = 0, sensor=(1280, 720)) -> np.ndarray:
-    """Sorted events of both polarities in window ``index`` of the clock, ``EVENT_DTYPE [count]``."""
+    """Sorted events of both polarities in window ``index`` of the clock, ``EVENT_DTYPE [count]``.
+
+    The first and the last lie in the box of :func:`write_recording`, two others in places of more boxes.
+    """
     rng = np.random.default_rng([seed, index])
     events = np.empty(count, EVENT_DTYPE)
     events["t"] = index * WINDOW_US + np.sort(rng.choice(WINDOW_US, count, replace=False))
     events["x"] = rng.integers(0, sensor[0], count)
     events["y"] = rng.integers(0, sensor[1], count)
+    if count > 3:
+        events["x"][1:3], events["y"][1:3] = (60, 610), 120
+    events["x"][[0, -1][:count]], events["y"][[0, -1][:count]] = 130, 120
     events["p"] = np.arange(count) % 2
     return events
 

@@ -32,6 +32,7 @@ OTHERS = {
     "min_side": 10.0,
     "classes": (2, 1, 0),
     "class_names": ("car", "pedestrian", "dog"),
+    "drop": ("box-jump",),
 }
 
 

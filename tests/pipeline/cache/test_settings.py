@@ -54,6 +54,11 @@ STORED: list[tuple[dict[str, Any], str, str]] = [
         "e7737fc69f7c12d3b897932c2ba513b27cc61273e7584430301ac877b79a8210",
         "ffa4dd4649550072db5bafa817d66ec9d16d5e098d214a4afa6bb349e4199a0d",
     ),
+    (  # not there at all where nothing is dropped
+        {"drop": ("duplicate-box", "box-without-events")},
+        "98f9f14fa87604942412173257a6ee12522d3b975df31d6048fd7d06f42397df",
+        "ee65dee1430903803fe7110917b9528789bf2e2f948a16c373d69607d8cfcc25",
+    ),
     (  # whole numbers stay whole
         {"min_diagonal": 60, "min_side": 0},
         "5345e60e356286f5c7c2a4424f3022649633354aa7f4128c033cbda0a78e36a1",
@@ -76,6 +81,10 @@ WRONG: list[tuple[str, Any]] = [
     *[("time_steps", value) for value in (-1, 1, 256, 5000, True)],  # the preset is release
     *[("min_diagonal", value) for value in (-1.0, "60", True, None, float("inf"))],
     *[("min_side", value) for value in (-0.5, float("nan"))],
+    *[
+        ("drop", value)
+        for value in (["wrong-class"], "box-jump", ["box-jump", "duplicate-box"], ["box-jump"] * 2)
+    ],
     *[("classes", value) for value in ([], [7], [-1], [True], ["car"], 3, [1.0])],
     *[("class_names", value) for value in ([], ["a", "A"], [1], "car", ["all"], None)],
 ]

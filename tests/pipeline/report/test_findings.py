@@ -7,7 +7,12 @@ import pytest
 from pipeline.release.shards import write_shard
 from pipeline.report.findings import findings
 from pipeline.statistics.collect import collect_statistics
-from pipeline.statistics.schema import DefectStatistics, Statistics
+from pipeline.statistics.schema import (
+    DefectStatistics,
+    LabelCheckStatistics,
+    OffsetStatistics,
+    Statistics,
+)
 from tests.pipeline.caches import make_cache
 from tests.pipeline.sound_recordings import boxes, window_events
 
@@ -115,3 +120,16 @@ def test_a_choice_of_classes_is_told(sound):
         kept = {name: n for name, n in row.kept.items() if name != "pedestrian"}
         chosen = with_split(chosen, split, kept=kept)
     assert only(chosen) == "This cache leaves out pedestrian by choice."
+
+
+def test_boxes_that_are_late_for_certain_are_told(sound):
+    def with_offsets(*offsets):
+        named = {f"train/list/{k}": offset for k, offset in enumerate(offsets)}
+        return replace(sound, label_checks=LabelCheckStatistics(len(named), {}, {}, named))
+
+    unsure = OffsetStatistics(1, 0, 1, 500), OffsetStatistics(None, -5, 5, 20)
+    assert findings(with_offsets(*unsure)) == findings(sound) == []
+    assert only(with_offsets(*unsure, OffsetStatistics(-2, -3, -2, 500))) == (
+        "Boxes of 1 recording (such as train/list/2) are late or early against the events by "
+        "2 windows or so: a network learns to look in the wrong place."
+    )

@@ -13,6 +13,7 @@ from pipeline.selection.manifest import read_manifest, write_manifest
 from pipeline.selection.scan import scan_release
 from pipeline.selection.subset import choose_subset
 from pipeline.selection.tree import assemble_tree
+from pipeline.statistics.info import manifest_info
 from tests.pipeline.sound_recordings import boxes, window_events
 
 A = "train/trainfilelist00/a"
@@ -56,6 +57,26 @@ def test_what_a_record_keeps_is_not_taken_over_where_the_classes_change(tmp_path
         (row,) = found.recordings
         assert tuple(row.labels) == CLASS_MAPS[name].classes
         assert row.defects.get(Defect.WRONG_CLASS, 0) == (10 if name == "gen1" else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "faults"),
+    [
+        ("gen1", {}),  # which has no class 2
+        ("etram", {"pedestrian": 0, "vehicle": 0, "micro-mobility": 1}),
+    ],
+)
+def test_faulty_boxes_are_counted_by_the_class_maps_names(tmp_path, name, faults):
+    labels = [boxes(*[(100, 100, 80, 60, 2)] * 2), *([boxes()] * 9)]
+    write_shard(tmp_path, A, 1, WINDOWS, labels)
+    write_sensor(tmp_path, A, (1280, 720), CLASS_MAPS[name])
+    manifest = scan_release(tmp_path)
+    found = manifest.recordings[0].label_checks.faults
+    assert found == ({Defect.DUPLICATE_BOX: faults} if faults else {})
+    shown = manifest_info(manifest)["box_faults"]
+    assert shown == ({"duplicate-box": {"micro-mobility": 1}} if faults else {})
+    write_manifest(manifest, tmp_path / "manifest.json")
+    assert read_manifest(tmp_path / "manifest.json") == manifest
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.cache.records import CacheSettings
-from pipeline.defects import FATAL, Defect
+from pipeline.defects import BOX_FAULTS, FATAL, Defect
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import (
     EVENT_DTYPE,
@@ -30,8 +30,8 @@ from tests.pipeline.releases import damage_member
 RECORDING = "train/trainfilelist00/rec"
 SENSOR = (32, 24)
 SETTINGS = {
-    "release": CacheSettings(grid=(16, 16)),
-    "paper": CacheSettings(preset="paper", grid=(16, 16)),
+    "release": CacheSettings(grid=(16, 16), drop=BOX_FAULTS),
+    "paper": CacheSettings(preset="paper", grid=(16, 16), drop=BOX_FAULTS),
 }
 
 
@@ -49,6 +49,7 @@ def sound_boxes(slot):
     boxes["t"] = slot * WINDOW_US + 5
     boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 2, 3, 8, 9
     boxes["class_id"] = 1, 6
+    boxes["track_id"] = 1, 2
     return boxes
 
 
@@ -142,6 +143,9 @@ BOX_EDITS = {
         b.astype([(n, "<i8" if n == "class_id" else "<f8") for n in LABEL_DTYPE.names])
     ),
     "63 boxes": extended(61),
+    "a box again": extended(1),
+    "jump": with_field("x", 20),
+    "no events": lambda b: with_field("y", 20)(with_field("x", 20)(with_field("h", 2)(b))),
     "original names": lambda b: b.astype(
         [("ts" if n == "t" else n, LABEL_DTYPE[n]) for n in LABEL_DTYPE.names]
     ),

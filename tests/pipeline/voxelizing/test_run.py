@@ -10,7 +10,7 @@ import pytest
 from benchmarks.kill_writer import content
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.records import CacheSettings
-from pipeline.defects import FATAL, Defect
+from pipeline.defects import BOX_FAULTS, FATAL, Defect
 from pipeline.errors import ShardError, UsageError
 from pipeline.release.shards import (
     EVENT_DTYPE,
@@ -174,7 +174,8 @@ def test_every_planted_defect_is_named_in_the_store_in_info_in_statistics_and_in
     ).defects
     assert {place.defect for place in planted} == set(Defect)
     cache = tmp_path / "c"
-    report = voxelize(walk_release(tmp_path / "r"), lambda _: (96, 64), cache, SETTINGS)
+    settings = CacheSettings(**{**dict(SETTINGS), "drop": BOX_FAULTS})
+    report = voxelize(walk_release(tmp_path / "r"), lambda _: (96, 64), cache, settings)
     write_report(report, cache, tmp_path / "report.json")
     document = json.loads((tmp_path / "report.json").read_text())
     info = cache_info(PillarCache(cache))
