@@ -19,6 +19,7 @@ _SENTENCES = (
     "Read-only file system",
     "cannot be written",
     "its disk has",
+    "this disk has",
 )
 
 
