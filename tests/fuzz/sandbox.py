@@ -124,7 +124,7 @@ def _limit(scratch: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     os.environ["HOME"] = str(scratch)
-    # Where numba keeps what it compiles was chosen by whoever imported it: it may be closed to this user.
+    # Where numba keeps what it compiles was chosen by whoever imported it.
     Cache.save_overload = lambda *_: None
 
 
