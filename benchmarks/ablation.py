@@ -28,7 +28,7 @@ from dmanet.runs.run_files import LAST_NAME, SETTINGS_NAME
 from dmanet.runs.weights import load_weights
 from dmanet.training.loop import train
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import UsageError
 from pipeline.files.whole import written_whole
 from pipeline.release.shards import walk_release

@@ -35,7 +35,7 @@ from dmanet.evaluation.window_matches import match
 from dmanet.models.detector import DMANet
 from dmanet.recipes import resolve_settings
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.voxelizing.run import voxelize
 

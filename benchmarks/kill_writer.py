@@ -20,7 +20,8 @@ from pathlib import Path
 import click
 
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import BUILDING, CacheSettings
+from pipeline.cache.records import BUILDING
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.voxelizing.run import voxelize

@@ -35,6 +35,7 @@ def many_recordings(work: Path, count: int) -> Path:
     # Here, because the floors start without all this.
     from pipeline.cache import records
     from pipeline.cache.attributes import recording_attributes
+    from pipeline.cache.settings import CacheSettings
     from pipeline.files.whole import folder_written_whole
     from pipeline.release.shards import walk_release
     from pipeline.simulation.recordings import SimulationSettings, simulate_release
@@ -48,7 +49,7 @@ def many_recordings(work: Path, count: int) -> Path:
         simulation = SimulationSettings(rate=RATE, seconds=SECONDS, recordings={"train": 1}, seed=5)
         simulate_release(release, simulation)
     (files,) = walk_release(release)
-    voxelize([files], lambda recording: (1280, 720), one, records.CacheSettings(grid=GRID))
+    voxelize([files], lambda recording: (1280, 720), one, CacheSettings(grid=GRID))
     attributes = recording_attributes(one / files.id)
     with folder_written_whole(cache) as building:
         shutil.copyfile(one / "zarr.json", building / "zarr.json")

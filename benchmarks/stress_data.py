@@ -15,7 +15,7 @@ from dmanet.data.unpacking import decode_batch
 from dmanet.detection.losses import LossSettings, Targets
 from dmanet.models.pillar_net import Pillars
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.shards import walk_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
 from pipeline.voxelizing.run import voxelize

@@ -28,7 +28,7 @@ from dmanet.training.batches import TrainingBatches
 from dmanet.training.step import Trainer
 from dmanet.training.throughput import PARTS, Throughput, measure_throughput
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.voxelizing.run import voxelize
 

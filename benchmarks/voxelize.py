@@ -23,7 +23,7 @@ from distributed import Client, LocalCluster
 from benchmarks.release_loader import load_window
 from benchmarks.shards import RATES, event_files, simulated_release, source_bytes
 from benchmarks.timing import in_turn, median
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.members import read_events
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import SENSOR_SIZE, RecordingFiles, walk_release

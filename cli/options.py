@@ -2,12 +2,9 @@
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
-
-PATH = click.Path(path_type=Path)
 
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 processes_option = click.option(

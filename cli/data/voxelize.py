@@ -18,7 +18,7 @@ from pipeline.files.outputs import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from pipeline.cache.lock import Part
-    from pipeline.cache.records import BoxFault
+    from pipeline.cache.settings import BoxFault
     from pipeline.pillars.settings import Dedup, Overflow, Preset
 
 
@@ -162,7 +162,7 @@ def voxelize(
     with stop_requests() as request:
         from cli.data.voxelize_output import Progress, exit_code, print_outcome, summary
         from pipeline.cache.reader import PillarCache
-        from pipeline.cache.records import CacheSettings
+        from pipeline.cache.settings import CacheSettings
         from pipeline.release.classes import class_numbers
         from pipeline.statistics.info import cache_info
         from pipeline.tasks.outcomes import Stopped

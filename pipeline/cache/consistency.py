@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.cache import records as layout
+from pipeline.cache.settings import CacheSettings
 from pipeline.pillars.bit_layout import COUNT_BITS, COUNT_MASK
 from pipeline.pillars.settings import PillarSettings
 
@@ -19,7 +20,7 @@ def misfit_of_tables(
     tables: Mapping[str, np.ndarray],
     lengths: Mapping[str, int],
     windows: int,
-    settings: layout.CacheSettings,
+    settings: CacheSettings,
 ) -> str | None:
     """What is wrong with a recording's tables; None where they fit.
 
@@ -58,9 +59,7 @@ def _misfit_of_windows(windows: np.ndarray) -> str | None:
     return None
 
 
-def _misfit_of_labels(
-    tables: Mapping[str, np.ndarray], settings: layout.CacheSettings
-) -> str | None:
+def _misfit_of_labels(tables: Mapping[str, np.ndarray], settings: CacheSettings) -> str | None:
     kept, raw = tables["labels"], tables["labels_raw"]
     for column, (name, rows) in enumerate((("labels_raw", raw), ("labels", kept))):
         counts = np.diff(tables["label_offsets"][:, column])

@@ -21,7 +21,7 @@ from typing import TypeVar
 from pipeline.cache import records as layout
 from pipeline.cache.attributes import root_attributes
 from pipeline.cache.build_folder import discard
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.writer import write_group_file
 from pipeline.errors import CacheError, UsageError
 

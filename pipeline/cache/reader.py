@@ -23,6 +23,7 @@ from pipeline.cache.chunks import read_rows
 from pipeline.cache.consistency import misfit_of_pillars, misfit_of_tables
 from pipeline.cache.packed_windows import PackedWindows
 from pipeline.cache.places import MissingFileError, WrongFileError
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.store import CacheStore
 from pipeline.cache.stored_array import LARGEST_ARRAY_FILE, StoredArray, parse_array
 from pipeline.errors import CacheError, UsageError
@@ -204,7 +205,7 @@ class PillarCache:
         CacheError: it is not a cache this release reads, or has other settings.
     """
 
-    def __init__(self, location: str | Path, settings: layout.CacheSettings | None = None) -> None:
+    def __init__(self, location: str | Path, settings: CacheSettings | None = None) -> None:
         self.location = str(location)
         if "://" not in self.location and not Path(self.location).exists():
             raise UsageError(f"{location}: no such cache; make one with `dmanet-data voxelize`.")

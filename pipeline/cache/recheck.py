@@ -4,7 +4,6 @@ Digests show that the cache holds what was written; this shows that what was wri
 sources and the kernels give.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,11 @@ import numpy as np
 from pipeline.cache import records as layout
 from pipeline.cache.attributes import SourceFile
 from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.verify import Finding
 from pipeline.defects import Defect, EventFacts
 from pipeline.errors import PipelineError, UsageError
-from pipeline.files.inputs import open_regular
+from pipeline.files.digest import file_digest
 from pipeline.pillars.event_facts import packed_event_facts
 from pipeline.pillars.packing import PackedWindow, Workspace, pack_window
 from pipeline.release.label_checks import LabelChecks
@@ -145,8 +144,7 @@ class _Sources:
 
     def _checked(self, expected: SourceFile) -> NpzFile | None:
         path = _source_path(self._root, self._recording.id, expected["name"])
-        with open_regular(path) as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = file_digest(path)
         if digest == expected["sha256"]:
             return NpzFile(path)
         self.problems.append(

@@ -21,7 +21,8 @@ from pipeline.cache.attributes import (
 )
 from pipeline.cache.build_folder import BuildFolder
 from pipeline.cache.columns import Column
-from pipeline.cache.records import CacheSettings, array_digest, attributes_digest
+from pipeline.cache.records import array_digest, attributes_digest
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
 from pipeline.files.whole import sync, sync_tree, written_whole
 from pipeline.pillars.packing import PackedWindow

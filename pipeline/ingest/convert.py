@@ -12,9 +12,7 @@ import contextlib
 import dataclasses
 import filecmp
 import os
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from pipeline.files.whole import publish_folders, unfinished_beside
 from pipeline.ingest.boxes import boxes_of_window, read_boxes
 from pipeline.ingest.class_choice import DLUT_CHOICE, ClassChoice
 from pipeline.ingest.raw_recording import RawRecording, open_raw
+from pipeline.ingest.summary import IngestSummary, box_path, recording_name
 from pipeline.ingest.windows import RawWindow, split_windows
 from pipeline.release.names import require_storable
 from pipeline.release.npz import EVENT_BOUNDS
@@ -35,76 +34,7 @@ from pipeline.release.shards import (
     shard_path,
     write_shard,
 )
-
-
-@dataclass(frozen=True)
-class IngestSummary:
-    """What became of one raw recording.
-
-    ``windows`` were written in ``shards`` shards; ``empty_windows`` lie between them and hold no
-    event; ``left_over`` windows at the end did not fill a shard. ``boxes`` are those written,
-    ``None`` where the recording has no box file; ``other_boxes`` of its file were left out as of no
-    class that was chosen. ``outside`` counts written events beyond the
-    sensor, which the pillar encoder will drop. ``begin_us`` is what the recording's clock shows where
-    that of the shards begins.
-    """
-
-    source: Path
-    format: str
-    begin_us: int
-    recording_id: str
-    sensor: tuple[int, int]
-    events: int
-    windows: int
-    shards: int
-    empty_windows: int
-    left_over: int
-    boxes: int | None
-    outside: int
-    other_boxes: int = 0
-
-    def lines(self) -> list[str]:
-        """Sentences for a person."""
-        width, height = self.sensor
-        said = [
-            f"{self.recording_id}: {_count(self.events, 'event')} of a {width}x{height} sensor "
-            f"({self.format}) in {_count(self.windows, 'window')}, {_count(self.shards, 'shard')}."
-        ]
-        if self.begin_us:
-            said.append(f"Times count from {self.begin_us} µs of its clock.")
-        if self.boxes is None:
-            said.append(
-                f"{self.source.name} has no box file ({box_path(self.source).name} beside it): "
-                "its label arrays are empty."
-            )
-        else:
-            said.append(f"{_count(self.boxes, 'box', 'boxes')} from {box_path(self.source).name}.")
-        if self.other_boxes:
-            said.append(f"{_count(self.other_boxes, 'box', 'boxes')} of other classes left out.")
-        if self.empty_windows:
-            said.append(f"{_count(self.empty_windows, 'window')} without events left out.")
-        if self.left_over:
-            said.append(
-                f"{_count(self.left_over, 'window')} at the end thrown away: a shard needs ten."
-            )
-        if self.outside:
-            said.append(f"{_count(self.outside, 'event')} outside the sensor kept as they are.")
-        return said
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def recording_name(raw: Path) -> str:
-    """``<name>`` of ``<name>_td.dat``, ``<name>.raw``, ``<name>_td.dat.h5`` and the like."""
-    ending = r"(_td)?(\.dat|\.raw|\.aedat4)?(\.h5|\.hdf5)?$"
-    return re.sub(ending, "", raw.name, count=1, flags=re.IGNORECASE)
-
-
-def box_path(raw: Path) -> Path:
-    """Where a recording's boxes are, if it has any: ``<name>_bbox.npy`` beside it."""
-    return raw.with_name(f"{recording_name(raw)}_bbox.npy")
+from pipeline.text import counted
 
 
 def ingest_recording(
@@ -298,7 +228,7 @@ def _write_shards(
         group = []
     if not shards:
         raise RecordingError(
-            f"{recording.path}: holds {_count(len(group), 'window')} with events after the first "
+            f"{recording.path}: holds {counted(len(group), 'window')} with events after the first "
             f"{skip_us / 1e6:g} s, a shard needs {WINDOWS_PER_SHARD}; "
             "skip less, or leave the recording out."
         )

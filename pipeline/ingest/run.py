@@ -9,13 +9,9 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.ingest.class_choice import DLUT_CHOICE, ClassChoice
-from pipeline.ingest.convert import (
-    IngestSummary,
-    convert_recording,
-    is_there,
-    recording_id_of,
-)
+from pipeline.ingest.convert import convert_recording, is_there, recording_id_of
 from pipeline.ingest.raw_recording import FORMATS
+from pipeline.ingest.summary import IngestSummary
 from pipeline.release.sensors import check_class_map
 from pipeline.release.shards import SKIP_US, SPLITS
 from pipeline.tasks.outcomes import NO_ROOM, Counter, Done, Failed, TaskDefectError

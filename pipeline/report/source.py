@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.defects import BOX_FAULTS, FATAL, Defect
 from pipeline.report.elements import Section, Table, median
 from pipeline.statistics.schema import Statistics

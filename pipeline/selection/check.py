@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.files.digest import file_digest
 from pipeline.files.inputs import require_regular
 from pipeline.release.sensors import read_release
 from pipeline.release.shards import shard_path
 from pipeline.selection.entries import RecordingEntry
-from pipeline.selection.file_digest import file_digest
 from pipeline.selection.manifest import Manifest
 
 

@@ -42,16 +42,11 @@ def _in_order(times: tuple[int, int]) -> tuple[int, int]:
     return times
 
 
-def _known_classes(names: tuple[str, ...]) -> tuple[str, ...]:
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     """Each once; whether the class map has them, the manifest checks as a whole."""
     if len(set(names)) < len(names):
         raise ValueError("a class is named twice")
     return names
-
-
-def _of_known_classes(values: dict[str, float]) -> dict[str, float]:
-    _known_classes(tuple(values))
-    return values
 
 
 def _of_splits(values: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +200,7 @@ class SplitReached:
     days: tuple[_Count, _Count]
     hours: tuple[_Positive, _Positive]
     kl: _Positive
-    drift: Annotated[dict[str, _Difference], AfterValidator(_of_known_classes)]
+    drift: dict[str, _Difference]
     method: _Word
     reached: _Share | None
     bound: _Share | None
@@ -241,10 +236,10 @@ class SubsetProvenance:
     strategy: Annotated[str, AfterValidator(_known_strategy)]
     budget: Annotated[int, Field(ge=1, lt=2**63)]
     seed: _Count
-    classes: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_known_classes)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
     estimated: bool
     split_budgets: Annotated[dict[str, _Bytes], AfterValidator(_of_splits)] | None = None
-    target: Annotated[dict[str, _Share], AfterValidator(_of_known_classes)] | None = None
+    target: dict[str, _Share] | None = None
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
     solver: str | None = None

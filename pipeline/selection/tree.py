@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.errors import ManifestError, UsageError
+from pipeline.files.digest import file_digest
 from pipeline.files.whole import publish_folders
 from pipeline.release.sensors import SENSOR_FILE, write_sensors
-from pipeline.selection.file_digest import file_digest
 from pipeline.selection.manifest import Manifest
 from pipeline.text import size as size_text
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.cache.reader import CachedRecording
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.pillars.bit_layout import COUNT_BITS, COUNT_MASK, MAX_POINTS_LIMIT
 from pipeline.pillars.settings import PillarSettings
 from pipeline.release.shards import SPLITS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.writer import RecordingWriter
 from pipeline.defects import BOX_FAULTS, Defect, EventFacts
 from pipeline.errors import DataError, ShardError

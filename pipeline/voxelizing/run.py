@@ -5,7 +5,6 @@ out of disk is continued by running it again.
 """
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,9 +13,9 @@ from pathlib import Path
 from pipeline.cache.attributes import RecordingAttributes, recording_attributes
 from pipeline.cache.build_folder import discard
 from pipeline.cache.lock import Part, open_for_writing
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError, ShardError, UsageError
-from pipeline.files.inputs import open_regular
+from pipeline.files.digest import file_digest
 from pipeline.release.npz import EVENT_BOUNDS
 from pipeline.release.shards import RecordingFiles, ShardFiles
 from pipeline.tasks.allocation import keep_freed_memory
@@ -220,8 +219,7 @@ def _check_same_source(cache: Path, files: RecordingFiles, attributes: Recording
         elif made_from["bytes"] != size:
             difference = f"has {size} bytes, the cache was made from {made_from['bytes']} bytes"
         elif number in suspects:
-            with open_regular(path) as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = file_digest(path)
             if made_from["sha256"] != sha256:
                 difference = (
                     f"has the sha256 {sha256}, the cache was made from {made_from['sha256']}"

@@ -6,7 +6,7 @@ import numpy as np
 
 from dmanet.recipes import RunSettings, resolve_settings
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.shards import WINDOW_US, walk_release, write_shard
 from pipeline.voxelizing.run import voxelize
 from tests.pipeline.releases import random_events, random_labels

@@ -15,7 +15,7 @@ from dmanet.evaluation.streaming import StreamSettings, stream_detections
 from dmanet.models.detector import DMANet
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.members import read_events
 from pipeline.release.npz import NpzFile
 from pipeline.release.shards import SENSOR_SIZE, shard_path, walk_release

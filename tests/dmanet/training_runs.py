@@ -12,7 +12,7 @@ import torch
 from dmanet.runs.log import StepReport
 from dmanet.training.watcher import TrainingWatcher
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.shards import WINDOW_US, walk_release, write_shard
 from pipeline.voxelizing.run import voxelize
 from tests.dmanet.caches import CLASSES, GRID

@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.fuzz import byte_mutations, json_mutations
 from tests.fuzz.fixtures import BOXES
+from tests.fuzz.hostile import take_away
 from tests.fuzz.sandbox import Case
 
 RECORDING = "train/trainfilelist00"
@@ -68,8 +69,6 @@ def cache_bytes(rng: random.Random, fixtures: Path, folder: Path) -> Case:
 
 def cache_tree(rng: random.Random, fixtures: Path, folder: Path) -> Case:
     """A cache in which a file or folder is missing, added, exchanged or of another kind."""
-    from tests.fuzz.hostile import hostile_file
-
     cache = _copied_cache(fixtures, folder)
     places = sorted(cache.rglob("*"))
     place = rng.choice(places)
@@ -86,14 +85,7 @@ def cache_tree(rng: random.Random, fixtures: Path, folder: Path) -> Case:
     elif kind == "closed":
         place.chmod(0)
     else:
-        if place.is_dir():
-            shutil.rmtree(place)
-        else:
-            place.unlink()
-        if kind == "hostile":
-            made = hostile_file(rng, folder)
-            if made is not None:
-                made.rename(place)
+        take_away(place, rng, folder, hostile=kind == "hostile")
     # A recording that is gone is no damage: caches grow and shrink by whole recordings.
     inside = len(place.relative_to(cache).parts) > 3
     return _reading(rng, cache, folder, finds=inside and kind in ("gone", "renamed"))

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import socket
 from pathlib import Path
 
@@ -241,6 +242,17 @@ def hostile_file(rng: random.Random, folder: Path) -> Path | None:
     return (
         made if made.parent == folder and len(made.name) < 200 and os.path.lexists(made) else None
     )
+
+
+def take_away(place: Path, rng: random.Random, folder: Path, *, hostile: bool) -> None:
+    """Remove a file or folder; ``hostile`` puts something in its place that is no file."""
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
+    made = hostile_file(rng, folder) if hostile else None
+    if made is not None:
+        made.rename(place)
 
 
 _PATHS = (

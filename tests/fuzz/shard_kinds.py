@@ -11,6 +11,7 @@ import numpy as np
 
 from tests.fuzz.byte_mutations import mutate
 from tests.fuzz.fixtures import BOXES
+from tests.fuzz.hostile import take_away
 from tests.fuzz.raw_zip import RawMember, npy, raw_zip
 from tests.fuzz.sandbox import Case
 
@@ -111,8 +112,6 @@ def shard_values(rng: random.Random, fixtures: Path, folder: Path) -> Case:
 
 def release_tree(rng: random.Random, fixtures: Path, folder: Path) -> Case:
     """Something in the release's tree is missing, closed, of another kind or oddly named."""
-    from tests.fuzz.hostile import hostile_file
-
     release, file = _copied_release(rng, fixtures, folder)
     place = rng.choice((file, *file.parents[:4]))
     kind = rng.choice(("hostile", "closed", "gone", "renamed", "emptied"))
@@ -133,14 +132,7 @@ def release_tree(rng: random.Random, fixtures: Path, folder: Path) -> Case:
         )
         place.rename(place.parent / os.fsdecode(rng.choice(names)))
     else:
-        if place.is_dir():
-            shutil.rmtree(place)
-        else:
-            place.unlink()
-        if kind == "hostile":
-            made = hostile_file(rng, folder)
-            if made is not None:
-                made.rename(place)
+        take_away(place, rng, folder, hostile=kind == "hostile")
     case = _reading_case(rng, fixtures, folder, release, None)
     case.names = []
     return case

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.sensors import read_sensors
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.voxelizing.run import voxelize

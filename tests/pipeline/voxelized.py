@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.defects import Defect
 from pipeline.release.shards import shard_path, walk_release
 from pipeline.voxelizing.outcome import VoxelizeReport

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.shards import walk_release
 from pipeline.voxelizing.run import voxelize
 from tests.cli.model.commands import QUICK, run

@@ -22,7 +22,7 @@ from dmanet.models.pillar_net import Pillars
 from dmanet.runs.released_names import UNUSED_RELEASED, from_released
 from dmanet.runs.weights import load_weights
 from dmanet.settings import MODEL_PRESETS
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.release.shards import (
     EVENT_DTYPE,
     LABEL_DTYPE,

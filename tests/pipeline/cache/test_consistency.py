@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.cache import records as layout
 from pipeline.cache.consistency import misfit_of_pillars
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.verify import verify_cache
 from pipeline.errors import CacheError, DataError
 from pipeline.pillars.settings import PillarSettings

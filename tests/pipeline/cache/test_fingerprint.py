@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.cache import records as layout
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings, describe
+from pipeline.cache.records import describe
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
 from pipeline.selection.manifest import write_manifest
 from pipeline.selection.scan import scan_release

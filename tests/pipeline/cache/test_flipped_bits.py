@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.verify import verify_cache
 from pipeline.errors import PipelineError
 from tests.pipeline.caches import make_cache

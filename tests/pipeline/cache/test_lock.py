@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cache.lock import BusyError, Part, open_for_writing
-from pipeline.cache.records import BUILDING, CacheSettings
+from pipeline.cache.records import BUILDING
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.writer import root_attributes
 from pipeline.errors import CacheError, UsageError
 

@@ -9,7 +9,7 @@ import zarr
 from pipeline.cache import records as layout
 from pipeline.cache.lock import open_for_writing
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.writer import RecordingWriter
 from pipeline.errors import CacheError, UsageError
 from pipeline.pillars.packing import Workspace, pack_window

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pipeline.cache import records as layout
 from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.verify import verify_cache
 from pipeline.errors import CacheError, PipelineError, UsageError
 from pipeline.statistics.info import cache_info

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings, describe, group_document, settings_of
+from pipeline.cache.records import describe, group_document, settings_of
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError, SettingsError
 from pipeline.pillars.encoding import PillarEncoding
 from pipeline.pillars.settings import PillarSettings

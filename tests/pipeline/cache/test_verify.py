@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.cache import records as layout
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.recheck import verify_against_sources
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.verify import Finding, verify_cache
 from pipeline.errors import UsageError
 from pipeline.release.shards import LABEL_DTYPE, WINDOW_US, shard_path, write_shard

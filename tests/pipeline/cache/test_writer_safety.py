@@ -12,7 +12,8 @@ import pytest
 from benchmarks.kill_writer import content, is_building, kill_writers
 from pipeline.cache.lock import BusyError, Part
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import BUILDING, CacheSettings
+from pipeline.cache.records import BUILDING
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
 from pipeline.release.shards import shard_path, walk_release
 from pipeline.voxelizing.run import voxelize

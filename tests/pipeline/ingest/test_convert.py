@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pipeline.errors import RecordingError, UsageError
 from pipeline.ingest import dat
 from pipeline.ingest.boxes import boxes_of_window
-from pipeline.ingest.convert import box_path, ingest_recording, recording_name
+from pipeline.ingest.convert import ingest_recording
 from pipeline.ingest.raw_recording import open_raw
+from pipeline.ingest.summary import box_path, recording_name
 from pipeline.ingest.windows import split_windows
 from pipeline.release.members import as_labels, read_events, read_labels
 from pipeline.release.npz import NpzFile

@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.errors import DataError, UsageError
 from pipeline.ingest import convert
-from pipeline.ingest.convert import IngestSummary, ingest_recording
+from pipeline.ingest.convert import ingest_recording
 from pipeline.ingest.run import Kept, NotIngested, ingest_recordings, recordings_below
+from pipeline.ingest.summary import IngestSummary
 from pipeline.release.shards import EVENT_DTYPE
 from pipeline.tasks import outcomes
 from tests.pipeline.raw_files import write_dat

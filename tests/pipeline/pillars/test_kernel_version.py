@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.pillars.bit_layout import KERNEL_VERSION
 from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.release.labels import apply_label_rules

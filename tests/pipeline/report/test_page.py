@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.cache.lock import open_for_writing
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.defects import Defect
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import shard_path, write_shard

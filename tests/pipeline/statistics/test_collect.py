@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.cache.lock import open_for_writing
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
 from pipeline.release.labels import CLASS_NAMES
 from pipeline.release.sensors import write_sensor

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cache import records as layout
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
 from pipeline.release.shards import shard_path
 from pipeline.selection.manifest import Manifest, read_manifest, write_manifest

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.defects import BOX_FAULTS, FATAL, Defect
 from pipeline.release.sensors import write_sensor
 from pipeline.release.shards import (

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.recheck import verify_against_sources
-from pipeline.cache.records import CacheSettings, describe
+from pipeline.cache.records import describe
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.verify import verify_cache
 from pipeline.errors import CacheError
 from pipeline.release.shards import shard_path, write_shard

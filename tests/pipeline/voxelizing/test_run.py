@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.kill_writer import content
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.defects import BOX_FAULTS, FATAL, Defect
 from pipeline.errors import ShardError, UsageError
 from pipeline.release.shards import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cache.reader import PillarCache
-from pipeline.cache.records import CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.verify import verify_cache
 from tests.pipeline.caches import make_cache
 from tests.pipeline.releases import write_recording
