@@ -9,7 +9,7 @@ import click
 
 from cli.choices import PRECISIONS
 from cli.paths import InputFile, OutputFolder
-from pipeline.errors import UsageError
+from pipeline.files.outputs import require_new_folder
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +35,7 @@ class NewFolder(OutputFolder):
     def check(self, text: str) -> Path:
         """The path of a folder that holds nothing."""
         path = super().check(text)
-        if path.exists() and any(path.iterdir()):
-            raise UsageError(f"{path}: exists and is not empty; give a new folder.")
+        require_new_folder(path)
         return path
 
 

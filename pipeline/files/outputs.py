@@ -37,6 +37,16 @@ def check_folder_output(path: Path) -> None:
     _check(path, "a folder", stat.S_ISDIR)
 
 
+def require_new_folder(path: Path) -> None:
+    """Check that nothing, or an empty folder, is at ``path``.
+
+    Raises:
+        UsageError: something is.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path}: exists and is not empty; give a new folder, or remove it first.")
+
+
 def _check(path: Path, wanted: str, fits: Callable[[int], bool]) -> None:
     text = str(path)
     if _ADDRESS.match(text):

@@ -17,8 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UsageError
-from pipeline.files.outputs import STANDARD_OUTPUT
+from pipeline.files.outputs import STANDARD_OUTPUT, require_new_folder
 
 _FLUSHES = 16  # side by side, so that the disk may join them
 _LONGEST_PREFIX = 200  # bytes of a file's name, of the 255 that file systems take
@@ -69,8 +68,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         UsageError: ``path`` exists and is not an empty folder.
         OSError: it cannot be written; the error names ``path``.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"{path}: exists and is not empty; give a new folder, or remove it first.")
+    require_new_folder(path)
     place = path.resolve()  # a link to an empty folder stays one
     with _naming(path), unfinished_beside(place) as unfinished:
         unfinished.mkdir()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import ManifestError, UsageError
 from pipeline.files.digest import file_digest
+from pipeline.files.outputs import require_new_folder
 from pipeline.files.whole import publish_folders
 from pipeline.release.sensors import SENSOR_FILE, write_sensors
 from pipeline.selection.manifest import Manifest
@@ -69,8 +70,7 @@ def assemble_tree(
     """
     if mode not in list(TreeMode):
         raise UsageError(f"'{mode}' is not a way to make a tree; choose link or copy.")
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise UsageError(f"{dest}: exists and is not empty; give a new folder, or remove it first.")
+    require_new_folder(dest)
     files = _files(manifest)
     place = dest.resolve()  # a link to an empty folder stays one
     with _unfinished(place) as tree:
