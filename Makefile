@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-avx2 fuzz lint types format bench docs clean
+JITTOR := .venv-jittor
+
+.PHONY: setup demo test test-avx2 test-jittor jittor fuzz lint types format bench docs clean
 
 setup: $(STAMP)
 
@@ -21,11 +23,25 @@ demo: setup  # simulate, scan, subset, voxelize, stats, train, evaluate, picture
 # Two processes share the cores already: more threads in each would only wait for one another.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@echo "Not run here: the tests of dmanet_jittor, which need jittor; run \`make test-jittor\`."
 
 # As on a processor with AVX2 and no more, which torch's CPU kernels treat otherwise.
 AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 test-avx2: setup
 	$(AVX2) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/dmanet
+
+# An environment without torch, whose numpy is one that jittor computes right with (docs/jittor.md).
+jittor: $(JITTOR)/.installed
+
+$(JITTOR)/.installed: requirements-jittor.txt pyproject.toml
+	$(PYTHON) -m venv $(JITTOR)
+	$(JITTOR)/bin/pip install --quiet --disable-pip-version-check -r requirements-jittor.txt
+	$(JITTOR)/bin/pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(JITTOR)/bin/python -m dmanet_jittor.set_up
+	touch $@
+
+test-jittor: jittor
+	OMP_NUM_THREADS=2 $(JITTOR)/bin/python -m pytest -q tests/dmanet_jittor
 
 # Ten thousand hostile inputs, in about half an hour; a minute of it is part of `make test`.
 fuzz: setup
@@ -59,4 +75,4 @@ docs: setup
 	$(BIN)/python -m cli.documentation
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(JITTOR) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

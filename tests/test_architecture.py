@@ -9,13 +9,14 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 MODULES = [
     path
-    for package in ("pipeline", "dmanet", "cli")
+    for package in ("pipeline", "dmanet", "cli", "dmanet_jittor")
     for path in sorted((REPOSITORY / package).rglob("*.py"))
 ]
 FORBIDDEN = {
-    "pipeline": {"torch", "dmanet", "cli"},
-    "dmanet": {"cli"},
-    "cli": set(),
+    "pipeline": {"torch", "dmanet", "cli", "dmanet_jittor"},
+    "dmanet": {"cli", "dmanet_jittor"},
+    "cli": {"dmanet_jittor"},
+    "dmanet_jittor": {"torch"},
 }
 
 

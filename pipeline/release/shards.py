@@ -190,4 +190,4 @@ def write_shard(
         arrays = {f"{key}{k}": np.ascontiguousarray(w, dtype) for k, w in enumerate(windows)}
         # A recording has hundreds of shards, and whoever writes one brings it to the disk as a whole.
         with written_whole(path, durable=False) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+            np.savez_compressed(file, **arrays)

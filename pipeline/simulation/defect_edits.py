@@ -22,7 +22,7 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write a shard's file whole or not at all; ``arrays`` by member."""
     # Not durable by itself: it is part of a release that is brought to the disk as a whole.
     with written_whole(path, durable=False) as unfinished, unfinished.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
