@@ -7,9 +7,10 @@ windows of 50 ms: ``e0…e9`` in the event file, ``l0…l9`` in the label file o
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -188,6 +189,15 @@ def write_shard(
     ):
         path = shard_path(root, recording_id, number, kind)
         arrays = {f"{key}{k}": np.ascontiguousarray(w, dtype) for k, w in enumerate(windows)}
-        # A recording has hundreds of shards, and whoever writes one brings it to the disk as a whole.
-        with written_whole(path, durable=False) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        write_npz(path, arrays)
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a shard's file whole or not at all; ``arrays`` by member.
+
+    A recording has hundreds of shards, and whoever writes one brings it to the disk as a whole.
+    """
+    # No allow_pickle=False: numpy before 2 does not know it and writes it as a member.
+    members: dict[str, Any] = dict(arrays)
+    with written_whole(path, durable=False) as unfinished, unfinished.open("wb") as file:
+        np.savez_compressed(file, **members)

@@ -9,20 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.defects import Defect
-from pipeline.files.whole import written_whole
-from pipeline.release.shards import LABEL_DTYPE, WINDOW_US, WINDOWS_PER_SHARD, shard_path
+from pipeline.release.shards import (
+    LABEL_DTYPE,
+    WINDOW_US,
+    WINDOWS_PER_SHARD,
+    shard_path,
+    write_npz,
+)
 
 Shard = tuple[str, int]  # recording id, shard number
 _NEW_TRACK = 1_000_000  # and up, of boxes that are added: no simulated object has such a number
 # Zip central directory: signature, offsets of CRC-32 and of the content's size.
 _CENTRAL_ENTRY, _CENTRAL_CRC, _CENTRAL_SIZE = b"PK\x01\x02", 16, 24
-
-
-def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write a shard's file whole or not at all; ``arrays`` by member."""
-    # Not durable by itself: it is part of a release that is brought to the disk as a whole.
-    with written_whole(path, durable=False) as unfinished, unfinished.open("wb") as file:
-        np.savez_compressed(file, **arrays)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
