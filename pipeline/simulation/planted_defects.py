@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.defects import Defect
 from pipeline.errors import UsageError
-from pipeline.release.shards import WINDOW_US, WINDOWS_PER_SHARD, shard_path
+from pipeline.release.shards import WINDOW_US, WINDOWS_PER_SHARD, shard_path, write_npz
 from pipeline.simulation.defect_edits import (
     BOX_EDITS,
     EVENT_EDITS,
@@ -18,7 +18,6 @@ from pipeline.simulation.defect_edits import (
     plant_boxes,
     plant_gap,
     read_npz,
-    write_npz,
 )
 
 _LAST = WINDOWS_PER_SHARD - 1
