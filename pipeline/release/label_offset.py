@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.release.box_kernels import mean_contrast
+from pipeline.release.contrast_kernel import mean_contrast
 from pipeline.release.label_checks import EventCells
 
 FARTHEST = 5  # windows that are looked at before and behind
