@@ -149,7 +149,7 @@ def _scene(rng: np.random.Generator, windows: int) -> tuple[list[Detections], li
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Within a minute: fewer windows and repetitions.")
+@click.option("--quick", is_flag=True, help="Fewer windows and repetitions.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--work", type=click.Path(path_type=Path), default="build/benchmarks")
 def main(quick: bool, as_json: bool, work: Path) -> None:

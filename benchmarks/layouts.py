@@ -33,7 +33,7 @@ from pipeline.pillars.packing import Workspace, pack_window
 from pipeline.pillars.settings import PillarSettings
 from pipeline.release.members import read_events
 from pipeline.release.npz import NpzFile
-from pipeline.release.sensors import read_sensors
+from pipeline.release.sensors import read_release
 from pipeline.release.shards import SENSOR_SIZE, ShardFiles, walk_release
 
 SAMPLE = 10  # windows
@@ -321,7 +321,7 @@ def real_releases(
     """The DAT recordings of a folder as shards under ``target``, with their sensor sizes."""
     for raw in sorted(folder.glob("*.dat")):
         ingest_recording(raw, target, split="train")
-    sensors = read_sensors(target)
+    sensors = read_release(target).sensors
     return {r.name: (list(r.shards), sensors[r.id]) for r in walk_release(target)}
 
 

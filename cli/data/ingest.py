@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.choices import SPLITS
+from cli.class_maps import Labels
 from cli.classes import ClassNames
-from cli.data.options import Labels, MergedClass, Size
+from cli.data.options import MergedClass, Size
 from cli.numbers import Real
 from cli.options import example, exit_codes, processes_option, quiet_option
 from cli.paths import InputPath, OutputFolder

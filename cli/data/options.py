@@ -7,7 +7,6 @@ import click
 
 from cli.choices import SPLITS
 from cli.numbers import Real
-from cli.paths import InputFile
 from pipeline.errors import UsageError
 
 _LARGEST_SIDE = 1 << 14  # of a sensor: DAT events hold 14 bits for each coordinate
@@ -78,25 +77,6 @@ class MergedClass(click.ParamType):
         if not one or not equals or not other:
             self.fail(f"'{value}' is not like bus=truck.", param, ctx)
         return one, other
-
-
-class Labels(click.ParamType):
-    """The name of a data set, or a YAML file, as a class map."""
-
-    name = "NAME|FILE.yaml"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A :class:`pipeline.release.classes.ClassMap`."""
-        from pipeline.release.classes import CLASS_MAPS, ClassMap, read_class_map
-
-        if isinstance(value, ClassMap):
-            return value
-        if value in CLASS_MAPS:
-            return CLASS_MAPS[value]
-        try:
-            return read_class_map(InputFile().convert(value, param, ctx))
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
 
 
 class BoxFaultNames(click.ParamType):

@@ -163,7 +163,7 @@ def voxelize(
         from cli.data.voxelize_output import Progress, exit_code, print_outcome, summary
         from pipeline.cache.reader import PillarCache
         from pipeline.cache.settings import CacheSettings
-        from pipeline.release.classes import class_numbers
+        from pipeline.release.classes import class_numbers, name_to_store
         from pipeline.statistics.info import cache_info
         from pipeline.tasks.outcomes import Stopped
         from pipeline.voxelizing.outcome import write_report
@@ -186,6 +186,7 @@ def voxelize(
             classes=class_numbers(classes, class_map.classes),
             class_names=class_map.classes,
             drop=drop,
+            data_set=name_to_store(class_map),
         )
         progress = Progress(request, quiet)
         try:

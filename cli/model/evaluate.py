@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from cli.choices import PROTOCOLS, SPLITS
+from cli.class_maps import Labels
 from cli.distinct import DistinctPaths
 from cli.model.options import (
     NewFolder,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from dmanet.evaluation.examination import Examination
     from dmanet.evaluation.protocols import ProtocolResult
     from pipeline.cache.reader import PillarCache
+    from pipeline.release.classes import ClassMap
 
 #: What says how a network runs, and means nothing to files.
 _OF_A_NETWORK = (
@@ -49,6 +51,13 @@ _OF_A_NETWORK = (
     "--gt", type=InputFolder(), help="Instead of CACHE: a folder of labels, NAME_bbox.npy."
 )
 @click.option("--dt", type=InputFolder(), help="Detections to score against --gt, NAME_bbox.npy.")
+@click.option(
+    "--labels",
+    "class_map",
+    type=Labels(),
+    help="Of --gt and --dt, what the numbers of the boxes' classes mean, and by which rules boxes are "
+    "left out: dlut (if not given), gen1, 1mpx, etram, or a YAML file. A cache says it itself.",
+)
 @click.option(
     "--protocol",
     type=PROTOCOLS,
@@ -82,7 +91,7 @@ _OF_A_NETWORK = (
 @quiet_option
 @example(
     "dmanet evaluate cache --checkpoint runs/one/last.pt --split test --json result.json",
-    "dmanet evaluate --gt labels --dt detections --protocol prophesee",
+    "dmanet evaluate --gt labels --dt detections --labels gen1 --protocol prophesee",
 )
 @click.pass_context
 def evaluate(
@@ -91,6 +100,7 @@ def evaluate(
     checkpoint: Path | None,
     gt: Path | None,
     dt: Path | None,
+    class_map: "ClassMap | None",
     protocol: str,
     split: str,
     json_output: Path | None,
@@ -127,8 +137,12 @@ def evaluate(
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 what = "CACHE" if name == "cache" else f"--{name}"
                 raise UsageError(f"{what} has no meaning with --gt and --dt; leave it out.")
-        _show(_of_folders(gt, dt, protocol, examination, quiet), json_output)
+        _show(_of_folders(gt, dt, class_map, protocol, examination, quiet), json_output)
         return
+    if class_map is not None:
+        raise UsageError(
+            "--labels goes with --gt and --dt: a cache says what its classes are; leave it out."
+        )
     if cache is None:
         raise UsageError("Missing argument 'CACHE'; or give two folders of boxes, --gt and --dt.")
     if checkpoint is None:
@@ -173,13 +187,19 @@ def evaluate(
 
 
 def _of_folders(
-    gt: Path, dt: Path, protocol: str, examination: "Examination", quiet: bool
+    gt: Path,
+    dt: Path,
+    class_map: "ClassMap | None",
+    protocol: str,
+    examination: "Examination",
+    quiet: bool,
 ) -> "ProtocolResult":
     """The score of one folder's boxes against another's; torch is not imported."""
     from dmanet.evaluation.box_folders import box_names, evaluate_folders
+    from pipeline.release.classes import DLUT
 
     with progress_bar(len(box_names(gt, dt)), "recording", quiet) as bar:
-        return evaluate_folders(gt, dt, protocol, examination, bar.update)
+        return evaluate_folders(gt, dt, protocol, examination, bar.update, class_map or DLUT)
 
 
 def _show(result: "ProtocolResult", json_output: Path | None) -> None:
@@ -204,7 +224,7 @@ def _checked(cache: str, checkpoint: Path, protocol: str, split: str, talks: boo
     claims = read_claims(checkpoint)
     check_fit(opened, claims.settings, f"that of {checkpoint}", claims.classes)
     names = claims.classes or opened.settings.output_names
-    protocol_of(protocol, list(names))
+    protocol_of(protocol, list(names), opened.settings.class_map)
     recordings_of(opened, split)
     if talks and not has_labels(opened, split, opened.settings.numbers_of(names)):
         click.echo(

@@ -13,7 +13,7 @@ from dmanet.evaluation.protocols import ProtocolResult, protocol_of
 from dmanet.evaluation.scoring import GridWindows, SensorWindows, score_grid, score_sensor
 from pipeline.errors import DataError, UsageError
 from pipeline.ingest.boxes import read_boxes
-from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.classes import DLUT, ClassMap
 from pipeline.release.shards import WINDOW_US
 
 _ENDING = "_bbox.npy"
@@ -26,10 +26,11 @@ def evaluate_folders(
     protocol_name: str,
     examination: Examination | None = None,
     on_recording: Callable[[], None] = lambda: None,
+    class_map: ClassMap = DLUT,
 ) -> ProtocolResult:
     """Score one folder's boxes against another's.
 
-    Files `NAME_bbox.npy` pair by their place below the folders; classes go by the release's numbers.
+    Files `NAME_bbox.npy` pair by their place below the folders.
 
     Under `prophesee` and `rvt` there is a window for each time of the labels, with the detections at
     most 50 ms away. Under `release` windows are the 50 ms of the clock, as its shards have them: the
@@ -42,30 +43,36 @@ def evaluate_folders(
         protocol_name: one of :data:`dmanet.evaluation.protocols.PROTOCOLS`.
         examination: what to examine beside the rows; None for nothing.
         on_recording: called as each recording is read.
+        class_map: what the numbers of the boxes' classes mean, and the rules that leave boxes out.
 
     Raises:
         UsageError: the protocol is unknown, there is no file of labels, or the folders' files differ.
         DataError: a file holds no such boxes.
     """
-    protocol = protocol_of(protocol_name, CLASS_NAMES)
+    protocol = protocol_of(protocol_name, class_map.classes, class_map)
     names = box_names(truth, found)
 
     def read(name: str) -> tuple[np.ndarray, np.ndarray]:
-        pair = _read(found / f"{name}{_ENDING}", scored=True), _read(truth / f"{name}{_ENDING}")
+        file = f"{name}{_ENDING}"
+        pair = _read(found / file, class_map, scored=True), _read(truth / file, class_map)
         on_recording()
         return pair
 
     if protocol.boxes == "grid":
         grids = [_by_clock(name, *read(name)) for name in names]
-        result = score_grid(grids, CLASS_NAMES, protocol, examination)
+        result = score_grid(grids, class_map.classes, protocol, examination)
         windows = "50 ms of the clock"
     else:
         tolerance = protocol.time_tolerance_us or 0
         sensors = [_by_label_times(name, *read(name), tolerance) for name in names]
-        result = score_sensor(sensors, CLASS_NAMES, protocol, examination)
+        result = score_sensor(sensors, class_map.classes, protocol, examination)
         windows = f"times of the labels, detections {tolerance / 1000:g} ms around"
     return result.with_conditions(
-        boxes="files", recordings=len(names), windows=windows, classes=list(CLASS_NAMES)
+        boxes="files",
+        recordings=len(names),
+        windows=windows,
+        labels=class_map.name,
+        classes=list(class_map.classes),
     )
 
 
@@ -96,21 +103,22 @@ def box_names(truth: Path, found: Path) -> list[str]:
     return sorted(true)
 
 
-def _read(path: Path, scored: bool = False) -> np.ndarray:
+def _read(path: Path, class_map: ClassMap, scored: bool = False) -> np.ndarray:
     """The boxes of a file by time, ``BOX_DTYPE [n]``; of detections every value must be sound."""
     boxes = read_boxes(path)
     if boxes is None:
         raise UsageError(f"{path}: is no longer there; evaluate again.")
-    if len(boxes) and boxes["class_id"].max() >= len(CLASS_NAMES):
+    names = class_map.classes
+    if len(boxes) and boxes["class_id"].max() >= len(names):
         raise DataError(
-            f"{path}: a box has the class {boxes['class_id'].max()}, and classes are numbered 0 to "
-            f"{len(CLASS_NAMES) - 1} ({', '.join(CLASS_NAMES)}); renumber them."
+            f"{path}: a box has the class {boxes['class_id'].max()}, and classes of {class_map.name} "
+            f"are numbered 0 to {len(names) - 1} ({', '.join(names)}); name its data set with --labels."
         )
     if len(boxes) and boxes["t"].max() >= _LATEST_US:
         raise DataError(f"{path}: a box is at {boxes['t'].max()} µs; no recording is so long.")
     records = np.zeros(len(boxes), BOX_DTYPE)
-    for name in BOX_DTYPE.names or ():
-        records[name] = boxes[name]
+    for field in BOX_DTYPE.names or ():
+        records[field] = boxes[field]
     finite = np.all([np.isfinite(records[name]) for name in "xywh"], axis=0)
     if not scored:
         return records[finite]

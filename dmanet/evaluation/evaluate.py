@@ -53,7 +53,7 @@ def evaluate(
     recordings = recordings_of(cache, split)
     classes = classes_of(weights, cache)
     class_names = [cache.settings.class_names[number] for number in classes]
-    protocol = protocol_of(protocol_name, class_names)
+    protocol = protocol_of(protocol_name, class_names, cache.settings.class_map)
     own = own_recordings(recordings, ranks)
     detections: dict[str, list[Detections]] = {recording.id: [] for recording in own}
     labels: dict[str, list[Labels]] = {recording.id: [] for recording in own}

@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 from dmanet.evaluation.details import Details
 from pipeline.errors import UsageError
+from pipeline.release.classes import DLUT, ClassMap
 
 
 @dataclass(frozen=True)
 class Protocol:
     """Everything that decides a number besides the network and the data.
 
-    Filters apply to labels and detections alike, in the units of ``boxes``.
+    Filters apply to labels and detections alike, in the units of ``boxes``. Those of a protocol that
+    scores boxes of the sensor are the data set's own, see :func:`protocol_of`.
 
     Attributes:
         name: of the protocol.
@@ -29,6 +31,7 @@ class Protocol:
         after_us: boxes up to this time of their recording are not scored, µs; None for none.
         time_tolerance_us: how far a detection of a box file may be from its label's time, µs.
         classes: names of those that are scored; None for every class of the data.
+        data_set: whose filters these are; None for the DLUT's, and where there are none.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Protocol:
     after_us: int | None = None
     time_tolerance_us: int | None = None
     classes: tuple[str, ...] | None = None
+    data_set: str | None = None
 
 
 _PROPHESEE = Protocol(
@@ -65,8 +69,23 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
 )
 
 
-def protocol_of(name: str, class_names: Sequence[str]) -> Protocol:
-    """The protocol of a name, for a network with these classes.
+#: Classes that RVT scores of a data set, where they are others than those of its protocol here.
+_RVT_CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType({"gen1": ("car", "pedestrian")})
+
+
+def protocol_of(
+    name: str, class_names: Sequence[str], class_map: ClassMap | None = None
+) -> Protocol:
+    """The protocol of a name, for a network with these classes on this data set.
+
+    Under `prophesee` and `rvt` boxes are left out by the data set's rules, its ``min_diagonal``,
+    ``min_side`` and ``skip``: of Gen1's 304 x 240 pixels the rules of 1280 x 720 would leave little.
+    Under `rvt` Gen1's two classes are scored.
+
+    Args:
+        name: one of :data:`PROTOCOLS`.
+        class_names: that can be scored.
+        class_map: of the data set; None: the rules of the DLUT and of 1 Mpx.
 
     Raises:
         UsageError: there is none of that name, or it scores a class that the network lacks.
@@ -74,6 +93,17 @@ def protocol_of(name: str, class_names: Sequence[str]) -> Protocol:
     if name not in PROTOCOLS:
         raise UsageError(f"protocol '{name}' is unknown; choose one of {', '.join(PROTOCOLS)}.")
     protocol = PROTOCOLS[name]
+    if protocol.boxes == "sensor":
+        rules = class_map or DLUT
+        classes = protocol.classes and _RVT_CLASSES.get(rules.name, protocol.classes)
+        protocol = replace(
+            protocol,
+            min_diagonal=rules.min_diagonal,
+            min_side=rules.min_side,
+            after_us=round(rules.skip * 1e6),
+            classes=classes,
+            data_set=None if rules.name == DLUT.name else rules.name,
+        )
     missing = [one for one in protocol.classes or () if one not in class_names]
     if missing:
         raise UsageError(

@@ -168,7 +168,7 @@ def check_identity(found: dict[str, Any], settings: CacheSettings, where: str) -
 
 def _with_unsaid(stored: dict[str, Any]) -> dict[str, Any]:
     """A cache's stored settings with those that may go without saying."""
-    return {**{name: list(value) for name, value in UNSAID.items()}, **stored}
+    return {**json.loads(json.dumps(UNSAID)), **stored}
 
 
 def settings_of(attributes: dict[str, Any], where: str) -> CacheSettings:

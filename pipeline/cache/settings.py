@@ -17,7 +17,14 @@ from pipeline.defects import BOX_FAULTS
 from pipeline.errors import SettingsError
 from pipeline.pillars.encoding import PillarEncoding
 from pipeline.pillars.settings import PillarSettings, as_tuple
-from pipeline.release.classes import MOST_CLASSES, ClassNames
+from pipeline.release.classes import (
+    CLASS_MAPS,
+    MOST_CLASSES,
+    ClassMap,
+    ClassNames,
+    DataSetName,
+    published_map,
+)
 from pipeline.release.labels import CLASS_NAMES, LabelRules
 from pipeline.release.shards import SENSOR_SIZE
 
@@ -41,7 +48,7 @@ def _in_order(faults: tuple[str, ...]) -> tuple[str, ...]:
 
 
 #: Settings that earlier caches do not have: with these values they go without saying.
-UNSAID: dict[str, Any] = {"class_names": CLASS_NAMES, "drop": ()}
+UNSAID: dict[str, Any] = {"class_names": CLASS_NAMES, "drop": (), "data_set": None}
 
 
 class CacheSettings(PillarSettings):
@@ -68,6 +75,10 @@ class CacheSettings(PillarSettings):
             default=(),
             description="faults of boxes that are left out; not stored where there are none",
         )
+    )
+    data_set: DataSetName | None = Field(
+        default=None,
+        description="name of the class map; not stored where the class names alone tell it",
     )
 
     @model_validator(mode="before")
@@ -100,6 +111,25 @@ class CacheSettings(PillarSettings):
         return LabelRules(sensor, self.grid, self.min_diagonal, self.min_side, self.classes, known)
 
     @property
+    def class_map(self) -> ClassMap | None:
+        """The class map of the data set; ``None`` where nothing says which it is.
+
+        That of a published data set has its published rules, whatever boxes this cache keeps. Of
+        another data set the cache holds only what its boxes were kept by.
+        """
+        name = self.data_set
+        if name is None:
+            return published_map(self.class_names)
+        if name in CLASS_MAPS and set(self.class_names) <= set(CLASS_MAPS[name].classes):
+            return CLASS_MAPS[name].model_copy(update={"classes": self.class_names})
+        return ClassMap(
+            name=name,
+            classes=self.class_names,
+            min_diagonal=float(self.min_diagonal),
+            min_side=float(self.min_side),
+        )
+
+    @property
     def output_names(self) -> tuple[str, ...]:
         """Names of ``classes``, in output order."""
         return tuple(self.class_names[number] for number in self.classes)
@@ -111,8 +141,9 @@ class CacheSettings(PillarSettings):
     def stored(self) -> dict[str, Any]:
         """The settings as a cache holds them.
 
-        The DLUT's class names go without saying, and that no boxes are dropped: the bytes of such
-        caches, and their fingerprint, are those of caches from before there was a choice.
+        The DLUT's class names go without saying, that no boxes are dropped, and the name of a data
+        set that its classes tell: the bytes of such caches, and their fingerprint, are those of
+        caches from before there was a choice.
         """
         return {k: v for k, v in dict(self).items() if k not in UNSAID or v != UNSAID[k]}
 

@@ -66,6 +66,9 @@ ClassNames = Annotated[
 ]
 _Pixels = Annotated[float, BeforeValidator(_as_number), Field(ge=0, le=_MOST_PIXELS)]
 
+#: What a data set is called.
+DataSetName = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME), AfterValidator(_plain)]
+
 
 class ClassMap(StrictSettings):
     """The classes of a data set, and its label rules as published.
@@ -74,9 +77,7 @@ class ClassMap(StrictSettings):
         SettingsError: a value is wrong.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME), AfterValidator(_plain)] = (
-        Field(description="what the data set is called")
-    )
+    name: DataSetName = Field(description="what the data set is called")
     classes: ClassNames = Field(description="names of the classes 0, 1, … in this order")
     sensor: Annotated[
         tuple[int, int] | None, BeforeValidator(_as_tuple), AfterValidator(_possible)
@@ -119,6 +120,17 @@ CLASS_MAPS = {
         ),
     )
 }
+
+
+def published_map(classes: Sequence[str]) -> ClassMap | None:
+    """The first of :data:`CLASS_MAPS` that has exactly these classes, in this order."""
+    return next((one for one in CLASS_MAPS.values() if one.classes == tuple(classes)), None)
+
+
+def name_to_store(class_map: ClassMap) -> str | None:
+    """A class map's name, or ``None`` where its classes alone tell it."""
+    published = published_map(class_map.classes)
+    return None if published and published.name == class_map.name else class_map.name
 
 
 def read_class_map(path: Path) -> ClassMap:

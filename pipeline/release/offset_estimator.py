@@ -12,7 +12,7 @@ from collections import deque
 
 import numpy as np
 
-from pipeline.release.box_kernels import mean_contrast
+from pipeline.release.contrast_kernel import mean_contrast
 from pipeline.release.label_checks import EventCells
 from pipeline.release.label_offset import FARTHEST, LabelOffset
 

@@ -70,11 +70,6 @@ def _read(root: Path) -> ReleaseFacts | None:
         ) from None
 
 
-def read_sensors(root: Path) -> dict[str, tuple[int, int]]:
-    """The sensors of :func:`read_release`; empty without the file."""
-    return read_release(root).sensors
-
-
 def _facts(content: Any) -> ReleaseFacts:
     if (
         not isinstance(content, dict)

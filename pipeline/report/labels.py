@@ -1,6 +1,6 @@
 """Sections of the report on splits, labels and boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.release.shards import SPLITS
 from pipeline.report import charts
@@ -16,6 +16,22 @@ from pipeline.report.elements import (
 )
 from pipeline.statistics.schema import Quantiles, Statistics
 from pipeline.text import duration, grouped, share, short, size
+
+MOST_CHARTED = 20  # classes in a chart, and panels of a gallery; tables have all
+
+
+def charted(counts: Mapping[str, int]) -> tuple[list[str], str]:
+    """The classes that charts show, in their order, and a sentence on the others.
+
+    All where they are few; else those with the most boxes, of equally many the first.
+    """
+    if len(counts) <= MOST_CHARTED:
+        return list(counts), ""
+    chosen = set(sorted(counts, key=lambda name: -counts[name])[:MOST_CHARTED])
+    return [name for name in counts if name in chosen], (
+        f" Shown are the {MOST_CHARTED} classes with the most boxes of {grouped(len(counts))}; the "
+        "table below has all."
+    )
 
 
 def splits_section(statistics: Statistics) -> Section:
@@ -67,18 +83,25 @@ def labels_section(statistics: Statistics) -> Section | None:
     rows.append(tuple(cells))
     figures = []
     if any(sum(row.kept.values()) for row in splits.values()):
-        absent = any(not n for row in splits.values() for n in row.kept.values())
+        shown, others = charted(
+            {name: sum(row.kept[name] for row in splits.values()) for name in statistics.classes}
+        )
+        absent = any(not row.kept[name] for row in splits.values() for name in shown)
         figures.append(
             Figure(
                 charts.boxes_by_class(
-                    {split: row.kept for split, row in splits.items()},
+                    {
+                        split: {name: row.kept[name] for name in shown}
+                        for split, row in splits.items()
+                    },
                     "Kept boxes of each class and split, logarithmic; the numbers are in the "
                     "table below.",
                 ),
                 "Boxes of each class",
                 "Splits of the same make-up keep the same distance from each other in every row. "
                 "A step of the axis is a factor of ten."
-                + (" Hollow marks at the left edge: none." if absent else ""),
+                + (" Hollow marks at the left edge: none." if absent else "")
+                + others,
             )
         )
     if statistics.boxes is not None and any(any(statistics.boxes.per_window[s][1:]) for s in used):
@@ -130,8 +153,10 @@ def boxes_section(statistics: Statistics) -> Section | None:
     if boxes is None or not found:
         return None
 
+    shown, others = charted({name: _count(boxes.width_grid[name]) for name in found})
+
     def pick(by_class: dict[str, Quantiles | None]) -> dict[str, Quantiles | None]:
-        return {name: by_class[name] for name in found}
+        return {name: by_class[name] for name in shown}
 
     assert statistics.source.settings is not None
     columns, lines = statistics.source.settings["grid"]
@@ -150,7 +175,7 @@ def boxes_section(statistics: Statistics) -> Section | None:
                 "Box sizes as the network sees them",
                 "Dot: median. Thick line: the middle half. Thin line: the middle 90 %. On a sensor "
                 f"of {width} × {height} pixels a grid unit is {width / columns:.2f} pixels wide and "
-                f"{height / lines:.2f} high.",
+                f"{height / lines:.2f} high.{others}",
             ),
             Figure(
                 charts.ranges_by_class(
@@ -161,7 +186,7 @@ def boxes_section(statistics: Statistics) -> Section | None:
                 ),
                 "How long a track is labelled",
                 "Time for which the same object holds a kept box, all splits together; "
-                "breaks are not counted. Lines as in the figure of sizes.",
+                f"breaks are not counted. Lines as in the figure of sizes.{others}",
             ),
         ],
         galleries=[
@@ -169,7 +194,7 @@ def boxes_section(statistics: Statistics) -> Section | None:
                 "Width by height",
                 "Kept boxes by width (across) and height (up) in grid units, both axes "
                 "logarithmic; the diagonal marks squares on the grid. Stronger colour: more "
-                "boxes, each panel on its own scale.",
+                f"boxes, each panel on its own scale.{others}",
                 [
                     Figure(
                         charts.size_map(
@@ -179,13 +204,13 @@ def boxes_section(statistics: Statistics) -> Section | None:
                         ),
                         name,
                     )
-                    for name in found
+                    for name in shown
                 ],
             ),
             Gallery(
                 "Where boxes are",
                 "Centres of kept boxes over the sensor's frame, in 32 × 18 fields. Stronger "
-                "colour: more boxes, each panel on its own scale.",
+                f"colour: more boxes, each panel on its own scale.{others}",
                 [
                     Figure(
                         charts.place_map(
@@ -193,7 +218,7 @@ def boxes_section(statistics: Statistics) -> Section | None:
                         ),
                         name,
                     )
-                    for name in found
+                    for name in shown
                 ],
             ),
         ],

@@ -91,6 +91,8 @@ def _lead(statistics: Statistics) -> str:
         text += f", preset “{source.settings['preset']}” on a grid of {columns} × {rows} cells"
     chosen = len(statistics.classes)
     text += f", {counted(chosen, 'class', 'classes')}"
+    if source.class_map is not None:
+        text += f" of {source.class_map}"
     if source.subset is not None:
         text += f", a subset chosen by the strategy “{source.subset['strategy']}”"
     return text + "."

@@ -257,4 +257,6 @@ def _setting_rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
     for name, field in CacheSettings.model_fields.items():
         value = settings.get(name, field.default)  # the DLUT's class names go without saying
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        if value is None:
+            shown = "–"
         yield name, shown, field.description or ""

@@ -18,7 +18,7 @@ from pipeline.release.shards import (
 )
 
 Shard = tuple[str, int]  # recording id, shard number
-_NEW_TRACK = 1_000_000  # and up, of boxes that are added: no simulated object has such a number
+NEW_TRACK = 1_000_000  # and up, of boxes that are added: no simulated object has such a number
 # Zip central directory: signature, offsets of CRC-32 and of the content's size.
 _CENTRAL_ENTRY, _CENTRAL_CRC, _CENTRAL_SIZE = b"PK\x01\x02", 16, 24
 
@@ -181,14 +181,15 @@ EVENT_EDITS: dict[Defect, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
 }
 
 
-def _add_boxes(
+def add_boxes(
     labels: np.ndarray, t: int, boxes: Sequence[tuple[float, float, float, float]], class_id: int
 ) -> np.ndarray:
+    """A window's boxes with new ones behind, each ``x, y, w, h`` and a track of its own."""
     added = np.zeros(len(boxes), LABEL_DTYPE)
     for row, box in zip(added, boxes, strict=True):
         row["x"], row["y"], row["w"], row["h"] = box
     added["t"], added["class_id"], added["class_confidence"] = t, class_id, 1.0
-    added["track_id"] = np.arange(len(added)) + _NEW_TRACK
+    added["track_id"] = np.arange(len(added)) + NEW_TRACK
     return np.concatenate([labels, added])
 
 
@@ -210,25 +211,25 @@ def plant_boxes(
     w, h = 0.2 * width, 0.2 * height
     y = 0.5 * height  # below the sky, which is without events
     if defect is Defect.BOX_OUT_OF_FRAME:
-        return _add_boxes(labels, t, [(-0.4 * w, y, w, h)], 2), "a box beyond the left border added"
+        return add_boxes(labels, t, [(-0.4 * w, y, w, h)], 2), "a box beyond the left border added"
     if defect is Defect.BOX_TOO_WIDE:
-        return _add_boxes(labels, t, [(0, y, width + 40, h)], 2), "a box wider than the frame added"
+        return add_boxes(labels, t, [(0, y, width + 40, h)], 2), "a box wider than the frame added"
     if defect is Defect.BOX_NOT_FINITE:
-        return _add_boxes(labels, t, [(np.nan, y, w, h)], 2), "a box with x = NaN added"
+        return add_boxes(labels, t, [(np.nan, y, w, h)], 2), "a box with x = NaN added"
     if defect is Defect.WRONG_CLASS:
-        return _add_boxes(labels, t, [(w, y, w, h)], 7), "a box of class 7 added"
+        return add_boxes(labels, t, [(w, y, w, h)], 7), "a box of class 7 added"
     if defect is Defect.BOX_OUT_OF_TIME:
         late = t + 2 * WINDOW_US
-        return _add_boxes(labels, late, [(w, y, w, h)], 2), "a box of a later window added"
+        return add_boxes(labels, late, [(w, y, w, h)], 2), "a box of a later window added"
     if defect is Defect.BAD_CONFIDENCE:
-        added = _add_boxes(labels, t, [(w, y, w, h)], 2)
+        added = add_boxes(labels, t, [(w, y, w, h)], 2)
         added["class_confidence"][-1] = np.nan
         return added, "a box with the confidence NaN added"
     if defect is Defect.DUPLICATE_BOX:
         twice = [(w, y, w, h), (w + 0.01 * w, y, w, h)]
-        return _add_boxes(labels, t, twice, 2), "a box added twice, a hundredth of its width apart"
+        return add_boxes(labels, t, twice, 2), "a box added twice, a hundredth of its width apart"
     grid = [(k % 10 * width / 20, (4 + k // 10) * height / 20, 2 * w, 2 * h) for k in range(70)]
-    return _add_boxes(labels, t, grid, 2), "70 boxes added"
+    return add_boxes(labels, t, grid, 2), "70 boxes added"
 
 
 #: Faults that :func:`plant_boxes` plants.
@@ -242,61 +243,3 @@ LABEL_EDITS = (
     Defect.BAD_CONFIDENCE,
     Defect.DUPLICATE_BOX,
 )
-
-
-# Faults that take more than the labels of one window.
-
-
-def plant_box_without_events(root: Path, shard: Shard, window: int, sensor: tuple[int, int]) -> str:
-    """Add a box where the fewest others are, and take the events out of it."""
-    width, height = sensor
-    w, h = 0.1 * width, 0.1 * height
-    (events, labels), paths = _both(root, shard)
-    boxes = labels[f"l{window}"]
-    places = [(x * w, y * h) for y in range(1, 9) for x in range(1, 9)]
-    covered = [
-        (boxes["x"] < x + w)
-        & (boxes["x"] + boxes["w"] > x)
-        & (boxes["y"] < y + h)
-        & (boxes["y"] + boxes["h"] > y)
-        for x, y in places
-    ]
-    x, y = places[int(np.argmin([several.sum() for several in covered]))]
-    member = events[f"e{window}"]
-    inside = (member["x"] + 1 > x) & (member["x"] < x + w)
-    inside &= (member["y"] + 1 > y) & (member["y"] < y + h)
-    events[f"e{window}"] = member[~inside]
-    labels[f"l{window}"] = _add_boxes(boxes, _middle(shard, window), [(x, y, w, h)], 2)
-    write_npz(paths[0], events)
-    write_npz(paths[1], labels)
-    return "a box added, and the events in it taken out"
-
-
-def plant_box_jump(root: Path, shard: Shard, window: int, sensor: tuple[int, int]) -> str:
-    """Add a track that is at the left in the window before ``window``, and at the right in it."""
-    w, h = 0.2 * sensor[0], 0.2 * sensor[1]
-    (_, labels), (_, path) = _both(root, shard)
-    for k, x in ((window - 1, w), (window, 3 * w)):
-        added = _add_boxes(labels[f"l{k}"], _middle(shard, k), [(x, 0.5 * sensor[1], w, h)], 2)
-        added["track_id"][-1] = 2 * _NEW_TRACK
-        labels[f"l{k}"] = added
-    write_npz(path, labels)
-    return "a track added that leaps over half the sensor"
-
-
-def _both(root: Path, shard: Shard) -> tuple[list[dict[str, np.ndarray]], list[Path]]:
-    """Members of a shard's event and label file, and where the two are."""
-    paths = [shard_path(root, *shard, kind) for kind in ("events", "labels")]
-    return [read_npz(path) for path in paths], paths
-
-
-def _middle(shard: Shard, window: int) -> int:
-    """Time in the middle of a simulated window, µs."""
-    return (shard[1] * WINDOWS_PER_SHARD + window) * WINDOW_US + WINDOW_US // 2
-
-
-#: The edits of such faults.
-BOX_EDITS: dict[Defect, Callable[[Path, Shard, int, tuple[int, int]], str]] = {
-    Defect.BOX_WITHOUT_EVENTS: plant_box_without_events,
-    Defect.BOX_JUMP: plant_box_jump,
-}

@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.defects import Defect
 from pipeline.errors import UsageError
 from pipeline.release.shards import WINDOW_US, WINDOWS_PER_SHARD, shard_path, write_npz
+from pipeline.simulation.box_edits import BOX_EDITS
 from pipeline.simulation.defect_edits import (
-    BOX_EDITS,
     EVENT_EDITS,
     FILE_EDITS,
     LABEL_EDITS,

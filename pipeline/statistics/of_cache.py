@@ -69,12 +69,14 @@ def collect_from_cache(
             ready[outcome.key] = result_of(outcome)
             while waiting and waiting[0] in ready:
                 collectors.merge(ready.pop(waiting.pop(0)))
+    class_map = cache.settings.class_map
     source = Source(
         kind="cache",
         name=printable(PurePosixPath(cache.location).name),
         digest=digest.hexdigest(),
         fingerprint=cache.attributes["fingerprint"],
         settings=cache.settings.stored(),
+        class_map=None if class_map is None else class_map.name,
     )
     return collectors.statistics(source)
 

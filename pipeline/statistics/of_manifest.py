@@ -27,6 +27,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             digest=manifest.digest,
             labels_only=manifest.labels_only,
             subset=None if manifest.subset is None else manifest.subset.content(),
+            class_map=manifest.class_map.name,
         ),
         classes=manifest.class_map.classes,
         splits={split: _split(manifest, split) for split in SPLITS},

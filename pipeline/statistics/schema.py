@@ -42,7 +42,8 @@ class Source:
 
     ``kind`` is ``cache`` or ``manifest``; ``name`` the last part of its path, or of the release's
     root for a manifest. ``digest`` covers the content, ``fingerprint`` and ``settings`` are the
-    cache's. ``subset`` tells how a manifest's recordings were chosen.
+    cache's. ``subset`` tells how a manifest's recordings were chosen. ``class_map`` names the data
+    set whose classes they are; ``None`` where nothing says which.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Source:
     settings: dict[str, Any] | None = None
     labels_only: bool = False
     subset: dict[str, Any] | None = None
+    class_map: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 ::
 
     release/   three recordings of 64x48 pixels, two or three shards each
+    out.json and out.json.scan (of scan --update), sizes.csv
     manifest.json, cache/ (32x32 cells), camera/drive_td.dat, drive.h5, drive_bbox.npy
     tiny/ (a cache of 128x128 cells), run/ (last.pt and previous.pt), released.pth, weights.safetensors
 """
@@ -40,6 +41,9 @@ def make_fixtures(folder: Path, *, with_network: bool) -> None:
     )
     run(data, "scan", release, "-o", manifest, "--quiet", *BOXES)
     run(data, "voxelize", manifest, folder / "cache", "--grid", "32x32", "--quiet", *BOXES)
+    run(data, "scan", release, "-o", folder / "out.json", "--update", "--quiet")
+    sizes = [f"{f.relative_to(release)},{f.stat().st_size}\n" for f in release.rglob("*.npz")]
+    (folder / "sizes.csv").write_text("path,bytes\n" + "".join(sorted(sizes)))
     _write_camera_files(folder / "camera")
     if with_network:
         from cli.main import main as network

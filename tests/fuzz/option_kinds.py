@@ -10,12 +10,13 @@ import click
 
 from cli import data as data_commands
 from cli import model as network_commands
-from cli.verbs import load_verb
+from cli.verbs import VerbGroup, load_verb
 from tests.fuzz.hostile import NUMBERS, SETTINGS, TEXTS, hostile_path
 from tests.fuzz.sandbox import Case
 
 _OUT = "{out}"  # replaced by a new path of the case's own folder
 #: A sound call of each command: arguments, then options with their values. ``{f}`` are the fixtures.
+#: Flags that decide what else is asked for follow the command's name.
 DATA: Mapping[str, tuple[list[str], dict[str, str]]] = {
     "simulate": (
         [_OUT],
@@ -31,6 +32,13 @@ DATA: Mapping[str, tuple[list[str], dict[str, str]]] = {
         ["{f}/release"],
         {"-o": _OUT, "--min-side": "2", "--min-diagonal": "2", "--workers": "1"},
     ),
+    "scan --labels-only": (
+        ["{f}/release"],
+        {"-o": _OUT, "--sizes": "{f}/sizes.csv", "--workers": "1"},
+    ),
+    "scan --update": (["{f}/release"], {"-o": _OUT, "--min-side": "2", "--workers": "1"}),
+    "manifest diff": (["{f}/manifest.json", "{f}/manifest.json"], {}),
+    "manifest verify": (["{f}/release", "{f}/manifest.json"], {}),
     "subset": (
         ["{f}/manifest.json"],
         {"--budget": "1MB", "-o": _OUT, "--strategy": "first", "--classes": "car", "--seed": "0"}
@@ -41,7 +49,13 @@ DATA: Mapping[str, tuple[list[str], dict[str, str]]] = {
         {"--root": "{f}/release", "--preset": "release", "--grid": "32x32", "--time-cells": "1"}
         | {"--max-points": "5", "--max-pillars": "1000", "--dedup": "pixel", "--overflow": "skip"}
         | {"--time-steps": "0", "--classes": "car", "--min-side": "2", "--min-diagonal": "2"}
-        | {"--workers": "1", "--parts": "1/1", "--on-corrupt": "quarantine", "--report": _OUT},
+        | {
+            "--drop": "box-jump",
+            "--workers": "1",
+            "--parts": "1/1",
+            "--on-corrupt": "quarantine",
+            "--report": _OUT,
+        },
     ),
     "verify": (["{f}/cache"], {"--root": "{f}/release", "--sample": "3", "--seed": "0"}),
     "info": (["{f}/cache"], {"--manifest": "{f}/manifest.json"}),
@@ -74,6 +88,11 @@ NETWORK: Mapping[str, tuple[list[str], dict[str, str]]] = {
         }
         | {"--steps": "10", "--device": "cpu", "--precision": "fp32", "--workers": "0"}
         | {"--batch": "2", "--resamples": "10", "--seed": "1", "--pictures": _OUT},
+    ),
+    "evaluate --quiet": (
+        [],
+        {"--gt": "{f}/boxes", "--dt": "{f}/boxes", "--labels": "gen1", "--json": _OUT}
+        | {"--protocol": "prophesee", "--resamples": "10", "--seed": "1"},
     ),
     "compare": (["{f}/boxes.json", "{f}/boxes.json"], {}),
     "predict": (
@@ -115,9 +134,12 @@ def _case(
     fixtures: Path,
     folder: Path,
 ) -> Case:
-    verb = rng.choice(sorted(calls))
-    sound_arguments, sound_options = calls[verb]
+    called = rng.choice(sorted(calls))
+    sound_arguments, sound_options = calls[called]
+    verb, *more = called.split()
     command = load_verb(verbs[verb])
+    if isinstance(command, VerbGroup):
+        command = load_verb(command.verbs[more[0]])
     arguments, options = list(sound_arguments), dict(sound_options)
     if (
         verb in ("subset", "verify", "predict") and rng.random() < 0.7
@@ -125,7 +147,7 @@ def _case(
         for name in ("--files-from", "--link", "--copy"):
             options.pop(name, None)
     checks: list[Callable[[int], list[str]]] = []
-    if rng.random() < 0.35:
+    if arguments and (not options or rng.random() < 0.35):
         place = rng.randrange(len(arguments))
         arguments[place], check = _path(rng, folder, is_output=arguments[place] == _OUT)
         checks.append(check)
@@ -133,7 +155,7 @@ def _case(
         for name in rng.sample(sorted(options), min(len(options), rng.choice((1, 1, 2)))):
             options[name], check = _value(_option(command, name), options[name], rng, folder)
             checks.append(check)
-    words = [verb]
+    words = [verb, *more]
     for number, text in enumerate(arguments):
         words.append(_placed(text, fixtures, folder, f"argument{number}"))
     for name, text in options.items():
@@ -215,7 +237,7 @@ def unknown_words(rng: random.Random, fixtures: Path, folder: Path) -> Case:
     words: list[Any] = [
         rng.choice(
             (
-                *(verb for verb in DATA if verb != "simulate"),
+                *(verb for verb in DATA if verb != "simulate" and " " not in verb),
                 "--version",
                 "nothing",
                 "",

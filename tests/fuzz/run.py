@@ -20,6 +20,7 @@ from tests.fuzz import (
     cache_kinds,
     camera_kinds,
     evaluation_kinds,
+    exchange_kinds,
     network_kinds,
     option_kinds,
     shard_kinds,
@@ -43,6 +44,11 @@ DATA_KINDS: dict[str, tuple[Kind, int]] = {
     "cache-tree": (cache_kinds.cache_tree, 5),
     "cache-attributes": (cache_kinds.cache_attributes, 8),
     "cache-tables": (cache_kinds.cache_tables, 6),
+    "listing": (exchange_kinds.listing, 3),
+    "scan-record": (exchange_kinds.scan_record, 3),
+    "class-map": (exchange_kinds.class_map, 3),
+    "exchanged-manifest": (exchange_kinds.exchanged_manifest, 4),
+    "verified-tree": (exchange_kinds.verified_tree, 2),
     "data-options": (option_kinds.data_options, 16),
     "unknown-words": (option_kinds.unknown_words, 2),
 }
@@ -121,6 +127,7 @@ def _prepare(fixtures: Path, with_network: bool) -> None:
         "encodings.idna",
         "encodings.utf_16_be",
         "encodings.utf_32",
+        "encodings.utf_8_sig",
         "multiprocessing.queues",
     ):
         importlib.import_module(name)

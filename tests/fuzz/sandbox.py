@@ -38,12 +38,14 @@ class Case:
         arguments: of the program.
         names: at least one of them must be in the sentence of a refusal; none for any sentence.
         check: looks at what came of it, gets the exit code and yields what is wrong.
+        answers: its exit code 1 may be an answer, which is on standard output.
     """
 
     program: str
     arguments: list[str]
     names: list[str] = field(default_factory=list)
     check: Callable[[int], list[str]] = lambda code: []
+    answers: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,10 @@ def _in_child(
         sys.stdout.flush()
         sys.stderr.flush()
     said = err.read_bytes().decode("utf-8", "replace")
-    problems += judge(code, said, case.names)
+    names = case.names
+    if case.answers and not said:  # an answer names what differs, not the file
+        said, names = out.read_bytes().decode("utf-8", "replace"), []
+    problems += judge(code, said, names)
     if used > memory:
         problems.append(f"{used >> 20} MiB were in use, {memory >> 20} MiB are allowed")
     problems += [f"left behind: {path}" for path in _hidden(folder)]

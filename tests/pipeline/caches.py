@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.settings import CacheSettings
-from pipeline.release.sensors import read_sensors
+from pipeline.release.sensors import read_release
 from pipeline.release.shards import SENSOR_SIZE, walk_release
 from pipeline.voxelizing.run import voxelize
 
@@ -13,7 +13,7 @@ def make_cache(
     release: Path, cache: Path, settings: CacheSettings | None = None, on_corrupt="quarantine"
 ) -> PillarCache:
     """The release's cache, with the sensor sizes it states."""
-    sensors = read_sensors(release)
+    sensors = read_release(release).sensors
     voxelize(
         walk_release(release),
         lambda recording: sensors.get(recording, SENSOR_SIZE),

@@ -78,6 +78,8 @@ def test_reports_name_the_data_sets_classes(gen1, tmp_path):
         data("stats", gen1 / source, "-o", page, "--json", numbers, "--quiet")
         found = json.loads(numbers.read_text())
         assert found["classes"] == ["car", "pedestrian"]
+        assert found["source"]["class_map"] == "gen1"
+        assert "2 classes of gen1" in page.read_text()
         assert found["splits"]["train"]["labels"].keys() == {"car", "pedestrian"}
         text = page.read_text()
         assert "pedestrian" in text
@@ -94,6 +96,13 @@ def test_a_network_learns_them_and_is_judged_by_their_names(gen1, tmp_path):
     done = run("evaluate", gen1 / "cache", *last, "--json", judged)
     assert done.exit_code == 0, done.output
     assert json.loads(judged.read_text())["conditions"]["classes"] == ["car", "pedestrian"]
+    for protocol in ("prophesee", "rvt"):
+        done = run("evaluate", gen1 / "cache", *last, "--json", judged, "--protocol", protocol)
+        assert done.exit_code == 0, done.output
+        found = json.loads(judged.read_text())
+        rules = [found["protocol"][key] for key in ("data_set", "min_diagonal", "min_side")]
+        assert rules == ["gen1", 30, 10]
+        assert found["rows"][0]["labels"] > 0
     done = run("predict", gen1 / "cache", *last, "-o", tmp_path / "found", "--score", 0)
     assert done.exit_code == 0, done.output
     (boxes,) = (np.load(path) for path in (tmp_path / "found").rglob("*_bbox.npy"))
@@ -138,3 +147,20 @@ def test_a_cache_of_other_classes_is_not_added_to(gen1, tmp_path):
     )
     done = data("voxelize", tmp_path / "dlut", gen1 / "cache", *size, code=1)
     assert "made with classes = [0, 1], this run asks for [2, 0]" in done.stderr
+
+
+def test_boxes_in_files_go_by_the_data_set_that_is_named(gen1, tmp_path):
+    boxes = gen1 / "gen1" / "train"
+    both = ("evaluate", "--gt", boxes, "--dt", boxes, "--protocol", "prophesee", "--quiet")
+    done = run(*both, "--labels", "gen1", "--json", tmp_path / "a.json")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert [row["name"] for row in found["rows"]] == ["all", "car", "pedestrian"]
+    assert found["rows"][0]["labels"] > 0
+    assert found["conditions"]["labels"] == found["protocol"]["data_set"] == "gen1"
+
+
+def test_a_cache_says_itself_what_its_classes_are(gen1, trained):
+    call = ("evaluate", gen1 / "cache", "--checkpoint", trained, "--labels", "gen1")
+    refused(*call, code=2, saying="--labels goes with --gt and --dt")
+    refused("evaluate", "--labels", "kitti", code=2, saying="kitti")

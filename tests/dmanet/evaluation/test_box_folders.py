@@ -9,10 +9,11 @@ import pytest
 from dmanet.evaluation.box_folders import evaluate_folders
 from dmanet.evaluation.details import Resampling
 from dmanet.evaluation.examination import Examination
-from dmanet.evaluation.prophesee import write_boxes
+from dmanet.evaluation.prophesee import BOX_DTYPE, write_boxes
 from dmanet.evaluation.protocols import PROTOCOLS
 from dmanet.evaluation.scoring import GridWindows, SensorWindows, score_grid, score_sensor
 from pipeline.errors import DataError, UsageError
+from pipeline.release.classes import CLASS_MAPS, ClassMap
 from pipeline.release.labels import CLASS_NAMES
 from tests.dmanet.evaluation.box_scenes import FIRST_US, grid, scenes
 
@@ -91,6 +92,65 @@ def test_files_without_boxes_are_recordings_without_boxes(tmp_path):
         assert (result.rows[0].labels, result.rows[0].map50) == (0, None)
 
 
+def boxes_of(*sides: tuple[float, float], t: int = 600_000, class_id: int = 1) -> np.ndarray:
+    """A box of each width and height, side by side."""
+    boxes = np.zeros(len(sides), BOX_DTYPE)
+    boxes["t"], boxes["class_id"], boxes["class_confidence"] = t, class_id, 0.9
+    boxes["x"] = 60 * np.arange(len(sides))
+    boxes["w"], boxes["h"] = np.transpose(sides)
+    boxes["track_id"] = np.arange(len(sides))
+    return boxes
+
+
+def labels_scored(tmp_path: Path, boxes: list[np.ndarray], protocol: str, class_map: ClassMap):
+    for folder in ("gt", "dt"):
+        write_boxes(tmp_path / folder / "a_bbox.npy", boxes)
+    return evaluate_folders(tmp_path / "gt", tmp_path / "dt", protocol, class_map=class_map)
+
+
+@pytest.mark.parametrize("protocol", ["prophesee", "rvt"])
+def test_boxes_are_left_out_by_the_rules_of_their_data_set(tmp_path, protocol):
+    # Diagonals 30.0, 29.7, 60.0 and 59.4; then one with a side of 9, and one with a side of 19.
+    sides = (24, 18), (21, 21), (48, 36), (42, 42), (9, 80), (19, 80)
+    early = boxes_of((48, 36), t=500_000)
+    counts = {
+        name: labels_scored(tmp_path, [early, boxes_of(*sides)], protocol, CLASS_MAPS[name])
+        for name in ("gen1", "1mpx", "dlut")
+    }
+    assert {name: result.rows[0].labels for name, result in counts.items()} == {
+        "gen1": 4,
+        "1mpx": 1,
+        "dlut": 1,
+    }
+    gen1 = counts["gen1"]
+    assert (gen1.protocol.min_diagonal, gen1.protocol.min_side) == (30, 10)
+    assert [row.name for row in gen1.rows] == ["all", "car", "pedestrian"]
+    assert "min_diagonal 30.0, min_side 10.0" in str(gen1)
+    assert "data_set gen1" in str(gen1)
+    assert counts["dlut"].protocol == PROTOCOLS[protocol]
+
+
+def test_a_file_of_classes_brings_its_own_rules(tmp_path):
+    mine = ClassMap(name="mine", classes=("dog", "cat"), min_side=5, skip=0.25)
+    boxes = [boxes_of((9, 9), t=250_000), boxes_of((5, 9), (4, 9), t=250_001)]
+    result = labels_scored(tmp_path, boxes, "prophesee", mine)
+    assert [(row.name, row.labels) for row in result.rows] == [("all", 1), ("dog", 0), ("cat", 1)]
+    assert result.conditions["labels"] == "mine"
+    with pytest.raises(UsageError, match="scores pedestrian, two wheeler, car, which"):
+        labels_scored(tmp_path, boxes, "rvt", mine)
+
+
+def test_the_release_scores_boxes_of_any_size_of_any_data_set(tmp_path):
+    result = labels_scored(tmp_path, [boxes_of((3, 3))], "release", CLASS_MAPS["gen1"])
+    assert [(row.name, row.labels) for row in result.rows[1:]] == [("car", 0), ("pedestrian", 1)]
+    assert result.protocol == PROTOCOLS["release"]
+
+
+def test_a_class_that_the_data_set_lacks_names_the_option(tmp_path):
+    with pytest.raises(DataError, match=r"classes of gen1 are numbered 0 to 1.*--labels"):
+        labels_scored(tmp_path, [boxes_of((9, 9), class_id=2)], "release", CLASS_MAPS["gen1"])
+
+
 def spoil(path: Path, **values) -> None:
     boxes = np.load(path)
     for name, value in values.items():
@@ -101,7 +161,7 @@ def spoil(path: Path, **values) -> None:
 @pytest.mark.parametrize(
     ("where", "values", "saying"),
     [
-        ("gt", {"class_id": 9}, "has the class 9, and classes are numbered 0 to 6"),
+        ("gt", {"class_id": 9}, "has the class 9, and classes of dlut are numbered 0 to 6"),
         ("dt", {"class_id": 4_000_000_000}, "has the class 255"),
         ("dt", {"class_confidence": 1.5}, "scores are 0 to 1"),
         ("dt", {"class_confidence": np.nan}, "scores are 0 to 1"),

@@ -13,6 +13,7 @@ from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError, SettingsError
 from pipeline.pillars.encoding import PillarEncoding
 from pipeline.pillars.settings import PillarSettings
+from pipeline.release.classes import CLASS_MAPS, name_to_store
 
 #: Fingerprints, and the sha256 of the root's zarr.json, as caches on disk have them.
 STORED: list[tuple[dict[str, Any], str, str]] = [
@@ -186,3 +187,29 @@ def test_a_cache_of_other_classes_holds_their_names_and_those_of_the_dlut_go_wit
     assert settings_of(describe(some), "here") == some
     with pytest.raises(SettingsError, match="classes: the release has the numbers 0 to 0, not 1"):
         CacheSettings(class_names=("dog",), classes=(1,))
+
+
+@pytest.mark.parametrize("name", list(CLASS_MAPS))
+def test_a_published_data_set_is_known_by_its_classes_or_by_its_name(name):
+    of = CLASS_MAPS[name]
+    settings = CacheSettings(
+        class_names=of.classes, data_set=name_to_store(of), min_side=2.0, min_diagonal=2.0
+    )
+    assert ("data_set" in settings.stored()) == (name == "1mpx")
+    assert settings.class_map == of.model_copy(update={"sensor": settings.class_map.sensor})
+
+
+def test_classes_that_were_chosen_of_a_data_set_keep_its_rules():
+    some = CLASS_MAPS["gen1"].model_copy(update={"classes": ("car",)})
+    settings = CacheSettings(class_names=some.classes, data_set=name_to_store(some))
+    assert settings.class_map == some
+
+
+def test_another_data_set_has_the_rules_of_its_cache():
+    settings = CacheSettings(
+        class_names=("dog", "cat"), data_set="mine", min_side=4.0, min_diagonal=0.0
+    )
+    found = settings.class_map
+    assert (found.name, found.classes) == ("mine", ("dog", "cat"))
+    assert (found.min_side, found.min_diagonal) == (4, 0)
+    assert CacheSettings(class_names=("dog", "cat")).class_map is None

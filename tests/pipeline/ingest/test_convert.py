@@ -16,7 +16,7 @@ from pipeline.ingest.summary import box_path, recording_name
 from pipeline.ingest.windows import split_windows
 from pipeline.release.members import as_labels, read_events, read_labels
 from pipeline.release.npz import NpzFile
-from pipeline.release.sensors import read_sensors
+from pipeline.release.sensors import read_release
 from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, walk_release
 from pipeline.selection.scan import scan_release
 from tests.pipeline.raw_files import BOX_DTYPE, HEADER, write_dat, write_hdf5
@@ -154,7 +154,7 @@ def test_two_recordings_go_into_one_release(tmp_path):
     write_hdf5(tmp_path / "b_td.dat.h5", steady(), size=(80, 60))
     ingest_recording(tmp_path / "a_td.dat", tmp_path / "out", "train")
     ingest_recording(tmp_path / "b_td.dat.h5", tmp_path / "out", "test", filelist="testfilelist02")
-    assert read_sensors(tmp_path / "out") == {
+    assert read_release(tmp_path / "out").sensors == {
         "train/trainfilelist00/a": (64, 48),
         "test/testfilelist02/b": (80, 60),
     }

@@ -9,7 +9,6 @@ from pipeline.release.sensors import (
     SENSOR_FILE,
     check_class_map,
     read_release,
-    read_sensors,
     write_sensor,
     write_sensors,
 )
@@ -18,7 +17,7 @@ A, GEN1 = "train/trainfilelist00/a", CLASS_MAPS["gen1"]
 
 
 def test_a_release_without_the_file_states_no_size(tmp_path):
-    assert read_sensors(tmp_path) == {}
+    assert read_release(tmp_path).sensors == {}
 
 
 def test_sizes_written_one_after_the_other_are_all_there(tmp_path):
@@ -26,7 +25,7 @@ def test_sizes_written_one_after_the_other_are_all_there(tmp_path):
     write_sensor(root, "train/trainfilelist00/a", (640, 480))
     write_sensors(root, {"test/testfilelist00/b": (1280, 720)})
     write_sensor(root, "train/trainfilelist00/a", (320, 240))
-    assert read_sensors(root) == {
+    assert read_release(root).sensors == {
         "train/trainfilelist00/a": (320, 240),
         "test/testfilelist00/b": (1280, 720),
     }
@@ -60,18 +59,18 @@ def test_sizes_written_one_after_the_other_are_all_there(tmp_path):
 def test_a_malformed_file_is_one_sentence_that_names_it(tmp_path, text):
     (tmp_path / SENSOR_FILE).write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=SENSOR_FILE) as caught:
-        read_sensors(tmp_path)
+        read_release(tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_link_to_nowhere_or_a_pipe_is_not_taken_for_no_file(tmp_path):
     (tmp_path / SENSOR_FILE).symlink_to("a disk that is not there")
     with pytest.raises(FileNotFoundError):
-        read_sensors(tmp_path)
+        read_release(tmp_path)
     (tmp_path / SENSOR_FILE).unlink()
     os.mkfifo(tmp_path / SENSOR_FILE)
     with pytest.raises(UsageError, match="is a pipe"):
-        read_sensors(tmp_path)
+        read_release(tmp_path)
 
 
 def test_the_classes_of_the_dlut_go_without_saying_as_before(tmp_path):

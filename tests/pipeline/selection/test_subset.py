@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ManifestError, UsageError
 from pipeline.release.labels import CLASS_NAMES
-from pipeline.release.sensors import read_sensors, write_sensor
+from pipeline.release.sensors import read_release, write_sensor
 from pipeline.release.shards import SPLITS, walk_release
 from pipeline.selection.drift import class_shares, total_variation
 from pipeline.selection.entries import RecordingEntry, ShardEntry, recording_digest
@@ -315,7 +315,7 @@ def test_an_assembled_tree_is_a_release_with_the_same_content(release, tmp_path,
     assert seen[-1] == (4, 4)
     assert tree(dest) == {k: v for k, v in tree(release).items() if k.startswith("test/")}
     assert all(path.is_symlink() == (mode == "link") for path in dest.rglob("*.npz"))
-    assert read_sensors(dest) == {"test/testfilelist00/b": (640, 480)}
+    assert read_release(dest).sensors == {"test/testfilelist00/b": (640, 480)}
     assert scan_release(dest).recordings == one.recordings
     assert [path.name for path in dest.parent.iterdir()] == ["subset"]
 

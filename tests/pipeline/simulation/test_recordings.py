@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import SettingsError, UsageError
 from pipeline.release.members import read_events, read_labels
 from pipeline.release.npz import NpzFile
-from pipeline.release.sensors import read_sensors
+from pipeline.release.sensors import read_release
 from pipeline.release.shards import EVENT_DTYPE, LABEL_DTYPE, WINDOW_US, walk_release, write_shard
 from pipeline.selection.scan import scan_release
 from pipeline.simulation import recordings
@@ -198,7 +198,7 @@ def test_the_record_says_what_was_simulated(small):
     assert record["defects"] == []
     for row, recording in zip(record["recordings"], summary.recordings, strict=True):
         assert (row["id"], row["events"]) == (recording.id, recording.events)
-    assert read_sensors(root) == {r.id: SENSOR for r in summary.recordings}
+    assert read_release(root).sensors == {r.id: SENSOR for r in summary.recordings}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
