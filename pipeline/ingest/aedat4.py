@@ -1,11 +1,18 @@
 """AEDAT 4 recordings (DAVIS and DVXplorer cameras), read by the package ``dv-processing``, an extra.
 
-Their times are µs since 1970; positive polarity is brighter.
+Their times are µs since 1970; positive polarity is brighter. The package hangs at some damaged files,
+so it reads in a process of its own, which is given up when it is silent for too long.
 """
 
+import queue
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 
@@ -13,6 +20,11 @@ from pipeline.errors import RecordingError, UsageError
 from pipeline.ingest.wide_events import WIDE_DTYPE
 
 MAGIC = b"#!AER-DAT4."
+SILENCE = 60.0  # seconds; a packet takes milliseconds, and starting on a busy machine some seconds
+_SIZE = np.dtype("<i8")
+_AHEAD = 2  # packets that wait to be asked for
+_ALL_SENT = b"all sent"  # no events are as long
+_LARGEST = 1 << 28  # events of a packet; cameras write some thousands
 
 
 def aedat4_sensor(path: Path) -> tuple[int, int]:
@@ -22,50 +34,110 @@ def aedat4_sensor(path: Path) -> tuple[int, int]:
         UsageError: the package is not installed.
         RecordingError: the file is damaged or has no event stream.
     """
-    reader = _reader(path)
-    if not reader.isEventStreamAvailable():
-        raise RecordingError(f"{path}: has no event stream; record one with events.")
-    width, height = reader.getEventResolution()
-    return int(width), int(height)
+    with _messages(path) as messages:
+        width, height = _numbers(next(messages, None), 2, path)
+    return width, height
 
 
 def aedat4_blocks(path: Path) -> Iterator[np.ndarray]:
     """All events in the file's order, ``WIDE_DTYPE [N]`` for each of its packets.
 
     Raises:
+        UsageError: the package is not installed.
         RecordingError: the file is damaged.
     """
-    reader = _reader(path)
-    while reader.isRunning():
-        try:
-            packet = reader.getNextEventBatch()
-        except RuntimeError as error:
-            raise _damaged(path, error) from None
-        if packet is None:
-            continue
-        found = packet.numpy()
-        if len(found) and min(found["x"].min(), found["y"].min()) < 0:
-            raise RecordingError(f"{path}: an event has a negative coordinate; record it again.")
-        events = np.empty(len(found), WIDE_DTYPE)
-        events["t"], events["x"], events["y"] = found["timestamp"], found["x"], found["y"]
-        events["p"] = found["polarity"] != 0
-        yield events
+    with _messages(path) as messages:
+        next(messages, None)
+        for message in messages:
+            yield np.frombuffer(message, WIDE_DTYPE)
 
 
-def _reader(path: Path) -> Any:
-    try:
-        import dv_processing
-    except ImportError:
+def _numbers(message: bytes | None, count: int, path: Path) -> list[int]:
+    if message is None or len(message) != count * _SIZE.itemsize:
+        raise _damaged(path, "its reader says nothing")
+    return [int(number) for number in np.frombuffer(message, _SIZE)]
+
+
+@contextmanager
+def _messages(path: Path) -> Iterator[Iterator[bytes]]:
+    """What the reading process sends: the sensor, then the events of each packet."""
+    if find_spec("dv_processing") is None:
         raise UsageError(
             f"{path}: is an AEDAT 4 recording, which needs the package dv-processing; install it with "
             "`pip install 'dmanet-events[aedat4]'`."
-        ) from None
+        )
+    command = [sys.executable, "-m", "pipeline.ingest.aedat4_child", str(path.absolute())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    received: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+    is_over = threading.Event()
+    thread = threading.Thread(
+        target=_receive, args=(process.stdout, received, is_over), daemon=True
+    )
+    thread.start()
     try:
-        return dv_processing.io.MonoCameraRecording(str(path))
-    except (RuntimeError, ValueError) as error:
-        raise _damaged(path, error) from None
+        yield _in_turn(path, process, received)
+    finally:
+        is_over.set()
+        process.kill()
+        process.wait()
+        thread.join()
+        process.stdout.close()
+        if process.stderr is not None:
+            process.stderr.close()
 
 
-def _damaged(path: Path, error: Exception) -> RecordingError:
-    reason = (str(error).splitlines() or ["damaged"])[0][:160]
+def _receive(
+    out: IO[bytes], received: "queue.Queue[bytes | None]", is_over: threading.Event
+) -> None:
+    """Put each message of ``out`` into the queue, and None when the process says no more."""
+    size = out.read(2 * _SIZE.itemsize)
+    _put(received, size, is_over)
+    while True:
+        head = out.read(_SIZE.itemsize)
+        count = int(np.frombuffer(head, _SIZE)[0]) if len(head) == _SIZE.itemsize else None
+        if count is None or not 0 <= count <= _LARGEST:
+            _put(received, _ALL_SENT if count == -1 else None, is_over)
+            return
+        body = out.read(count * WIDE_DTYPE.itemsize)
+        if len(body) < count * WIDE_DTYPE.itemsize:
+            _put(received, None, is_over)
+            return
+        _put(received, body, is_over)
+
+
+def _put(
+    received: "queue.Queue[bytes | None]", message: bytes | None, is_over: threading.Event
+) -> None:
+    while not is_over.is_set():
+        try:
+            received.put(message, timeout=0.1)
+            return
+        except queue.Full:
+            continue
+
+
+def _in_turn(
+    path: Path, process: "subprocess.Popen[bytes]", received: "queue.Queue[bytes | None]"
+) -> Iterator[bytes]:
+    while True:
+        try:
+            message = received.get(timeout=SILENCE)
+        except queue.Empty:
+            raise _damaged(path, f"its reader hangs for {SILENCE:.0f} s") from None
+        if message == _ALL_SENT:
+            return
+        if message is None:
+            raise _damaged(path, _reason(process))
+        yield message
+
+
+def _reason(process: "subprocess.Popen[bytes]") -> str:
+    assert process.stderr is not None
+    said = process.stderr.read().decode(errors="replace").strip().splitlines()
+    code = process.wait()
+    return said[-1][:160] if code == 1 and said else f"its reader died, exit code {code}"
+
+
+def _damaged(path: Path, reason: str) -> RecordingError:
     return RecordingError(f"{path}: cannot be read as AEDAT 4 ({reason}); download it again.")

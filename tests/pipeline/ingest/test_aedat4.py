@@ -1,14 +1,16 @@
 """AEDAT 4 recordings, written and read by their makers' package."""
 
-import builtins
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
 from pipeline.errors import RecordingError, UsageError
+from pipeline.ingest import aedat4
 from pipeline.ingest.convert import ingest_recording
 from pipeline.ingest.raw_recording import open_raw
+from tests.fuzz.byte_mutations import mutate
 
 dv = pytest.importorskip("dv_processing", reason="the extra aedat4 is not installed")
 
@@ -61,13 +63,37 @@ def test_a_truncated_file_is_one_sentence(recording: Path, size: int) -> None:
 def test_without_the_package_the_sentence_says_what_to_install(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def absent(name: str, *rest: object) -> object:
-        if name == "dv_processing":
-            raise ImportError(name)
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", absent)
+    monkeypatch.setattr(aedat4, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'dmanet-events\[aedat4\]'"):
         open_raw(recording)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_mutated_file_is_read_or_refused_in_a_sentence_though_its_package_hangs_at_some(
+    recording: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(aedat4, "SILENCE", 2.0)
+    recording.write_bytes(mutate(recording.read_bytes(), Random(seed)))
+    said = None
+    try:
+        for block in open_raw(recording).blocks():
+            assert (np.diff(block["t"].astype(np.int64)) >= 0).all()
+    except RecordingError as error:
+        said = str(error)
+    assert said is None or ("drive.aedat4: " in said and "\n" not in said)
+
+
+def test_a_reader_that_is_silent_or_dies_is_a_sentence(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aedat4, "SILENCE", 1.0)
+    program = tmp_path / "program"
+    monkeypatch.setattr(aedat4.sys, "executable", str(program))
+    for does, says in (
+        ("exec sleep 60", "hangs for 1 s"),
+        ("kill -SEGV $$", "died, exit code -11"),
+    ):
+        program.write_text(f"#!/bin/sh\n{does}\n")
+        program.chmod(0o755)
+        with pytest.raises(RecordingError, match=says):
+            list(aedat4.aedat4_blocks(recording))
