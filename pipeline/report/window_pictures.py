@@ -1,12 +1,12 @@
 """Pictures of windows with faulty boxes: the events, and the boxes marked, as small PNGs in the page."""
 
 import base64
-import struct
-import zlib
+import io
 from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from pipeline.defects import Defect
 from pipeline.release.npz import NpzFile
@@ -120,40 +120,25 @@ def window_picture(
         balance = np.bincount(place, inside["p"] * 2.0 - 1, minlength=width * height)
         seen = np.bincount(place, minlength=width * height) > 0
         pixels.reshape(-1)[seen] = np.where(balance[seen] >= 0, 2, 1)
+    picture = Image.fromarray(pixels)
+    picture.putpalette([value for colour in _PALETTE for value in colour])
     rows = sorted(range(len(labels)), key=lambda row: row in faults)  # faulty ones on top
     for row in rows:
         _draw_box(
-            pixels, labels[row], step, _COLOURS.get(faults[row], 0) if row in faults else _SOUND
+            picture, labels[row], step, _COLOURS.get(faults[row], 0) if row in faults else _SOUND
         )
-    return png(pixels)
+    content = io.BytesIO()
+    picture.save(content, "PNG", optimize=True)
+    return content.getvalue()
 
 
-def _draw_box(pixels: np.ndarray, box: np.void, step: int, colour: int) -> None:
+def _draw_box(picture: Image.Image, box: np.void, step: int, colour: int) -> None:
     x, y, w, h = (float(box[name]) / step for name in "xywh")
-    if not np.isfinite([x, y, w, h]).all():
+    width, height = picture.size
+    if not np.isfinite([x, y, w, h]).all() or w < 0 or h < 0:
         return
-    height, width = pixels.shape
+    if x >= width or y >= height or x + w < 0 or y + h < 0:
+        return
     left, right = (int(np.clip(side, 0, width - 1)) for side in (x, x + w))
     top, bottom = (int(np.clip(side, 0, height - 1)) for side in (y, y + h))
-    if x >= width or y >= height or x + w < 0 or y + h < 0 or w < 0 or h < 0:
-        return
-    pixels[top, left : right + 1] = pixels[bottom, left : right + 1] = colour
-    pixels[top : bottom + 1, left] = pixels[top : bottom + 1, right] = colour
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """A PNG file of pixel colours, uint8 ``[H, W]``, numbers of the palette."""
-    height, width = pixels.shape
-    lines = np.concatenate(
-        [np.zeros((height, 1), np.uint8), pixels], axis=1
-    )  # each without a filter
-    chunks = (
-        (b"IHDR", struct.pack(">2I5B", width, height, 8, 3, 0, 0, 0)),
-        (b"PLTE", bytes(value for colour in _PALETTE for value in colour)),
-        (b"IDAT", zlib.compress(lines.tobytes(), 9)),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
+    ImageDraw.Draw(picture).rectangle((left, top, right, bottom), outline=colour)
