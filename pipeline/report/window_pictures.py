@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from pipeline.defects import Defect
 from pipeline.release.npz import NpzFile
@@ -120,25 +120,32 @@ def window_picture(
         balance = np.bincount(place, inside["p"] * 2.0 - 1, minlength=width * height)
         seen = np.bincount(place, minlength=width * height) > 0
         pixels.reshape(-1)[seen] = np.where(balance[seen] >= 0, 2, 1)
-    picture = Image.fromarray(pixels)
-    picture.putpalette([value for colour in _PALETTE for value in colour])
     rows = sorted(range(len(labels)), key=lambda row: row in faults)  # faulty ones on top
     for row in rows:
         _draw_box(
-            picture, labels[row], step, _COLOURS.get(faults[row], 0) if row in faults else _SOUND
+            pixels, labels[row], step, _COLOURS.get(faults[row], 0) if row in faults else _SOUND
         )
-    content = io.BytesIO()
-    picture.save(content, "PNG", optimize=True)
-    return content.getvalue()
+    return png(pixels)
 
 
-def _draw_box(picture: Image.Image, box: np.void, step: int, colour: int) -> None:
+def _draw_box(pixels: np.ndarray, box: np.void, step: int, colour: int) -> None:
     x, y, w, h = (float(box[name]) / step for name in "xywh")
-    width, height = picture.size
-    if not np.isfinite([x, y, w, h]).all() or w < 0 or h < 0:
+    if not np.isfinite([x, y, w, h]).all():
         return
-    if x >= width or y >= height or x + w < 0 or y + h < 0:
-        return
+    height, width = pixels.shape
     left, right = (int(np.clip(side, 0, width - 1)) for side in (x, x + w))
     top, bottom = (int(np.clip(side, 0, height - 1)) for side in (y, y + h))
-    ImageDraw.Draw(picture).rectangle((left, top, right, bottom), outline=colour)
+    if x >= width or y >= height or x + w < 0 or y + h < 0 or w < 0 or h < 0:
+        return
+    pixels[top, left : right + 1] = pixels[bottom, left : right + 1] = colour
+    pixels[top : bottom + 1, left] = pixels[top : bottom + 1, right] = colour
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A PNG file of pixel colours, uint8 ``[H, W]``, numbers of the palette."""
+    picture = Image.fromarray(pixels)
+    picture.putpalette([value for colour in _PALETTE for value in colour])
+    content = io.BytesIO()
+    # The page's own paper, light or dark, is seen where nothing is drawn.
+    picture.save(content, "PNG", optimize=True, transparency=0)
+    return content.getvalue()
