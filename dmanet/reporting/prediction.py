@@ -10,10 +10,11 @@ from dmanet.data.samplers import WindowRange
 from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.prophesee import box_records, write_boxes
 from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_detections
-from dmanet.reporting.visualization import WindowCells, draw_window
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole
+from pipeline.pictures.cells import WindowCells
+from pipeline.pictures.window import draw_window
 
 
 @dataclass(frozen=True)
