@@ -7,11 +7,12 @@ import click
 
 from cli.choices import SPLITS
 from cli.classes import ClassNames
-from cli.data.options import Labels, MergedClass, Size
+from cli.data.options import Labels, MergedClass
 from cli.numbers import Real
 from cli.options import example, exit_codes, processes_option, quiet_option
 from cli.paths import InputPath, OutputFolder
 from cli.progress import progress_bar
+from cli.sizes import Size
 
 if TYPE_CHECKING:
     from pipeline.release.classes import ClassMap

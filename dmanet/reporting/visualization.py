@@ -74,6 +74,7 @@ def draw_window(
     labels: LabelledBoxes | None = None,
     caption: str = "",
     width: int = 960,
+    colours: Sequence[Colour] | None = None,
 ) -> Image.Image:
     """One window as an RGB picture, a strip with caption and key below it.
 
@@ -87,6 +88,7 @@ def draw_window(
         labels: what is true, in grid units.
         caption: of the strip, cut where it is too long.
         width: of the picture in pixels.
+        colours: of each detection; None for those of their classes.
     """
     sensor_width, sensor_height = cells.sensor_size
     frame_size = (width, round(width * sensor_height / sensor_width))
@@ -102,17 +104,18 @@ def draw_window(
 
     tags = _Tags(draw, font, frame_size)
     if detections is not None:
+        names = [class_names[number] for number in detections.classes]
+        if colours is None:
+            colours = [class_colour(name, class_names) for name in names]
         best_first = np.argsort(-detections.scores, kind="stable")
         for row in best_first[::-1]:  # the best boxes on top, and the best tags in the best places
-            name = class_names[detections.classes[row]]
-            colour = class_colour(name, class_names)
             corners = _on_picture(detections.boxes[row] * scale, frame_size)
-            draw.rectangle(corners, outline=colour, width=line)
+            draw.rectangle(corners, outline=colours[row], width=line)
         for row in best_first:
             tags.place(
                 _on_picture(detections.boxes[row] * scale, frame_size),
-                f"{name} {detections.scores[row]:.2f}",
-                class_colour(name, class_names),
+                f"{names[row]} {detections.scores[row]:.2f}",
+                colours[row],
                 ("above", "inside above", "below", "inside below"),
             )
     if labels is not None:

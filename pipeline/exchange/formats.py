@@ -9,12 +9,14 @@ from pipeline.exchange.box_hdf5 import read_hdf5, write_hdf5
 from pipeline.exchange.coco import read_coco, write_coco
 from pipeline.exchange.records import BoxSet
 from pipeline.exchange.yolo import DATASET, read_yolo, write_yolo
+from pipeline.exchange.yolo import PICTURES as YOLO_PICTURES
 from pipeline.files.whole import folder_written_whole
 
-#: Of a COCO folder, beside the pictures in ``data``: FiftyOne's `COCODetectionDataset`.
+#: Of a COCO folder, as FiftyOne's `COCODetectionDataset` has it.
 COCO_FILE = "labels.json"
-COCO_PICTURES = "data"
 HDF5_FILE = "boxes.h5"
+#: Where pictures go in folders of formats that have them.
+PICTURES = {"coco": "data", "yolo": YOLO_PICTURES}
 #: What can be a folder.
 FORMATS = ("coco", "yolo", "npy", "h5")
 _WRITERS = {".npy": write_box_file, ".json": write_coco, ".h5": write_hdf5, ".hdf5": write_hdf5}
