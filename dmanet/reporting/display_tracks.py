@@ -66,7 +66,7 @@ class DisplayTracks:
 
 def track_colour(number: int) -> tuple[int, int, int]:
     """The colour of an object by its number: red, green, blue, bright on a dark ground."""
-    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.55 + 0.1 * (number % 3), 1.0)
+    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.6, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
