@@ -6,6 +6,7 @@ recording has ``boxes`` (records as in Prophesee's npy files), ``window`` (whose
 attributes ``format``, ``version`` and ``scored`` say what it is.
 """
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def write_hdf5(path: Path, found: BoxSet) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with written_whole(path) as unfinished, h5py.File(unfinished, "w") as file:
+    content = io.BytesIO()  # HDF5 itself would not say plainly why a disk did not take it
+    with h5py.File(content, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         file.attrs["scored"] = found.scored
         file["class_names"] = np.array([name.encode() for name in found.class_names], _NAME)
@@ -45,6 +47,8 @@ def write_hdf5(path: Path, found: BoxSet) -> None:
             own["boxes"] = recording.boxes
             for name, dtype in _COLUMNS.items():
                 own[name] = getattr(recording, name).astype(dtype)
+    with written_whole(path) as unfinished:
+        unfinished.write_bytes(content.getbuffer())
 
 
 def read_hdf5(path: Path) -> BoxSet:
