@@ -90,7 +90,7 @@ def _join_pictures(out: Path) -> None:
     """Two pictures of each of the first two test recordings on one sheet, `pictures.png`."""
     from PIL import Image
 
-    from dmanet.reporting.visualization import contact_sheet
+    from pipeline.pictures.sheet import contact_sheet
 
     folders = sorted(path for path in (out / "predictions").rglob("*") if any(path.glob("*.png")))
     chosen = [path for folder in folders[:2] for path in sorted(folder.glob("*.png"))[2:7:4]]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dmanet.data.points import read_points
     from dmanet.data.unpacking import decode_batch
     from dmanet.evaluation.detector import load_detector
-    from dmanet.reporting.window_picture import draw_cached_window
+    from pipeline.pictures.cached_windows import draw_cached_window
 
 __all__ = [
     "WindowDataset",
@@ -28,7 +28,7 @@ _MODULES = {
     "WindowDataset": "dmanet.data.dataset",
     "collate": "dmanet.data.batches",
     "decode_batch": "dmanet.data.unpacking",
-    "draw_cached_window": "dmanet.reporting.window_picture",
+    "draw_cached_window": "pipeline.pictures.cached_windows",
     "load_detector": "dmanet.evaluation.detector",
     "read_points": "dmanet.data.points",
 }

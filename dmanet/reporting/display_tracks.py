@@ -4,7 +4,6 @@ For the eye alone: boxes are joined greedily by their overlap, and neither store
 does not track.
 """
 
-import colorsys
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,12 +61,6 @@ class DisplayTracks:
             self._tracks.append(_Track(self._given, int(classes[box]), boxes[box], t_us))
             self._given += 1
         return numbers
-
-
-def track_colour(number: int) -> tuple[int, int, int]:
-    """The colour of an object by its number: red, green, blue, bright on a dark ground."""
-    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.6, 1.0)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

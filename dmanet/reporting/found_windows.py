@@ -11,10 +11,10 @@ from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.live import detect_live
 from dmanet.evaluation.prophesee import box_records
 from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_detections
-from dmanet.reporting.visualization import WindowCells
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.settings import CacheSettings
+from pipeline.pictures.cells import WindowCells
 from pipeline.voxelizing.live import LiveWindows
 
 

@@ -11,10 +11,10 @@ from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.prophesee import box_records, write_boxes
 from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_detections
 from dmanet.reporting.found_windows import cells_of
-from dmanet.reporting.visualization import draw_window
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole
+from pipeline.pictures.window import draw_window
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dmanet.reporting.display_tracks import DisplayTracks, track_colour
+from dmanet.reporting.display_tracks import DisplayTracks
 from dmanet.reporting.found_windows import FoundWindow
-from dmanet.reporting.visualization import draw_window
 from pipeline.errors import UsageError
 from pipeline.exchange.formats import save_boxes
 from pipeline.exchange.records import BOX_DTYPE, BoxSet, RecordingBoxes
+from pipeline.pictures.colours import track_colour
 from pipeline.pictures.video import open_video
+from pipeline.pictures.window import draw_window
 from pipeline.release.shards import WINDOW_US
 from pipeline.text import short
 

@@ -11,10 +11,11 @@ from dmanet.evaluation.details import WorstWindow
 from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.protocols import Protocol
 from dmanet.evaluation.streaming import StreamSettings, stream_detections
-from dmanet.reporting.visualization import WindowCells, draw_window
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole
+from pipeline.pictures.cells import WindowCells
+from pipeline.pictures.window import draw_window
 
 
 def draw_worst_windows(

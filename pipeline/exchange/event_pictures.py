@@ -9,9 +9,9 @@ from PIL import Image
 from pipeline.cache.packed_windows import PackedWindows
 from pipeline.cache.reader import CachedRecording
 from pipeline.exchange.records import picture_name
+from pipeline.pictures.colours import BOTH, GROUND, NEGATIVE, POSITIVE
 
-#: No event, darker, brighter, both: red, green, blue.
-_PALETTE = np.array([(13, 17, 27), (77, 130, 219), (214, 226, 245), (146, 178, 232)], np.uint8)
+_PALETTE = np.array([GROUND, NEGATIVE, POSITIVE, BOTH], np.uint8)
 _READ = 16  # windows at a time
 
 

@@ -233,7 +233,6 @@ def _to_yuv420p() -> Callable[[Any], Any]:
 
 
 def _to_bgra() -> Callable[[Any], Any]:
-    """With one converter for all: one for each picture stays in memory with it."""
     from av.video.reformatter import VideoReformatter
 
     return partial(VideoReformatter().reformat, format="bgra")

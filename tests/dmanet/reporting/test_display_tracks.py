@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dmanet.reporting.display_tracks import DisplayTracks, track_colour
+from dmanet.reporting.display_tracks import DisplayTracks
+from pipeline.pictures.colours import track_colour
 
 WINDOW = 50_000
 

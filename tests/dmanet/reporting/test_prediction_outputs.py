@@ -13,14 +13,14 @@ from dmanet.data.samplers import WindowRange
 from dmanet.detection.found import Detections
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.reporting import prediction_outputs
-from dmanet.reporting.display_tracks import track_colour
 from dmanet.reporting.found_windows import FoundWindow, Threshold, found_in_cache
 from dmanet.reporting.prediction import PredictionSettings, predict
 from dmanet.reporting.prediction_outputs import Outputs, write_outputs
-from dmanet.reporting.visualization import draw_window
 from dmanet.runs.records import Weights
 from pipeline.errors import UsageError
 from pipeline.exchange.formats import load_boxes
+from pipeline.pictures.colours import track_colour
+from pipeline.pictures.window import draw_window
 from tests.dmanet.caches import LONG, NAMED, SMALL, small_run
 
 CPU = StreamSettings(torch.device("cpu"), "fp32")

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from dmanet.detection.found import Detections, Labels
-from dmanet.reporting.visualization import (
+from pipeline.errors import UsageError
+from pipeline.pictures.cells import WindowCells
+from pipeline.pictures.colours import (
     BOTH,
     CLASS_COLOURS,
     GROUND,
     LABEL,
     NEGATIVE,
     POSITIVE,
-    WindowCells,
     class_colour,
-    contact_sheet,
-    draw_window,
 )
-from pipeline.errors import UsageError
+from pipeline.pictures.sheet import contact_sheet
+from pipeline.pictures.window import draw_window
 from pipeline.release.labels import CLASS_NAMES
 
 NO_CELLS = np.zeros((0, 2), np.int64)
