@@ -20,6 +20,7 @@ VERBS = {
     "info": "cli.data.info:info",
     "stats": "cli.data.stats:stats",
     "show": "cli.data.show:show",
+    "export": "cli.data.export:export",
 }
 
 

@@ -8,11 +8,12 @@ import click
 from cli.choices import SPLITS
 from cli.class_maps import Labels
 from cli.classes import ClassNames
-from cli.data.options import MergedClass, Size
+from cli.data.options import MergedClass
 from cli.numbers import Real
 from cli.options import example, exit_codes, processes_option, quiet_option
 from cli.paths import InputPath, OutputFolder
 from cli.progress import progress_bar
+from cli.sizes import Size
 
 if TYPE_CHECKING:
     from pipeline.release.classes import ClassMap

@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from cli.classes import ClassNames
-from cli.data.options import Counts, Size
+from cli.data.options import Counts
 from cli.numbers import SEED, Real
 from cli.options import example, processes_option, quiet_option
 from cli.paths import OutputFolder
 from cli.progress import progress_bar
+from cli.sizes import Size
 from pipeline.errors import UsageError
 
 

@@ -8,11 +8,12 @@ import click
 from cli.choices import DEDUPLICATIONS, OVERFLOWS, POLICIES, PRESETS
 from cli.classes import ClassNames
 from cli.data.cache_or_manifest import print_info
-from cli.data.options import BoxFaultNames, PartNumber, Size, box_size_options
+from cli.data.options import BoxFaultNames, PartNumber, box_size_options
 from cli.distinct import DistinctPaths
 from cli.options import example, exit_codes, json_option, processes_option
 from cli.paths import InputFolder, InputPath, OutputFile, OutputFolder, lines_beside
 from cli.signals import stop_requests
+from cli.sizes import Size
 from pipeline.errors import UsageError
 from pipeline.files.outputs import STANDARD_OUTPUT
 

@@ -1,40 +1,43 @@
-"""`dmanet predict`: what a network finds, as files and pictures."""
+"""`dmanet predict`: what a network finds, as a video, files and pictures."""
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from cli.choices import SPLITS
 from cli.distinct import DistinctPaths
-from cli.model.options import (
-    NewFolder,
-    checkpoint_option,
-    device_option,
-    precision_option,
-    steps_option,
-    stream_settings,
-    workers_option,
-)
+from cli.model.options import checkpoint_option, device_option, precision_option, steps_option
+from cli.model.predict_options import BoxesOutput, PredictionOutput
+from cli.model.predict_runs import Request, predict_cache, predict_recording
+from cli.model.predict_sources import check_options, is_cache
 from cli.numbers import Real
 from cli.options import example, quiet_option
-from cli.paths import InputCache
-from cli.progress import progress_bar
+from cli.paths import InputCache, InputCacheOrFile
+from cli.sizes import Size
 from pipeline.errors import UsageError
 
-if TYPE_CHECKING:
-    from dmanet.data.samplers import WindowRange
-    from pipeline.cache.reader import PillarCache
+_PICTURES = 8
+_SKIP = 0.5  # seconds, of the data sets that `ingest` knows
 
 
 @click.command(cls=DistinctPaths)
-@click.argument("cache", type=InputCache())
+@click.argument("source", type=InputCacheOrFile())
 @checkpoint_option
-@click.option("--split", type=SPLITS, help="All recordings of a split; test if nothing is chosen.")
-@click.option("--recording", help="One recording by its id, as `dmanet-data info` lists them.")
-@click.option("--windows", metavar="A:B", help="Windows A to B (exclusive) of --recording.")
-@click.option("-o", "--output", type=NewFolder(), required=True, help="A new folder.")
+@click.option(
+    "-o",
+    "--output",
+    type=PredictionOutput(),
+    help="A video (NAME.mp4, .gif, .webp); of a cache also a new folder.",
+)
+@click.option(
+    "--save",
+    type=BoxesOutput(),
+    help="Boxes: NAME.npy (Prophesee), NAME.json (COCO), NAME.h5, or a new folder (YOLO).",
+)
+@click.option(
+    "--windows", metavar="A:B", help="Windows A to B (exclusive), of a cache's --recording."
+)
 @click.option(
     "--score",
     type=Real(0, 1),
@@ -42,82 +45,91 @@ if TYPE_CHECKING:
     show_default=True,
     help="Least score of a box.",
 )
+@click.option("--split", type=SPLITS, help="Of a cache, all recordings; test if none is chosen.")
+@click.option("--recording", help="Of a cache, one by its id, as `dmanet-data info` lists them.")
 @click.option(
     "--pictures",
     type=click.IntRange(0, 10**6),
-    default=8,
-    show_default=True,
-    help="Pictures of each recording, evenly spread.",
+    help=f"Of each recording in a folder, evenly spread; {_PICTURES} if not given.",
+)
+@click.option(
+    "--encoding",
+    type=InputCache(),
+    help="A cache the network was trained on, if its file does not remember the settings.",
+)
+@click.option(
+    "--skip",
+    type=Real(0, 3600),
+    help=f"Seconds left out at a raw recording's begin, {_SKIP} if not given, as `ingest` does.",
+)
+@click.option(
+    "--sensor", type=Size(), help="Pixels, of a raw recording that does not state its size."
+)
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Of a RAW or DAT file that still grows: go on as windows come, until Ctrl-C.",
+)
+@click.option(
+    "--stop-after",
+    type=Real(0.1, 86400),
+    help="With --follow: end when the file has not grown for so many seconds.",
 )
 @steps_option
 @device_option
 @precision_option
-@workers_option
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 256),
+    help="Processes that read a cache ahead; 0 if not given.",
+)
 @quiet_option
-@example("dmanet predict cache --checkpoint runs/one/last.pt --split test -o predictions")
+@example(
+    "dmanet predict driving.raw --checkpoint runs/one/last.pt -o driving.mp4",
+    "dmanet predict cache --checkpoint runs/one/last.pt --split test -o predictions",
+)
 def predict(
-    cache: str,
+    source: str,
     checkpoint: Path,
-    split: str | None,
-    recording: str | None,
+    output: Path | None,
+    save: Path | None,
     windows: str | None,
-    output: Path,
     score: float,
-    pictures: int,
     steps: int,
     device: str,
     precision: str,
-    workers: int,
     quiet: bool,
+    **options: Any,
 ) -> None:
-    """Write what a network finds: a Prophesee `_bbox.npy` for each recording, and pictures.
+    """Show what a network finds in SOURCE, a raw recording or a pillar cache.
 
-    Boxes are in sensor pixels, with the time their window begins. In the pictures detections have
-    their class's colour and score, labels are dashed.
+    A video has a window a frame, with boxes, class, score, time and event rate; what looks like one
+    object keeps its colour. In a folder each recording gets a Prophesee `_bbox.npy`, and pictures, in
+    which labels are dashed. Boxes are in sensor pixels, with the time their window begins. A raw
+    recording becomes windows as `ingest` and `voxelize` would make them, by the settings of the cache
+    the network was trained on.
     """
-    from dmanet.data.fitting import check_fit
-    from dmanet.runs.claims import read_claims
-    from pipeline.cache.reader import PillarCache
-
-    opened = PillarCache(cache)
-    spans = _spans(opened, split, recording, windows)
-    claims = read_claims(checkpoint)
-    check_fit(opened, claims.settings, f"that of {checkpoint}", claims.classes)
-
-    from dmanet.device import choose_device
-    from dmanet.reporting.prediction import PredictionSettings, predict
-    from dmanet.runs.weights import load_weights
-
-    weights = load_weights(checkpoint)
-    stream = stream_settings(choose_device(device), precision, steps, workers)
-    settings = PredictionSettings(score_threshold=score, pictures=pictures)
-    with progress_bar(sum(s.stop - s.start for s in spans), "window", quiet) as bar:
-        predictions = predict(weights, opened, spans, output, stream, settings, bar.update)
-    for made in predictions:
-        click.echo(
-            f"{made.box_file}: {made.boxes} boxes in {made.windows} windows, "
-            f"{len(made.pictures)} pictures"
+    check_options(source, options)
+    if output is None and save is None:
+        raise UsageError("nothing is to be written; give -o NAME.mp4, or --save NAME.npy.")
+    request = Request(source, checkpoint, output, save, score, steps, device, precision, quiet)
+    pictures, skip = options["pictures"], options["skip"]
+    if is_cache(source):
+        predict_cache(
+            request,
+            split=options["split"],
+            recording=options["recording"],
+            windows=windows,
+            pictures=_PICTURES if pictures is None else pictures,
+            workers=options["workers"] or 0,
         )
-
-
-def _spans(
-    cache: "PillarCache", split: str | None, recording: str | None, windows: str | None
-) -> "list[WindowRange]":
-    """The windows that the options of `predict` choose."""
-    from dmanet.data.fitting import recordings_of
-    from dmanet.data.samplers import WindowRange
-
-    if recording is None:
-        if windows is not None:
-            raise UsageError("--windows needs --recording; name the recording they are of.")
-        return [WindowRange(r.id, 0, len(r)) for r in recordings_of(cache, split or "test")]
-    if split is not None:
-        raise UsageError("--split and --recording exclude each other; give one of them.")
-    length = len(cache.recording(recording))
-    found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", windows or f"0:{length}")
-    first, last = map(int, found.groups()) if found else (0, 0)
-    if not first < last <= length:
-        raise UsageError(
-            f"--windows {windows}: give a range within 0:{length}, such as 0:{min(10, length)}."
+    else:
+        predict_recording(
+            request,
+            windows=windows,
+            encoding=options["encoding"],
+            skip_s=_SKIP if skip is None else skip,
+            sensor=options["sensor"],
+            follow=options["follow"],
+            stop_after_s=options["stop_after"],
         )
-    return [WindowRange(recording, first, last)]

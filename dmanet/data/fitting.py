@@ -9,6 +9,7 @@ import numpy as np
 from dmanet.settings import ModelSettings
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import LABEL_COLUMNS
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError, UsageError
 
 
@@ -54,8 +55,25 @@ def check_fit(
 ) -> None:
     """Check that a network takes what the cache holds, and that the cache holds its classes.
 
+    Args and errors are those of :func:`check_settings_fit`.
+    """
+    check_settings_fit(cache.settings, cache.location, settings, source, classes, trained=trained)
+
+
+def check_settings_fit(
+    encoding: CacheSettings,
+    location: str,
+    settings: ModelSettings,
+    source: str,
+    classes: tuple[str, ...] | None = None,
+    *,
+    trained: bool = True,
+) -> None:
+    """:func:`check_fit` of a cache that is known by its settings alone.
+
     Args:
-        cache: that it is to read.
+        encoding: of the cache.
+        location: of the cache, or whatever has its settings.
         settings: of the network.
         source: names the network in the message, as in "that of last.pt".
         classes: the names of its outputs; None for those of the cache.
@@ -66,17 +84,17 @@ def check_fit(
         CacheError: it does not, naming the keys in which they differ.
     """
     if classes is None:
-        classes = cache.settings.output_names
-    elif lacking := [name for name in classes if name not in cache.settings.output_names]:
+        classes = encoding.output_names
+    elif lacking := [name for name in classes if name not in encoding.output_names]:
         raise CacheError(
-            f"{cache.location}: a network for this cache has classes among "
-            f"{', '.join(cache.settings.output_names)}, {source} has {', '.join(lacking)}; use a cache "
+            f"{location}: a network for this cache has classes among "
+            f"{', '.join(encoding.output_names)}, {source} has {', '.join(lacking)}; use a cache "
             "that holds them all, or a network for fewer (`dmanet train` takes --classes)."
         )
-    width, height = cache.settings.grid
+    width, height = encoding.grid
     fitting = {
         "grid_size": (height, width),
-        "max_points": cache.settings.max_points,
+        "max_points": encoding.max_points,
         "num_classes": len(classes),
     }
     found = {key: getattr(settings, key) for key in fitting}
@@ -95,7 +113,7 @@ def check_fit(
         )
         advice = f"add {overrides}, or voxelize with {voxelized}"
     raise CacheError(
-        f"{cache.location}: a network for this cache has {wanted}, {source} has {has}; {advice}."
+        f"{location}: a network for this cache has {wanted}, {source} has {has}; {advice}."
     )
 
 

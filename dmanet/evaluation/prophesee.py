@@ -6,21 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from dmanet.detection.found import Detections, in_sensor_pixels
+from pipeline.exchange.records import BOX_DTYPE
 from pipeline.files.whole import written_whole
-
-#: One box: time in µs, top-left corner and size in sensor pixels, class, track, score.
-BOX_DTYPE = np.dtype(
-    [
-        ("t", "<i8"),
-        ("x", "<f4"),
-        ("y", "<f4"),
-        ("w", "<f4"),
-        ("h", "<f4"),
-        ("class_id", "<u4"),
-        ("track_id", "<u4"),
-        ("class_confidence", "<f4"),
-    ]
-)
 
 
 def box_records(

@@ -10,10 +10,10 @@ from dmanet.data.samplers import WindowRange
 from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.prophesee import box_records, write_boxes
 from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_detections
+from dmanet.reporting.found_windows import cells_of
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole
-from pipeline.pictures.cells import WindowCells
 from pipeline.pictures.window import draw_window
 
 
@@ -158,7 +158,7 @@ def _draw(
         if window not in chosen:
             continue
         picture = draw_window(
-            _cells(windows, windows.frames[k], cache, recording.sensor),
+            cells_of(windows, windows.frames[k], cache.settings.grid, recording.sensor),
             class_names,
             windows.detections[k],
             labels,
@@ -167,18 +167,3 @@ def _draw(
         path = _picture(out, recording.id, window)
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path)
-
-
-def _cells(
-    windows: DetectedWindows, frame: int, cache: PillarCache, sensor: tuple[int, int]
-) -> WindowCells:
-    def of(coords: np.ndarray) -> np.ndarray:
-        return coords[coords[:, 0] == frame][:, [3, 2]]
-
-    width, height = cache.settings.grid
-    return WindowCells(
-        positive=of(windows.positive.coords.cpu().numpy()),
-        negative=of(windows.negative.coords.cpu().numpy()),
-        grid_size=(height, width),
-        sensor_size=sensor,
-    )

@@ -10,6 +10,7 @@ from dmanet.runs.claims import (
     CHECKPOINT_FORMAT,
     CHECKPOINT_VERSION,
     CHECKPOINT_VERSIONS,
+    FIRST_WITH_DIGEST,
     check_format,
 )
 from dmanet.runs.digests import content_digest
@@ -46,7 +47,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     content = load_plain(path)
     version = check_format(content, CHECKPOINT_FORMAT, CHECKPOINT_VERSIONS, path)
     fields = {key: content[key] for key in content if key not in ("format", "version", "digest")}
-    if version == CHECKPOINT_VERSION and content.get("digest") != content_digest(fields):
+    if version >= FIRST_WITH_DIGEST and content.get("digest") != content_digest(fields):
         raise CheckpointError(
             f"{path}: is damaged (its content does not match its digest); use another file."
         )

@@ -10,17 +10,19 @@ from dmanet.runs.safetensors_header import Header, read_header, starts_like_safe
 from dmanet.runs.stored_classes import names_of
 from dmanet.runs.torch_archive import opened_archive
 from dmanet.settings import ModelSettings, load_model_settings
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CheckpointError, SettingsError
 from pipeline.files.documents import MalformedError, parse_json
 from pipeline.settings import load_settings
 
 CHECKPOINT_FORMAT = "dmanet-checkpoint"
-CHECKPOINT_VERSION = 3
+CHECKPOINT_VERSION = 4  # those before do not remember the cache's settings
+CHECKPOINT_VERSIONS = (2, 3, CHECKPOINT_VERSION)
 #: The version before had no digest; its records' CRC-32 are all that tells of damage.
-CHECKPOINT_VERSIONS = (2, CHECKPOINT_VERSION)
+FIRST_WITH_DIGEST = 3
 WEIGHTS_FORMAT = "dmanet-weights"
-WEIGHTS_VERSION = 2
-WEIGHTS_VERSIONS = (1, WEIGHTS_VERSION)  # likewise
+WEIGHTS_VERSION = 3  # likewise: 1 has no digest, and those before 3 no settings of a cache
+WEIGHTS_VERSIONS = (1, 2, WEIGHTS_VERSION)
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,14 @@ class Claims:
     Attributes:
         settings: the architecture.
         classes: the class name of each output; None where that is not known.
+        cache_settings: of the cache it was trained on; None where the file does not remember them.
+        fingerprint: of the same, where the file is a checkpoint.
     """
 
     settings: ModelSettings
     classes: tuple[str, ...] | None
+    cache_settings: CacheSettings | None = None
+    fingerprint: str | None = None
 
 
 def read_claims(path: Path) -> Claims:
@@ -58,7 +64,31 @@ def read_claims(path: Path) -> Claims:
         network = load_settings(RunSettings, settings, str(path), converted=False).model
     except SettingsError as error:
         raise CheckpointError(f"{error}; it is damaged, use another file.") from None
-    return Claims(network, _classes(content.get("classes"), path))
+    fingerprint = content.get("cache")
+    return Claims(
+        network,
+        _classes(content.get("classes"), path),
+        cache_settings_of(content.get("cache_settings"), path),
+        fingerprint if isinstance(fingerprint, str) else None,
+    )
+
+
+def cache_settings_of(stored: Any, path: Path | str) -> CacheSettings | None:
+    """The settings of a cache that a file remembers; None where it remembers none.
+
+    Raises:
+        CheckpointError: what it holds are no such settings.
+    """
+    if stored is None:
+        return None
+    try:
+        if not isinstance(stored, Mapping):
+            raise SettingsError(f"{path}: its cache_settings are no object")
+        return load_settings(CacheSettings, stored, str(path), converted=False)
+    except SettingsError as error:
+        raise CheckpointError(
+            f"{str(error).rstrip('.')}; it is damaged, use another file."
+        ) from None
 
 
 def claims_of_weights(header: Header, path: Path) -> Claims:
@@ -69,9 +99,8 @@ def claims_of_weights(header: Header, path: Path) -> Claims:
     """
     metadata = header.metadata
     version = check_format(metadata, WEIGHTS_FORMAT, WEIGHTS_VERSIONS, path)
-    lacking = {"settings", "classes", "digest"} - metadata.keys()
-    if version < WEIGHTS_VERSION:
-        lacking -= {"digest"}
+    wanted = ["settings", "classes", "digest", "cache_settings"][: version + 1]
+    lacking = set(wanted) - metadata.keys()
     if lacking:
         raise CheckpointError(f"{path}: cannot be read as weights (it lacks {min(lacking)}).")
     try:
@@ -80,9 +109,14 @@ def claims_of_weights(header: Header, path: Path) -> Claims:
             raise MalformedError("its settings are no object")
         classes = parse_json(metadata["classes"])
         network = load_model_settings(settings, str(path))
+        remembered = parse_json(metadata["cache_settings"]) if "cache_settings" in wanted else None
     except (MalformedError, SettingsError) as error:
         raise CheckpointError(f"{path}: cannot be read as weights ({error}).") from None
-    return Claims(network, None if classes is None else _classes(classes, path))
+    return Claims(
+        network,
+        None if classes is None else _classes(classes, path),
+        cache_settings_of(remembered, path),
+    )
 
 
 def check_format(content: Any, wanted: str, versions: tuple[int, ...], path: Path) -> int:
@@ -104,7 +138,8 @@ def check_format(content: Any, wanted: str, versions: tuple[int, ...], path: Pat
         if stated == str(version):
             return version
     raise CheckpointError(
-        f"{path}: has version {stated[:40]}, this release reads {' and '.join(map(str, versions))}; "
+        f"{path}: has version {stated[:40]}, this release reads "
+        f"{', '.join(map(str, versions[:-1]))} and {versions[-1]}; "
         "use the release that wrote it."
     )
 

@@ -69,6 +69,7 @@ class CheckpointContent(_Content):
     cache: str
     recordings: dict[str, str]
     classes: StoredClasses
+    cache_settings: dict[str, Any] | None = None
 
 
 def first_problem(error: ValidationError) -> str:

@@ -1,6 +1,7 @@
 """What a run keeps, as typed records: a checkpoint's content, and a network's weights."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -11,11 +12,13 @@ from torch import Tensor
 
 from dmanet.models.detector import DMANet, LevelState, State
 from dmanet.recipes import RunSettings
+from dmanet.runs.claims import cache_settings_of
 from dmanet.runs.content import CheckpointContent, check_tensors, first_problem
 from dmanet.runs.digests import add_tensor
 from dmanet.runs.outcomes import Tally
 from dmanet.runs.stored_classes import names_of, stored_classes
 from dmanet.settings import ModelSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CheckpointError, SettingsError
 from pipeline.settings import load_settings
 
@@ -29,12 +32,15 @@ class Weights:
         tensors: name in our state dict -> tensor, on the CPU.
         classes: the name of each output class; None where that is not known.
         source: names the file in messages.
+        cache_settings: of the cache it was trained on, by which recordings become its input; None
+            where that is not known.
     """
 
     settings: ModelSettings
     tensors: dict[str, Tensor]
     classes: tuple[str, ...] | None
     source: str
+    cache_settings: CacheSettings | None = None
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with any weight or setting, and with nothing else."""
@@ -100,6 +106,7 @@ class Checkpoint:
         cache: fingerprint of the cache's settings.
         recordings: digests of the recordings that the run reads, by id.
         classes: the name of each output class.
+        cache_settings: of the cache; None in files of earlier releases.
         source: the file it was read from, for messages.
     """
 
@@ -117,16 +124,21 @@ class Checkpoint:
     cache: str
     recordings: dict[str, str]
     classes: tuple[str, ...]
+    cache_settings: CacheSettings | None = None
     source: str = "checkpoint"
 
     def weights(self) -> Weights:
         """The network to judge and to use: of averaged weights where there are any."""
         tensors = self.model if self.average is None else self.average["tensors"]
-        return Weights(self.settings.model, tensors, self.classes, self.source)
+        return self._weights(tensors)
 
     def trained_weights(self) -> Weights:
         """The network that training goes on with."""
-        return Weights(self.settings.model, self.model, self.classes, self.source)
+        return self._weights(self.model)
+
+    def _weights(self, tensors: dict[str, Tensor]) -> Weights:
+        model = self.settings.model
+        return Weights(model, tensors, self.classes, self.source, self.cache_settings)
 
     def content(self) -> dict[str, Any]:
         """The fields as tensors and plain values, by name; tensors are not copied."""
@@ -135,6 +147,7 @@ class Checkpoint:
         content["carried"] = self.carried and [dict(vars(level)) for level in self.carried]
         content["tally"] = asdict(self.tally)
         content["classes"] = stored_classes(self.classes)
+        content["cache_settings"] = stored_settings(self.cache_settings)
         return content
 
     @classmethod
@@ -165,8 +178,14 @@ class Checkpoint:
             LevelState(level.hidden, level.cell, level.feature) for level in checked.carried
         )
         values["classes"] = names_of(checked.classes)
+        values["cache_settings"] = cache_settings_of(checked.cache_settings, source)
         values["tally"] = Tally(**checked.tally.model_dump())
         return cls(**values, source=source)
+
+
+def stored_settings(settings: CacheSettings | None) -> dict[str, Any] | None:
+    """A cache's settings as files of networks hold them: the values that JSON has."""
+    return None if settings is None else json.loads(json.dumps(settings.stored()))
 
 
 def _as_tuples(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dmanet.runs.checkpoint import load_checkpoint
-from dmanet.runs.claims import WEIGHTS_FORMAT, WEIGHTS_VERSION, claims_of_weights
+from dmanet.runs.claims import WEIGHTS_FORMAT, WEIGHTS_VERSION, Claims, claims_of_weights
 from dmanet.runs.digests import content_digest
-from dmanet.runs.records import Weights
+from dmanet.runs.records import Weights, stored_settings
 from dmanet.runs.safetensors_header import read_header, starts_like_safetensors
 from dmanet.runs.stored_classes import stored_classes
-from dmanet.settings import ModelSettings
 from pipeline.errors import CheckpointError
 from pipeline.files.whole import written_whole
 
@@ -30,7 +29,10 @@ def save_weights(path: Path, weights: Weights) -> None:
         "version": str(WEIGHTS_VERSION),
         "settings": weights.settings.model_dump_json(),
         "classes": json.dumps(weights.classes and stored_classes(weights.classes)),
-        "digest": _digest(weights.settings, weights.classes, tensors),
+        "cache_settings": json.dumps(stored_settings(weights.cache_settings)),
+        "digest": _digest(
+            Claims(weights.settings, weights.classes, weights.cache_settings), tensors
+        ),
     }
     with written_whole(path) as unfinished:
         # Not its `save_file`, which does not let through why a disk did not take it.
@@ -61,17 +63,19 @@ def _load_safetensors(path: Path) -> Weights:
     except SafetensorError as error:
         raise CheckpointError(f"{path}: cannot be read as weights ({error}).") from None
     wanted = header.metadata.get("digest")
-    if wanted is not None and wanted != _digest(claims.settings, claims.classes, tensors):
+    if wanted is not None and wanted != _digest(claims, tensors):
         raise CheckpointError(
             f"{path}: is damaged (its content does not match its digest); use another file."
         )
-    return Weights(claims.settings, tensors, claims.classes, str(path))
+    return Weights(claims.settings, tensors, claims.classes, str(path), claims.cache_settings)
 
 
-def _digest(
-    settings: ModelSettings, names: tuple[str, ...] | None, tensors: dict[str, Tensor]
-) -> str:
-    classes = names and stored_classes(names)
-    return content_digest(
-        {"settings": settings.model_dump(), "classes": classes, "tensors": tensors}
-    )
+def _digest(claims: Claims, tensors: dict[str, Tensor]) -> str:
+    content = {
+        "settings": claims.settings.model_dump(),
+        "classes": claims.classes and stored_classes(claims.classes),
+        "tensors": tensors,
+    }
+    remembered = stored_settings(claims.cache_settings)
+    # Where there are none the digest is that of earlier releases, which knew none.
+    return content_digest(content | ({"cache_settings": remembered} if remembered else {}))

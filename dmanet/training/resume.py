@@ -10,12 +10,17 @@ from dmanet.recipes import RunSettings
 from dmanet.runs.content import check_tensors
 from dmanet.runs.records import Checkpoint
 from dmanet.training.step import Trainer
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CheckpointError
 from pipeline.settings import Settings
 
 
 def take_checkpoint(
-    trainer: Trainer, cache: str, recordings: dict[str, str], classes: tuple[str, ...]
+    trainer: Trainer,
+    cache: str,
+    recordings: dict[str, str],
+    classes: tuple[str, ...],
+    cache_settings: CacheSettings | None = None,
 ) -> Checkpoint:
     """Where a run stands now, to be saved before the next step: the tensors are those in use.
 
@@ -26,6 +31,7 @@ def take_checkpoint(
         cache: fingerprint of the cache's settings.
         recordings: digests of the recordings that the run reads, by id.
         classes: the name of each output class.
+        cache_settings: of the cache; None leaves them out.
     """
     return Checkpoint(
         settings=trainer.settings,
@@ -42,6 +48,7 @@ def take_checkpoint(
         cache=cache,
         recordings=recordings,
         classes=classes,
+        cache_settings=cache_settings,
     )
 
 

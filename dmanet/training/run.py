@@ -125,7 +125,11 @@ class TrainingRun:
     def save(self, *, best: bool = False, kept: bool = False) -> None:
         """Write a checkpoint of where the run stands; ``best``, ``kept`` as :meth:`RunFolder.save`."""
         checkpoint = take_checkpoint(
-            self.trainer, self._fingerprint, self._recordings, self.batches.class_names
+            self.trainer,
+            self._fingerprint,
+            self._recordings,
+            self.batches.class_names,
+            self._cache.settings,
         )
         # Where no step was made since, the weights are those of the last checkpoint: when they are
         # what went wrong, the one before has to stay.

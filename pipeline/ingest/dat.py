@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.errors import RecordingError
 from pipeline.files.inputs import open_regular
+from pipeline.ingest.reading import Reading, pieces
 from pipeline.ingest.wide_events import BLOCK_EVENTS
 from pipeline.release.shards import EVENT_DTYPE, is_sensor
 
@@ -38,8 +39,8 @@ class DatHeader:
     count: int
 
 
-def read_dat_header(path: Path) -> DatHeader:
-    """The header of a DAT file.
+def read_dat_header(path: Path, *, growing: bool = False) -> DatHeader:
+    """The header of a DAT file; one that still grows may end within an event.
 
     Raises:
         RecordingError: it has none, is truncated, or holds no change events.
@@ -57,7 +58,7 @@ def read_dat_header(path: Path) -> DatHeader:
             "size 8 of DAT belong; only files of change events can be read."
         )
     count, rest = divmod(size - start, _DTYPE.itemsize)
-    if rest:
+    if rest and not growing:
         raise RecordingError(
             f"{path}: truncated, it ends {rest} bytes into event {count}; download it again."
         )
@@ -87,13 +88,22 @@ def _sensor(header: list[str]) -> tuple[int, int] | None:
     return (width, height) if is_sensor(width, height) else None
 
 
-def dat_blocks(path: Path, header: DatHeader) -> Iterator[np.ndarray]:
+def dat_blocks(path: Path, header: DatHeader, reading: Reading) -> Iterator[np.ndarray]:
     """All events in the file's order, ``EVENT_DTYPE [at most BLOCK_EVENTS]`` each.
+
+    Of a file that grows an empty block says that all there is has been read.
 
     Raises:
         RecordingError: the file became shorter.
         OSError: it cannot be read.
     """
+    if reading.growth is not None:
+        length = (
+            BLOCK_EVENTS * _DTYPE.itemsize - _DTYPE.itemsize + 1
+        )  # with a rest of a word: a block
+        for piece in pieces(path, header.start, _DTYPE.itemsize, length, reading):
+            yield _events(np.frombuffer(piece, _DTYPE))
+        return
     with open_regular(path) as file:
         file.seek(header.start)
         for first in range(0, header.count, BLOCK_EVENTS):
@@ -101,9 +111,14 @@ def dat_blocks(path: Path, header: DatHeader) -> Iterator[np.ndarray]:
             raw = np.fromfile(file, _DTYPE, wanted)
             if len(raw) < wanted:
                 raise RecordingError(f"{path}: became shorter while it was read; run again.")
-            events = np.empty(wanted, EVENT_DTYPE)
-            events["t"] = raw["t"]
-            events["x"] = raw["v"] & 0x3FFF
-            events["y"] = (raw["v"] >> 14) & 0x3FFF
-            events["p"] = (raw["v"] >> 28) & 1
-            yield events
+            reading.share = (first + wanted) / header.count
+            yield _events(raw)
+
+
+def _events(raw: np.ndarray) -> np.ndarray:
+    events = np.empty(len(raw), EVENT_DTYPE)
+    events["t"] = raw["t"]
+    events["x"] = raw["v"] & 0x3FFF
+    events["y"] = (raw["v"] >> 14) & 0x3FFF
+    events["p"] = (raw["v"] >> 28) & 1
+    return events

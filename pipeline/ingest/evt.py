@@ -7,7 +7,7 @@ its time in bits 22…27, x in 11…21, y in 0…10; kind 8 gives the 28 high bi
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.errors import RecordingError
 from pipeline.files.inputs import open_regular
+from pipeline.ingest.reading import Reading, pieces
 from pipeline.ingest.wide_events import WIDE_DTYPE
 
 BLOCK_BYTES = (
@@ -90,17 +91,19 @@ def _sensor(fields: dict[str, str]) -> tuple[int, int] | None:
     return size if all(0 < side <= _MAX_SIDE for side in size) else None
 
 
-def evt_blocks(path: Path, header: EvtHeader) -> Iterator[np.ndarray]:
+def evt_blocks(path: Path, header: EvtHeader, reading: Reading) -> Iterator[np.ndarray]:
     """All events of a RAW file in its order, ``WIDE_DTYPE [N]`` for each piece of the file.
+
+    Of a file that grows an empty block says that all there is has been read.
 
     Raises:
         RecordingError: the encoding is another one, or the file ends within a word.
         OSError: it cannot be read.
     """
     if header.encoding == "3.0":
-        yield from _evt3_blocks(path, header.length)
+        yield from _evt3_blocks(pieces(path, header.length, 2, BLOCK_BYTES, reading))
     elif header.encoding == "2.0":
-        yield from _evt2_blocks(path, header.length)
+        yield from _evt2_blocks(pieces(path, header.length, 4, BLOCK_BYTES, reading))
     else:
         raise RecordingError(
             f"{path}: is encoded as EVT {header.encoding}; EVT 2.0 and EVT 3.0 can be read, record or "
@@ -108,24 +111,10 @@ def evt_blocks(path: Path, header: EvtHeader) -> Iterator[np.ndarray]:
         )
 
 
-def _pieces(path: Path, start: int, word: int) -> Iterator[bytes]:
-    with open_regular(path) as file:
-        file.seek(start)
-        place = start
-        while piece := file.read(BLOCK_BYTES):
-            if len(piece) % word:  # reads are whole but for the last
-                raise RecordingError(
-                    f"{path}: truncated, it ends within the word at byte "
-                    f"{place + len(piece) // word * word}; download it again."
-                )
-            place += len(piece)
-            yield piece
-
-
-def _evt3_blocks(path: Path, start: int) -> Iterator[np.ndarray]:
+def _evt3_blocks(found: Iterable[bytes]) -> Iterator[np.ndarray]:
     # Its own bounds are those of the encoding: events outside the sensor are counted by whoever writes.
     decoder = evt3.Decoder(_MAX_SIDE, _MAX_SIDE)
-    for piece in _pieces(path, start, 2):
+    for piece in found:
         decoded = decoder.feed(piece)
         events = np.empty(len(decoded), WIDE_DTYPE)
         events["t"], events["x"], events["y"] = decoded.t, decoded.x, decoded.y
@@ -133,10 +122,10 @@ def _evt3_blocks(path: Path, start: int) -> Iterator[np.ndarray]:
         yield events
 
 
-def _evt2_blocks(path: Path, start: int) -> Iterator[np.ndarray]:
+def _evt2_blocks(found: Iterable[bytes]) -> Iterator[np.ndarray]:
     high = -1  # of the time, from the last word of its kind
     wraps = 0
-    for piece in _pieces(path, start, 4):
+    for piece in found:
         words = np.frombuffer(piece, "<u4")
         kinds = words >> 28
         highs = np.flatnonzero(kinds == _TIME_HIGH)

@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline.errors import RecordingError
 from pipeline.ingest.own_data import own_data
+from pipeline.ingest.reading import Reading
 from pipeline.ingest.wide_events import BLOCK_EVENTS, WIDE_DTYPE
 from pipeline.release.shards import is_sensor
 
@@ -76,7 +77,7 @@ def read_hdf5_header(path: Path) -> Hdf5Header:
         return Hdf5Header(sensor, naming, offset, 0, 0)
 
 
-def hdf5_blocks(path: Path, header: Hdf5Header) -> Iterator[np.ndarray]:
+def hdf5_blocks(path: Path, header: Hdf5Header, reading: Reading) -> Iterator[np.ndarray]:
     """All events in the file's order, ``WIDE_DTYPE [at most BLOCK_EVENTS]`` each.
 
     Raises:
@@ -95,6 +96,7 @@ def hdf5_blocks(path: Path, header: Hdf5Header) -> Iterator[np.ndarray]:
                 values = columns[name][first:last] if rows is None else rows[name]
                 events[name] = _checked(values, name, place, path)
             events["t"] += header.offset
+            reading.share = last / header.count
             yield events
 
 

@@ -14,6 +14,7 @@ from pipeline.errors import RecordingError, UsageError
 from pipeline.files.inputs import open_regular
 from pipeline.ingest import aedat4, dat, evt, hdf5
 from pipeline.ingest.own_data import HDF5_ERRORS
+from pipeline.ingest.reading import Growth, Reading
 from pipeline.ingest.unknown_file import FIRST_BYTES, looks_like
 from pipeline.release.shards import EVENT_DTYPE, WINDOW_US
 
@@ -32,16 +33,20 @@ class RawRecording:
         sensor: width and height in pixels.
         begin_us: what its clock shows where ours begins: 0, or for a clock that counts from some other
             day the begin of the first event's window.
+        reading: how far :meth:`blocks` has come.
     """
 
     path: Path
     format: str
     sensor: tuple[int, int]
     begin_us: int
+    reading: Reading
     _read: Callable[[], Iterator[np.ndarray]]
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The events in the order of their times, ``EVENT_DTYPE [N]`` each.
+
+        Of a recording that is followed an empty block says that all there is has been read.
 
         Raises:
             RecordingError: the file is damaged, its time decreases, or it is longer than 71 minutes.
@@ -88,6 +93,7 @@ def open_raw(
     path: Path,
     sensor: tuple[int, int] | None = None,
     usual_sensor: tuple[int, int] | None = None,
+    growth: Growth | None = None,
 ) -> RawRecording:
     """The recording at ``path``.
 
@@ -95,9 +101,11 @@ def open_raw(
         path: its file.
         sensor: width and height in pixels of a recording that does not state them.
         usual_sensor: those of its data set, where they are stated nowhere else.
+        growth: follows a file that still grows; None for one that is whole.
 
     Raises:
-        UsageError: there is no such file, it is no regular file, or a package is missing.
+        UsageError: there is no such file, it is no regular file, a package is missing, or recordings of
+            its format cannot be followed.
         RecordingError: no format is known for it, it is damaged, or its sensor is stated nowhere or
             twice.
         OSError: it cannot be read.
@@ -107,8 +115,9 @@ def open_raw(
             begin = file.read(FIRST_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; give a recording: {FORMATS}.") from None
+    reading = Reading(growth)
     try:
-        opened = _opened(path, begin)
+        opened = _opened(path, begin, reading)
         stated = opened.sensor
         if stated is not None and sensor not in (None, stated):
             raise RecordingError(
@@ -120,7 +129,7 @@ def open_raw(
                 f"{path}: does not state the sensor size (format {opened.format}); give it with "
                 "--sensor, such as 1280x720."
             )
-        return RawRecording(path, opened.format, size, _begin(opened), opened.read)
+        return RawRecording(path, opened.format, size, _begin(opened), reading, opened.read)
     except HDF5_ERRORS as error:
         raise _unreadable(path, error) from None
 
@@ -142,26 +151,37 @@ class _Opened:
     read: Callable[[], Iterator[np.ndarray]]
 
 
-def _opened(path: Path, begin: bytes) -> _Opened:
+def _opened(path: Path, begin: bytes, reading: Reading) -> _Opened:
+    growing = reading.growth is not None
     if h5py.is_hdf5(path):
+        _require_whole(path, "HDF5", growing)
         layout = hdf5.read_hdf5_header(path)
         return _Opened(
-            "HDF5", layout.sensor, layout.last_us, lambda: hdf5.hdf5_blocks(path, layout)
+            "HDF5", layout.sensor, layout.last_us, lambda: hdf5.hdf5_blocks(path, layout, reading)
         )
     if begin.startswith(aedat4.MAGIC):
+        _require_whole(path, "AEDAT 4", growing)
         size = aedat4.aedat4_sensor(path)
         return _Opened("AEDAT 4", size, None, lambda: aedat4.aedat4_blocks(path))
     if begin.startswith(b"%"):
         raw = evt.read_evt_header(path)
         if raw is not None:
             return _Opened(
-                f"EVT {raw.encoding}", raw.sensor, None, lambda: evt.evt_blocks(path, raw)
+                f"EVT {raw.encoding}", raw.sensor, None, lambda: evt.evt_blocks(path, raw, reading)
             )
-        old = dat.read_dat_header(path)
-        return _Opened("DAT", old.sensor, 0, lambda: dat.dat_blocks(path, old))
+        old = dat.read_dat_header(path, growing=growing)
+        return _Opened("DAT", old.sensor, 0, lambda: dat.dat_blocks(path, old, reading))
     raise RecordingError(
         f"{path}: is no recording that can be read ({looks_like(begin)}); give {FORMATS}."
     )
+
+
+def _require_whole(path: Path, form: str, growing: bool) -> None:
+    if growing:
+        raise UsageError(
+            f"{path}: an {form} recording can be read only when it is whole; leave --follow out, or "
+            "follow a RAW or DAT file."
+        )
 
 
 def _begin(opened: _Opened) -> int:

@@ -40,33 +40,52 @@ def split_windows(blocks: Iterable[np.ndarray], skip_us: int, source: str) -> It
     Raises:
         RecordingError: A window has more events than a shard's may have.
     """
-    first: int | None = None
-    start = current = held = 0
-    parts: list[np.ndarray] = []
+    splitter = WindowSplitter(skip_us, source)
     for block in blocks:
+        yield from splitter.add(block)
+    yield from splitter.end()
+
+
+class WindowSplitter:
+    """:func:`split_windows` block by block: a window is given when an event behind it has come."""
+
+    def __init__(self, skip_us: int, source: str) -> None:
+        self._skip_us, self._source = skip_us, source
+        self._first: int | None = None
+        self._start = self._current = self._held = 0
+        self._parts: list[np.ndarray] = []
+
+    def add(self, block: np.ndarray) -> Iterator[RawWindow]:
+        """The windows that these events complete.
+
+        Raises:
+            RecordingError: A window has more events than a shard's may have.
+        """
         if not len(block):
-            continue
+            return
         slots = block["t"] // WINDOW_US
-        if first is None:
-            first = current = int(slots[0])
-            start = first + -(-skip_us // WINDOW_US)
+        if self._first is None:
+            self._first = self._current = int(slots[0])
+            self._start = self._first + -(-self._skip_us // WINDOW_US)
         bounds = np.flatnonzero(np.diff(slots)) + 1
         for begin, part in zip([0, *bounds], np.split(block, bounds), strict=True):
             slot = int(slots[begin])
-            if slot != current:
-                if parts:
-                    yield RawWindow(current, current - first, _joined(parts))
-                current, parts, held = slot, [], 0
-            held += len(part)
-            if held > MOST_EVENTS:  # also of one that is left out: it might have no end
+            if slot != self._current:
+                yield from self.end()
+                self._current, self._parts, self._held = slot, [], 0
+            self._held += len(part)
+            if self._held > MOST_EVENTS:  # also of one that is left out: it might have no end
                 raise RecordingError(
-                    f"{source}: the 50 ms from {slot * WINDOW_US} µs have more than the "
+                    f"{self._source}: the 50 ms from {slot * WINDOW_US} µs have more than the "
                     f"{MOST_EVENTS} events of a window; cut the recording there."
                 )
-            if slot >= start:
-                parts.append(part)
-    if parts and first is not None:
-        yield RawWindow(current, current - first, _joined(parts))
+            if slot >= self._start:
+                self._parts.append(part)
+
+    def end(self) -> Iterator[RawWindow]:
+        """The window that the last event is in, if it is not left out."""
+        if self._parts and self._first is not None:
+            yield RawWindow(self._current, self._current - self._first, _joined(self._parts))
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

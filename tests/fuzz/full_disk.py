@@ -37,6 +37,9 @@ COMMANDS = {
     "train": f"dmanet train {{f}}/tiny --run-dir {{d}}/out --preset tiny {_SMALL}",
     "evaluate": "dmanet evaluate {f}/tiny --checkpoint {f}/run/last.pt --json {d}/out",
     "predict": "dmanet predict {f}/tiny --checkpoint {f}/run/last.pt -o {d}/out",
+    "predict-boxes": "dmanet predict {f}/camera/drive_td.dat --checkpoint {f}/run/last.pt --skip 0 "
+    "--score 0 --save {d}/out.h5",
+    "export": "dmanet-data export {f}/cache -o {d}/out --format yolo",
     "export-weights": "dmanet export-weights {f}/run/last.pt {d}/out",
     "import-weights": "dmanet import-weights {f}/released.pth {d}/out --preset tiny "
     "--set stem_width=8 --set feature_size=8",

@@ -60,6 +60,7 @@ DATA: Mapping[str, tuple[list[str], dict[str, str]]] = {
     "verify": (["{f}/cache"], {"--root": "{f}/release", "--sample": "3", "--seed": "0"}),
     "info": (["{f}/cache"], {"--manifest": "{f}/manifest.json"}),
     "stats": (["{f}/cache"], {"-o": _OUT, "--json": _OUT, "--workers": "1"}),
+    "export": (["{f}/cache"], {"-o": _OUT, "--format": "yolo", "--split": "train"}),
     "show": (
         ["{f}/cache"],
         {

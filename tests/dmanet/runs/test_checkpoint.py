@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 from dataclasses import replace
@@ -6,16 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import torch as safetensors
 
 from dmanet.models.detector import DMANet, LevelState
 from dmanet.runs.checkpoint import load_checkpoint, save_checkpoint
+from dmanet.runs.claims import read_claims
+from dmanet.runs.digests import content_digest
 from dmanet.runs.outcomes import Tally
 from dmanet.runs.records import Checkpoint
 from dmanet.runs.released_weights import load_released
 from dmanet.runs.weights import load_weights, save_weights
 from dmanet.training.averaging import WeightAverage
+from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CheckpointError, UsageError
 from tests.dmanet.caches import small_run
+
+CACHE = CacheSettings(preset="paper", grid=(96, 64), max_points=3, classes=(0, 2, 5))
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,7 @@ def checkpoint() -> Checkpoint:
         cache="abc",
         recordings={"train/a/b": "digest"},
         classes=("pedestrian", "car", "traffic sign"),
+        cache_settings=CACHE,
     )
 
 
@@ -74,7 +82,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint):
     for name in ("epoch", "position", "step", "tally", "best_score", "scaler"):
         assert getattr(loaded, name) == getattr(checkpoint, name)
     assert type(loaded.scaler["growth_interval"]) is int  # torch takes no float for it
-    for name in ("cache", "recordings", "classes"):
+    for name in ("cache", "recordings", "classes", "cache_settings"):
         assert getattr(loaded, name) == getattr(checkpoint, name)
     for level, kept in zip(loaded.carried, checkpoint.carried, strict=True):
         assert_same_tensors(vars(level), vars(kept))
@@ -90,16 +98,17 @@ def test_a_file_holds_the_fields_of_the_record_under_their_names(tmp_path: Path,
     """What earlier releases wrote and read; another key or form of a value needs a new version."""
     save_checkpoint(tmp_path / "last.pt", checkpoint)
     content = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert (content.pop("format"), content.pop("version")) == ("dmanet-checkpoint", 3)
+    assert (content.pop("format"), content.pop("version")) == ("dmanet-checkpoint", 4)
     assert len(content.pop("digest")) == 64
     assert content.keys() == {
         "settings", "model", "optimizer", "scaler", "average", "carried", "epoch", "position",
-        "step", "tally", "best_score", "cache", "recordings", "classes",
+        "step", "tally", "best_score", "cache", "recordings", "classes", "cache_settings",
     }  # fmt: skip
     assert content["settings"] == checkpoint.settings.model_dump(mode="json")
     assert content["tally"] == vars(checkpoint.tally)
     assert [level.keys() for level in content["carried"]] == [{"hidden", "cell", "feature"}]
     assert content["classes"] == (0, 2, 5)
+    assert content["cache_settings"] == json.loads(json.dumps(CACHE.stored()))
 
 
 def test_weights_come_back_from_a_checkpoint_and_from_safetensors(tmp_path: Path, checkpoint):
@@ -109,8 +118,46 @@ def test_weights_come_back_from_a_checkpoint_and_from_safetensors(tmp_path: Path
         weights = load_weights(tmp_path / name)
         assert weights.settings == checkpoint.settings.model
         assert weights.classes == ("pedestrian", "car", "traffic sign")
+        assert weights.cache_settings == CACHE == read_claims(tmp_path / name).cache_settings
         assert_same_tensors(weights.build().state_dict(), checkpoint.average["tensors"])
         assert weights.fingerprint() == checkpoint.weights().fingerprint()
+
+
+def test_files_of_earlier_releases_remember_no_settings_of_a_cache(tmp_path: Path, checkpoint):
+    content = checkpoint.content()
+    del content["cache_settings"]
+    header = {"format": "dmanet-checkpoint", "version": 3, "digest": content_digest(content)}
+    torch.save(header | content, tmp_path / "last.pt")
+    assert load_checkpoint(tmp_path / "last.pt").cache_settings is None
+    assert read_claims(tmp_path / "last.pt").cache_settings is None
+    assert read_claims(tmp_path / "last.pt").fingerprint == "abc"
+
+    weights = checkpoint.weights()
+    tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
+    header = {
+        "format": "dmanet-weights",
+        "version": "2",
+        "settings": weights.settings.model_dump_json(),
+        "classes": "[0, 2, 5]",
+        "digest": content_digest(
+            {"settings": weights.settings.model_dump(), "classes": (0, 2, 5), "tensors": tensors}
+        ),
+    }
+    (tmp_path / "weights.safetensors").write_bytes(safetensors.save(tensors, header))
+    assert load_weights(tmp_path / "weights.safetensors").cache_settings is None
+
+
+@pytest.mark.parametrize(
+    "stored", [[], {"grid": [0, 5]}, {"preset": "other"}, {"unknown": 1}, {"grid": torch.ones(2)}]
+)
+def test_settings_of_a_cache_that_are_none_are_one_sentence(tmp_path: Path, checkpoint, stored):
+    content = {**checkpoint.content(), "cache_settings": stored}
+    header = {"format": "dmanet-checkpoint", "version": 4, "digest": content_digest(content)}
+    torch.save(header | content, tmp_path / "last.pt")
+    for read in (load_checkpoint, read_claims):
+        with pytest.raises(CheckpointError, match="use another file") as raised:
+            read(tmp_path / "last.pt")
+        assert "\n" not in str(raised.value)
 
 
 def test_the_fingerprint_changes_with_any_weight_and_setting(checkpoint):
@@ -186,7 +233,7 @@ def test_other_files_of_torch_are_told_apart(tmp_path: Path, checkpoint):
     with pytest.raises(CheckpointError, match="import-weights"):
         load_weights(path)
     torch.save({"format": "dmanet-checkpoint", "version": 99}, path)
-    with pytest.raises(CheckpointError, match="version 99, this release reads 2 and 3"):
+    with pytest.raises(CheckpointError, match="version 99, this release reads 2, 3 and 4"):
         load_weights(path)
     torch.save({"format": "dmanet-checkpoint", "version": 2, "epoch": 1}, path)
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):

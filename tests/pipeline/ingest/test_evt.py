@@ -11,6 +11,7 @@ from pipeline.errors import RecordingError
 from pipeline.ingest import evt
 from pipeline.ingest.evt import evt_blocks, read_evt_header
 from pipeline.ingest.raw_recording import open_raw
+from pipeline.ingest.reading import Reading
 from tests.pipeline.evt_files import (
     Event,
     evt2_words,
@@ -24,7 +25,7 @@ from tests.pipeline.evt_files import (
 def decoded(path: Path) -> list[Event]:
     header = read_evt_header(path)
     assert header is not None
-    return [tuple(row) for block in evt_blocks(path, header) for row in block.tolist()]
+    return [tuple(row) for block in evt_blocks(path, header, Reading()) for row in block.tolist()]
 
 
 def some_events(seed: int, count: int, longest_step: int) -> list[Event]:
