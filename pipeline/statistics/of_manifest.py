@@ -4,6 +4,7 @@ from pipeline.release.shards import SPLITS
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
 from pipeline.statistics.label_checks import collect_label_checks
+from pipeline.statistics.published import EVERY_BOX, KEPT, beside_published, is_released
 from pipeline.statistics.schema import (
     DefectStatistics,
     RecordingStatistics,
@@ -20,6 +21,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
     """Statistics of the recordings that ``manifest`` lists."""
     rows = manifest.recordings
     shards = [shard for row in rows for shard in row.shards]
+    splits = {split: _split(manifest, split) for split in SPLITS}
     return Statistics(
         source=Source(
             kind="manifest",
@@ -29,7 +31,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             subset=None if manifest.subset is None else manifest.subset.content(),
         ),
         classes=manifest.class_map.classes,
-        splits={split: _split(manifest, split) for split in SPLITS},
+        splits=splits,
         recordings=tuple(_recording(row) for row in rows),
         defects={
             defect.value: DefectStatistics(
@@ -46,6 +48,14 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             arrays_decoded=None,
         ),
         label_checks=collect_label_checks(rows, manifest.class_map.classes),
+        published=beside_published(
+            {
+                EVERY_BOX: {split: row.labels for split, row in splits.items()},
+                KEPT: {split: row.kept for split, row in splits.items()},
+            }
+        )
+        if is_released(manifest.class_map.classes)
+        else None,
     )
 
 

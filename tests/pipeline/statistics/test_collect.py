@@ -301,7 +301,7 @@ def test_the_same_content_gives_the_same_bytes_wherever_it_lies(golden_release, 
         write_statistics(collect_statistics(cache), files[-1])
     assert files[0].read_bytes() == files[1].read_bytes()
     content = json.loads(files[0].read_text())
-    assert (content["format"], content["version"]) == ("dmanet-statistics", 1)
+    assert (content["format"], content["version"]) == ("dmanet-statistics", 2)
     assert content == json.loads(json.dumps(collect_statistics(cache).to_json()))
     assert not list(tmp_path.glob(".*"))
 
