@@ -58,16 +58,25 @@ def _drifts(comparison: Comparison) -> Table:
         for split, one in comparison.splits.items()
         if any(one.recordings) and one.boxes
     ]
+    both = comparison.splits["all"]
+    here, there = (
+        events / windows if events is not None and windows else None
+        for events, windows in zip(both.events, both.windows, strict=True)
+    )
+    rows.append(
+        ("events of a mean window, as read", short(here), short(there), _factor(here, there), "")
+    )
     for name, (title, _, _) in _VALUES.items():
         values = comparison.values[name]
-        here, there = values.medians
-        ratio = f"× {there / here:.3g}" if here and there is not None else "–"
         rows.append(
-            (f"{title.lower()}, median", short(here), short(there), ratio, _drift(values.drift))
+            (
+                *(f"{title.lower()}, median", *map(short, values.medians)),
+                *(_factor(*values.medians), _drift(values.drift)),
+            )
         )
     return Table(
-        "What drifts: kept boxes of both by split, and medians. “not told”: one of the two does not "
-        "say.",
+        "What drifts: kept boxes by split, events, and medians to a bin of the figures. “not told”: "
+        "one of the two does not say.",
         ("what", "here", "there", "factor", "drift"),
         rows,
     )
@@ -87,7 +96,7 @@ def _classes(comparison: Comparison) -> list[Table]:
                     name,
                     *(grouped(here), share(here, totals[0])),
                     *(grouped(there), share(there, totals[1])),
-                    f"{100 * (there / totals[1] - here / totals[0]):+.1f} points",
+                    _points(there / totals[1] - here / totals[0]),
                 )
                 for name, (here, there) in both.boxes.items()
             ],
@@ -101,6 +110,14 @@ def _classes(comparison: Comparison) -> list[Table]:
             ],
         ),
     ]
+
+
+def _factor(here: float | None, there: float | None) -> str:
+    return f"× {there / here:.3g}" if here and there is not None else "–"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f} points".replace("-", "−")
 
 
 def _drift(value: float | None) -> str:

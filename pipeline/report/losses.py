@@ -37,12 +37,12 @@ def _of_cache(statistics: Statistics, pillars: PillarStatistics) -> Section:
         )
     most = settings["max_pillars"]
     full = " and ".join(
-        f"{grouped(count)} ({share(count, windows)}) with {name} ones"
+        f"{grouped(count)} ({share(count, windows)}) for {name} ones"
         for name, count in pillars.full_windows.items()
     )
     text = [
-        f"A window holds at most {grouped(most)} pillars of a polarity: of {counted(windows, 'window')} "
-        f"as full are {full}. What they lost to that limit, only the events tell."
+        f"A window holds at most {grouped(most)} pillars of a polarity; of {counted(windows, 'window')} "
+        f"{full} reach that. What they lost to it, only the events tell."
     ]
     if settings["preset"] == "paper" and sum(counts):
         text.append(
@@ -122,13 +122,13 @@ def _of_presets(statistics: Statistics) -> Section | None:
 
 
 def hot_spots_section(statistics: Statistics) -> Section | None:
-    """Cells or pixels that fire far more often than their neighbours; None where nobody looked."""
+    """Cells or pixels that fire far more often than others; None from too few windows."""
     hot = statistics.hot_spots
-    if hot is None or not hot.sampled_windows:
+    if hot is None:
         return None
     plural = f"{hot.unit}s"
     text = [
-        f"A {hot.unit} is hot here that fires in {share(hot.least_share)} of the sampled windows or "
+        f"A {hot.unit} is hot here that fires in {100 * hot.least_share:g} % of the sampled windows or "
         f"more, and {hot.least_factor:g} times as often as the median of the 24 around it. "
         f"{counted(hot.sampled_windows, 'window')} were looked at, drawn with seed {hot.sample_seed}: "
         f"{counted(hot.count, f'hot {hot.unit}')}."

@@ -10,19 +10,14 @@ def published_section(statistics: Statistics) -> Section | None:
     published = statistics.published
     if published is None or not statistics.recordings:
         return None
-    columns = [(split, name) for split, row in published.published.items() for name in row]
     ranked = sorted(published.difference, key=lambda rule: published.difference[rule])
+    counts = [published.published, *(published.counts[rule] for rule in ranked)]
     rows = [
-        ("published", *(grouped(published.published[s][c]) for s, c in columns), ""),
-        *(
-            (
-                rule,
-                *(grouped(published.counts[rule][s][c]) for s, c in columns),
-                share(published.difference[rule]),
-            )
-            for rule in ranked
-        ),
+        (f"{split}, {name}", *(grouped(of_split[split][name]) for of_split in counts))
+        for split, row in published.published.items()
+        for name in row
     ]
+    rows.append(("off by", "", *(share(published.difference[rule]) for rule in ranked)))
     return Section(
         "published",
         "Published label counts",
@@ -32,9 +27,8 @@ def published_section(statistics: Statistics) -> Section | None:
                 "Boxes published with the release for three of its classes, without the rule that was "
                 "applied, and what each rule gives here, the nearest first. Off by: all differences "
                 "together, as a share of all published boxes.",
-                ("boxes", *(name for _, name in columns), "off by"),
+                ("boxes", "published", *ranked),
                 rows,
-                groups=[(split, len(row)) for split, row in published.published.items()],
             )
         ],
     )

@@ -87,6 +87,7 @@ def shares_by_class(series: Mapping[str, Mapping[str, float | None]], unit: str,
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
         axes.xaxis.set_major_formatter(FuncFormatter(percent))
         name_rows(axes, classes)
+        axes.tick_params(axis="y", pad=8)  # clear of the marks at 0
         axes.set_xlabel(unit)
         legend(axes, len(series))
 

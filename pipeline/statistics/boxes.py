@@ -108,8 +108,10 @@ class BoxCollector:
                 for side in ("width", "height")
             )
             has_both = (width > 0) & (height > 0)
-            sides[name] = [np.sqrt(width * height)[has_both]]
-            ratios[name] = [height[has_both] / width[has_both]]
+            # Corners are stored in float32: without its last bits, equal boxes of caches of different
+            # grids fall into the same bin.
+            sides[name] = [np.round(np.sqrt(width * height)[has_both], 3)]
+            ratios[name] = [np.round(height[has_both] / width[has_both], 4)]
         return sides, ratios
 
     def _count_sizes(self, index: int, width: np.ndarray, height: np.ndarray) -> None:

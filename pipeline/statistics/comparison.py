@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.release.shards import SPLITS
 from pipeline.selection.drift import class_shares, total_variation
-from pipeline.statistics.other import OtherBins, OtherStatistics, histogram_of_all
+from pipeline.statistics.other import OtherBins, OtherSplit, OtherStatistics, histogram_of_all
 from pipeline.statistics.schema import ComparedSplit, ComparedValues, Comparison, Histogram
 from pipeline.statistics.summaries import tidy
 
@@ -44,9 +44,15 @@ def _split(
     return ComparedSplit(
         recordings=(recordings[0], recordings[1]),
         windows=(windows[0], windows[1]),
+        events=(_events(rows[0]), _events(rows[1])),
         boxes={c: (int(boxes[0, k]), int(boxes[1, k])) for k, c in enumerate(classes)},
         class_drift=None if drift is None else tidy(drift, 6),
     )
+
+
+def _events(rows: Sequence[OtherSplit]) -> int | None:
+    known = [row.events for row in rows if row.events is not None]
+    return sum(known) if len(known) == len(rows) else None
 
 
 def _values(both: Sequence[OtherBins | None]) -> ComparedValues:

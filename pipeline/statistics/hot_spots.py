@@ -5,6 +5,7 @@ import numpy as np
 from pipeline.statistics.schema import HotSpot, HotSpotStatistics
 from pipeline.statistics.summaries import tidy
 
+LEAST_WINDOWS = 32
 LEAST_SHARE = 0.5
 LEAST_FACTOR = 3.0
 MOST_LISTED = 100
@@ -14,8 +15,8 @@ _LINES = 64  # of the frame at a time: 24 neighbours of all of them would be muc
 
 def find_hot_spots(
     windows_of_place: np.ndarray, windows: int, unit: str, seed: int
-) -> HotSpotStatistics:
-    """The hot places of a frame.
+) -> HotSpotStatistics | None:
+    """The hot places of a frame; ``None`` where too few windows were sampled to tell.
 
     Args:
         windows_of_place: integers ``[rows, columns]``: sampled windows that fire there.
@@ -23,8 +24,10 @@ def find_hot_spots(
         unit: ``cell`` or ``pixel``.
         seed: they were drawn with.
     """
+    if windows < LEAST_WINDOWS:
+        return None
     rows, columns = windows_of_place.shape
-    shares = windows_of_place / max(windows, 1)
+    shares = windows_of_place / windows
     busy = shares >= LEAST_SHARE
     around = np.zeros(shares.shape)
     for start in range(0, rows, _LINES):

@@ -56,6 +56,7 @@ class OtherSplit(_Part):
 
     recordings: _Count
     windows: _Count
+    events: Annotated[int, Field(ge=0, lt=1 << 60)] | None
     kept: dict[str, _Count]
 
 

@@ -127,7 +127,7 @@ class PillarCollector:
             map=tuple(tuple(tidy(value, 4) for value in line) for line in mean_map),
         )
 
-    def hot_spots(self) -> HotSpotStatistics:
+    def hot_spots(self) -> HotSpotStatistics | None:
         """Cells that fire far more often than those around them, in the sampled windows."""
         columns, rows = self._settings.grid
         windows_of_cell = np.zeros(rows * columns, np.int64)

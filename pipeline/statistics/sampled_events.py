@@ -20,7 +20,7 @@ from pipeline.statistics.schema import HotSpotStatistics, PresetLosses, PresetSt
 
 SAMPLE_WINDOWS = 64
 SAMPLE_SEED = 0
-_PRESETS: dict[str, Preset] = {"release": "release", "paper": "paper"}
+_PRESETS: tuple[Preset, ...] = ("release", "paper")
 
 
 def collect_from_events(
@@ -82,15 +82,15 @@ class _Losses:
     def __init__(self) -> None:
         self.windows = 0
         self._events = 0
-        self._settings = {name: PillarSettings(preset=name) for name in _PRESETS.values()}
+        self._settings = {name: PillarSettings(preset=name) for name in _PRESETS}
         self._sums = dict.fromkeys(_PRESETS, _NOTHING)
-        self._workspaces: dict[PillarEncoding, Workspace] = {}
+        self._workspaces = Workspaces()
 
     def add(self, events: np.ndarray, sensor: tuple[int, int]) -> None:
         """Take in a window; one that a preset cannot hold counts for none."""
         try:
             found = {
-                name: self._of_window(events, sensor, settings)
+                name: losses_of_window(events, sensor, settings, self._workspaces)
                 for name, settings in self._settings.items()
             }
         except DataError:
@@ -114,41 +114,57 @@ class _Losses:
             self.windows, SAMPLE_SEED, self._events, columns, rows, presets=dict(self._sums)
         )
 
-    def _packed(
-        self, events: np.ndarray, sensor: tuple[int, int], settings: PillarSettings
-    ) -> PackedWindow:
-        encoding = PillarEncoding(settings, sensor)
-        if encoding not in self._workspaces:
-            self._workspaces[encoding] = Workspace(encoding)
-        return pack_window(events, self._workspaces[encoding])
 
-    def _of_window(
-        self, events: np.ndarray, sensor: tuple[int, int], settings: PillarSettings
-    ) -> PresetLosses:
-        packed = self._packed(events, sensor, settings)
-        counts = packed.counts
-        encoding = PillarEncoding(settings, sensor)
-        first = _first_of_each_place(events, encoding)
-        end = packed.t_first + packed.span
-        last = int((first["t"].astype(np.int64) == end).sum()) if packed.span else 0
-        encoded = _points(packed, first, settings)
-        # With room for every pillar, only full ones refuse a point.
+class Workspaces:
+    """Scratch for windows of several sensors and settings."""
+
+    def __init__(self) -> None:
+        self._made: dict[PillarEncoding, Workspace] = {}
+
+    def of(self, encoding: PillarEncoding) -> Workspace:
+        """The one of an encoding."""
+        if encoding not in self._made:
+            self._made[encoding] = Workspace(encoding)
+        return self._made[encoding]
+
+
+def losses_of_window(
+    events: np.ndarray, sensor: tuple[int, int], settings: PillarSettings, places: Workspaces
+) -> PresetLosses:
+    """What becomes of a window's events.
+
+    Args:
+        events: ``EVENT_DTYPE [N]``, in any order.
+        sensor: width and height in pixels.
+        settings: to pack by.
+        places: scratch, kept from window to window.
+
+    Raises:
+        DataError: the settings cannot hold the window.
+    """
+    encoding = PillarEncoding(settings, sensor)
+    packed = pack_window(events, places.of(encoding))
+    counts = packed.counts
+    first = _first_of_each_place(events, encoding)
+    end = packed.t_first + packed.span
+    last = int((first["t"].astype(np.int64) == end).sum()) if packed.span else 0
+    encoded = without_limit = _points(packed, first, settings)
+    capped = max(map(len, packed.pillars)) >= settings.max_pillars
+    if capped:  # with room for every pillar, only full ones refuse a point
         roomy = settings.model_copy(update={"max_pillars": settings.cells})
-        capped = max(map(len, packed.pillars)) >= settings.max_pillars
-        without_limit = (
-            _points(self._packed(events, sensor, roomy), first, settings) if capped else encoded
-        )
-        return PresetLosses(
-            max_points=settings.max_points,
-            max_pillars=settings.max_pillars,
-            outside=counts.read - counts.in_range,
-            repeated=counts.in_range - counts.kept,
-            last_instant=last,
-            over_max_points=counts.kept - last - without_limit,
-            over_max_pillars=without_limit - encoded,
-            encoded=encoded,
-            capped_windows=int(capped),
-        )
+        again = pack_window(events, places.of(PillarEncoding(roomy, sensor)))
+        without_limit = _points(again, first, settings)
+    return PresetLosses(
+        max_points=settings.max_points,
+        max_pillars=settings.max_pillars,
+        outside=counts.read - counts.in_range,
+        repeated=counts.in_range - counts.kept,
+        last_instant=last,
+        over_max_points=counts.kept - last - without_limit,
+        over_max_pillars=without_limit - encoded,
+        encoded=encoded,
+        capped_windows=int(capped),
+    )
 
 
 _NOTHING = PresetLosses(*[0] * len(fields(PresetLosses)))

@@ -9,12 +9,13 @@ from pipeline.statistics.schema_values import Histogram
 class ComparedSplit:
     """One split, or all of them, here and in the other source.
 
-    ``class_drift`` is the total variation between the class shares, 0 the same, 1 disjoint; ``None``
-    where neither keeps a box.
+    ``events`` as read, ``None`` where a source does not tell. ``class_drift`` is the total variation
+    between the class shares, 0 the same, 1 disjoint; ``None`` where neither keeps a box.
     """
 
     recordings: tuple[int, int]
     windows: tuple[int, int]
+    events: tuple[int | None, int | None]
     boxes: dict[str, tuple[int, int]]
     class_drift: float | None
 

@@ -39,9 +39,9 @@ class PresetLosses:
     """What a preset makes of the events of the sampled windows; the parts sum up to all of them.
 
     ``outside``: of the sensor. ``repeated``: not the first of its cell (preset release) or pixel
-    (paper). ``last_instant``: at the window's very end, which no time bin holds. ``over_max_points``: in
-    a pillar that is full. ``over_max_pillars``: in a cell that is refused beyond the most pillars of a
-    polarity, which ``capped_windows`` have. ``encoded``: points of pillars.
+    (paper). ``last_instant``: at the window's very end, which no time bin holds. ``over_max_points``:
+    refused by a full pillar, even with room for all pillars. ``over_max_pillars``: refused for the most
+    pillars of a polarity, which ``capped_windows`` have. ``encoded``: points of pillars.
     """
 
     max_points: int
