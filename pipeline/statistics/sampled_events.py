@@ -82,8 +82,10 @@ class _Losses:
     def __init__(self) -> None:
         self.windows = 0
         self._events = 0
-        self._settings = {name: PillarSettings(preset=name) for name in _PRESETS}
-        self._sums = dict.fromkeys(_PRESETS, _NOTHING)
+        self._settings: dict[str, PillarSettings] = {
+            name: PillarSettings(preset=name) for name in _PRESETS
+        }
+        self._sums = dict.fromkeys(self._settings, _NOTHING)
         self._workspaces = Workspaces()
 
     def add(self, events: np.ndarray, sensor: tuple[int, int]) -> None:
@@ -111,7 +113,7 @@ class _Losses:
         """What all windows gave."""
         columns, rows = PillarSettings().grid
         return PresetStatistics(
-            self.windows, SAMPLE_SEED, self._events, columns, rows, presets=dict(self._sums)
+            self.windows, SAMPLE_SEED, self._events, columns, rows, dict(self._sums)
         )
 
 
