@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.cache.settings import CacheSettings
 from pipeline.errors import DataError
@@ -24,10 +26,10 @@ def sources(tmp_path_factory) -> dict[str, Statistics]:
     write_recording(folder / "cars", "train/l/a", shards=2)
     write_recording(folder / "people", "train/l/a", shards=1, class_id=0, count=400)
     write_recording(folder / "people", "val/l/b", shards=1, class_id=2, count=400)
-    settings = CacheSettings(grid=(64, 64), classes=(0, 2, 5))
+    coarse = CacheSettings(grid=(64, 64), classes=(0, 2, 5))
     return {
         "cars": collect_statistics(make_cache(folder / "cars", folder / "c1")),
-        "people": collect_statistics(make_cache(folder / "people", folder / "c2", settings)),
+        "people": collect_statistics(make_cache(folder / "people", folder / "c2", coarse)),
         "manifest": collect_statistics(scan_release(folder / "cars")),
     }
 
@@ -163,3 +165,33 @@ def test_what_is_no_json_is_no_file_of_statistics(tmp_path: Path):
     assert not is_statistics_file(path)
     with pytest.raises(DataError, match="no file of statistics"):
         read_comparable(path)
+
+
+@given(st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_is_read_right_or_refused(sources, tmp_path, data):
+    """A value anywhere in the file is replaced by one of another kind or far out of range."""
+    content = json.loads(json.dumps(sources["people"].to_json()))
+    place = content
+    keys = list(content)
+    for _ in range(data.draw(st.integers(1, 5))):
+        key = data.draw(st.sampled_from(keys))
+        inner = place[key]
+        if not inner or not isinstance(inner, dict | list):
+            break
+        keys = list(inner) if isinstance(inner, dict) else list(range(len(inner)))
+        place, key = inner, keys[0]
+    odd = st.sampled_from([None, True, -1, 1e300, 2**70, "x", "\ud800", [], {}, [[]], {"a": 1}])
+    place[key] = data.draw(odd)
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(content))
+    try:
+        other = read_comparable(path)
+    except DataError:
+        return
+    found = compare_statistics(comparable(sources["cars"]), other)
+    json.dumps(found.other_name).encode()
+    for split in found.splits.values():
+        assert split.class_drift is None or 0 <= split.class_drift <= 1
+    for values in found.values.values():
+        assert values.drift is None or 0 <= values.drift <= 1
