@@ -42,7 +42,7 @@ def counts_by_rule(boxes: np.ndarray, sensor: tuple[int, int]) -> dict[str, np.n
             "no wider than the sensor": w <= width,
             "inside the frame": inside,
             "60 pixels across and 20 a side, not cropped": large,
-            "the same, inside the frame": large & inside,
+            "60 pixels across and 20 a side, inside the frame": large & inside,
         }
     return {
         rule: np.bincount(number[kept].astype(np.int64), minlength=len(CLASS_NAMES))

@@ -40,7 +40,7 @@ def test_each_rule_keeps_what_it_says():
         RAW: [1, 1, 2],
         "inside the frame": [1, 0, 1],
         LARGE: [0, 1, 3],
-        "the same, inside the frame": [0, 0, 1],
+        "60 pixels across and 20 a side, inside the frame": [0, 0, 1],
     }
 
 
