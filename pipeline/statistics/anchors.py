@@ -13,7 +13,7 @@ from pipeline.statistics.schema import AnchorCounts, AnchorStatistics
 from pipeline.statistics.summaries import tidy
 
 SAMPLE_BOXES = 1 << 15  # of all classes together
-SEARCH_BOXES = 1 << 10  # of them that a suggestion is searched on
+SEARCH_BOXES = 1 << 11  # of them that a suggestion is searched on
 SAMPLE_SEED = 0
 SIZES = (0, 8, 16, 32, 64, 128)  # grid units; where each bin of sizes begins
 
