@@ -55,7 +55,7 @@ def stats(
 
     The HTML file stands alone and opens without a network.
     """
-    from pipeline.report.example_windows import draw_example_windows
+    from pipeline.report.example_windows import draw_example_events, draw_example_windows
     from pipeline.report.page import write_report
     from pipeline.report.window_pictures import draw_worst_windows
     from pipeline.selection.manifest import Manifest
@@ -71,7 +71,8 @@ def stats(
         comparison = compare_statistics(comparable(statistics), beside)
         statistics = replace(statistics, comparison=comparison)
     if isinstance(opened, Manifest):
-        write_report(statistics, output, pictures=draw_worst_windows(opened))
+        faulty, examples = draw_worst_windows(opened), draw_example_events(opened)
+        write_report(statistics, output, faulty, examples)
     else:
         write_report(statistics, output, examples=draw_example_windows(opened))
     if json_output:

@@ -1,7 +1,8 @@
-"""A few windows of a cache as small pictures: pillars as the network sees them, and their boxes."""
+"""A few windows as small pictures: a cache's pillars and boxes, a manifest's events."""
 
 import base64
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 import numpy as np
@@ -9,9 +10,13 @@ import numpy as np
 from pipeline.cache.packed_windows import PackedWindows
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.pillars.bit_layout import COUNT_BITS
-from pipeline.release.shards import SPLITS
+from pipeline.release.opened import open_events, open_labels
+from pipeline.release.shards import SPLITS, WINDOWS_PER_SHARD, ShardFiles, shard_path
+from pipeline.release.windows import read_window
 from pipeline.report.elements import Figure, Gallery, Section
-from pipeline.report.window_pictures import draw_line_box, png
+from pipeline.report.window_pictures import draw_line_box, png, window_picture
+from pipeline.selection.entries import RecordingEntry
+from pipeline.selection.manifest import Manifest
 from pipeline.text import counted, printable, short
 
 _OF_A_SPLIT = 2
@@ -30,21 +35,37 @@ def draw_example_windows(cache: PillarCache) -> list[Figure]:
         CacheError: an array cannot be read.
     """
     figures = []
-    for split in SPLITS:
-        keys = [key for key in cache.recording_ids if key.startswith(f"{split}/")]
-        places = sorted({len(keys) * (k + 1) // (_OF_A_SPLIT + 1) for k in range(_OF_A_SPLIT)})
-        for place in places:
-            if place < len(keys):
-                recording = CachedRecording(cache, keys[place])
-                if len(recording):
-                    figures.append(_draw(cache, recording))
+    for key in _of_each_split(cache.recording_ids):
+        recording = CachedRecording(cache, key)
+        if len(recording):
+            figures.append(_draw(cache, recording))
     return figures
 
 
-def examples_section(pictures: list[Figure]) -> Section | None:
-    """The pictures; None without any."""
+def draw_example_events(manifest: Manifest) -> list[Figure]:
+    """The window in the middle of the same recordings' shards, as far as its files are unchanged.
+
+    Raises:
+        DataError: a folder, a pipe or a device is in the place of a file.
+        OSError: the machine fails to read a file.
+    """
+    rows = {row.id: row for row in manifest.recordings if row.shards}
+    drawn = (_draw_events(manifest, rows[key]) for key in _of_each_split(tuple(rows)))
+    return [figure for figure in drawn if figure is not None]
+
+
+def examples_section(pictures: list[Figure], kind: str) -> Section | None:
+    """The pictures of a ``cache`` or a ``manifest``; None without any."""
     if not pictures:
         return None
+    if kind == "manifest":
+        gallery = Gallery(
+            "As the sensor saw them",
+            "Events brighter (blue) and darker (ochre), and boxes in grey. Of two recordings of each "
+            "split, a window in the middle.",
+            pictures,
+        )
+        return Section("examples", "Example windows", galleries=[gallery])
     return Section(
         "examples",
         "Example windows",
@@ -60,18 +81,57 @@ def examples_section(pictures: list[Figure]) -> Section | None:
     )
 
 
+def _of_each_split(keys: Sequence[str]) -> Iterator[str]:
+    """Recordings a third and two thirds down the list of each split."""
+    for split in SPLITS:
+        mine = [key for key in keys if key.startswith(f"{split}/")]
+        places = {len(mine) * (k + 1) // (_OF_A_SPLIT + 1) for k in range(_OF_A_SPLIT)}
+        yield from (mine[place] for place in sorted(places) if place < len(mine))
+
+
+def _draw_events(manifest: Manifest, row: RecordingEntry) -> Figure | None:
+    shard = row.shards[len(row.shards) // 2]
+    member = WINDOWS_PER_SHARD // 2
+    paths = [shard_path(manifest.root, row.id, shard.number, k) for k in ("events", "labels")]
+    if not all(path.exists() for path in paths):
+        return None
+    files = ShardFiles(shard.number, *paths)
+    opened = open_events(files), open_labels(files)
+    if [file.sha256 for file in opened] != [shard.event_sha256, shard.label_sha256]:
+        return None
+    window = read_window(shard.number, member, *(file.content for file in opened))
+    if not isinstance(window.events, np.ndarray) or not isinstance(window.labels, np.ndarray):
+        return None
+    names = dict(enumerate(manifest.class_map.classes))
+    held = _held(names.get(int(k), "unknown") for k in window.labels["class_id"])
+    return _figure(
+        window_picture(window.events, window.labels, {}, row.sensor),
+        f"{printable(row.id)}, shard {shard.number:03d}, window {member}: {held}",
+        f"{counted(len(window.events), 'event')}, and {held}.",
+    )
+
+
 def _draw(cache: PillarCache, recording: CachedRecording) -> Figure:
     recording.check_tables()
     boxes = np.diff(recording.table("label_offsets")[:, 1])
     pillars = np.diff(recording.table("offsets")[::2, 0])
     number = int(np.lexsort((pillars, boxes))[(len(boxes) - 1) * 3 // 4])
     window = recording.read(number, number + 1)
-    names = Counter(cache.settings.output_names[k] for k in window.classes)
-    held = ", ".join(f"{count} {name}" for name, count in names.items()) or "no box"
+    held = _held(cache.settings.output_names[k] for k in window.classes)
     events = recording.window_column("events_in_range")[number]
-    title = f"{printable(recording.id)}, window {number}: {held}"
-    alt = f"{counted(len(window.pillars), 'pillar')} of {short(int(events))} events, and {held}."
-    data = base64.b64encode(_picture(window)).decode()
+    return _figure(
+        _picture(window),
+        f"{printable(recording.id)}, window {number}: {held}",
+        f"{counted(len(window.pillars), 'pillar')} of {short(int(events))} events, and {held}.",
+    )
+
+
+def _held(names: Iterable[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in Counter(names).items()) or "no box"
+
+
+def _figure(picture: bytes, title: str, alt: str) -> Figure:
+    data = base64.b64encode(picture).decode()
     return Figure(
         svg=f'<img alt="{escape(alt)}" style="width:100%" src="data:image/png;base64,{data}">',
         title=title,

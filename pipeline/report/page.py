@@ -96,7 +96,7 @@ def sections(
         boxes_section(statistics),
         anchors_section(statistics),
         label_checks_section(statistics, pictures),
-        examples_section(list(examples)),
+        examples_section(list(examples), statistics.source.kind),
         events_section(statistics),
         rates_section(statistics),
         pillars_section(statistics),

@@ -147,15 +147,13 @@ def losses_of_window(
     encoding = PillarEncoding(settings, sensor)
     packed = pack_window(events, places.of(encoding))
     counts = packed.counts
-    first = _first_of_each_place(events, encoding)
-    end = packed.t_first + packed.span
-    last = int((first["t"].astype(np.int64) == end).sum()) if packed.span else 0
-    encoded = without_limit = _points(packed, first, settings)
+    last = _first_in_the_last_instant(events, packed, encoding)
+    encoded = without_limit = _points(packed, settings)
     capped = max(map(len, packed.pillars)) >= settings.max_pillars
     if capped:  # with room for every pillar, only full ones refuse a point
         roomy = settings.model_copy(update={"max_pillars": settings.cells})
         again = pack_window(events, places.of(PillarEncoding(roomy, sensor)))
-        without_limit = _points(again, first, settings)
+        without_limit = _points(again, settings)
     return PresetLosses(
         max_points=settings.max_points,
         max_pillars=settings.max_pillars,
@@ -172,19 +170,28 @@ def losses_of_window(
 _NOTHING = PresetLosses(*[0] * len(fields(PresetLosses)))
 
 
-def _first_of_each_place(events: np.ndarray, encoding: PillarEncoding) -> np.ndarray:
-    """The earliest event of each cell (preset release) or pixel (paper) that the sensor has."""
+def _first_in_the_last_instant(
+    events: np.ndarray, packed: PackedWindow, encoding: PillarEncoding
+) -> int:
+    """Events at the very end that are the first of their cell (preset release) or pixel (paper)."""
+    if not packed.span:
+        return 0
     width, height = encoding.sensor
     inside = events[(events["x"] < width) & (events["y"] < height)]
-    inside = inside[np.argsort(inside["t"], kind="stable")]
     x, y = inside["x"].astype(np.int64), inside["y"].astype(np.int64)
     if encoding.settings.preset == "release":
         x, y = encoding.column_of_pixel[x], encoding.row_of_pixel[y]
-    return inside[np.unique(y * np.int64(1 << 20) + x, return_index=True)[1]]
+        width, height = encoding.settings.grid
+    place = y * width + x
+    is_last = inside["t"] == packed.t_first + packed.span
+    before = np.zeros(width * height, bool)
+    before[place[~is_last]] = True
+    return len(np.unique(place[is_last & ~before[place]]))
 
 
-def _points(packed: PackedWindow, first: np.ndarray, settings: PillarSettings) -> int:
+def _points(packed: PackedWindow, settings: PillarSettings) -> int:
     """Events that became points; an empty polarity's copy of the other counts once."""
-    stored = [len(points) for points in packed.points]
-    is_copy = settings.preset == "release" and len(np.unique(first["p"])) == 1
-    return stored[0] if is_copy else sum(stored)
+    negative, positive = map(len, packed.points)
+    # A cell has one event in the preset release, so that two polarities never hold the same cells.
+    is_copy = settings.preset == "release" and np.array_equal(*packed.pillars)
+    return negative if is_copy else negative + positive

@@ -11,9 +11,10 @@ from PIL import Image
 
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.settings import CacheSettings
-from pipeline.release.shards import EVENT_DTYPE, WINDOW_US, write_shard
-from pipeline.report.example_windows import draw_example_windows
+from pipeline.release.shards import EVENT_DTYPE, WINDOW_US, shard_path, write_shard
+from pipeline.report.example_windows import draw_example_events, draw_example_windows
 from pipeline.report.page import render_report
+from pipeline.selection.scan import scan_release
 from pipeline.statistics.collect import collect_statistics
 from tests.pipeline.caches import make_cache
 from tests.pipeline.pages import Page
@@ -83,6 +84,24 @@ def test_a_window_with_more_boxes_than_most_is_shown_and_a_freak_is_not(tmp_path
     write_shard(tmp_path / "release", "val/l/r", 1, events, labels)
     (figure,) = draw_example_windows(make_cache(tmp_path / "release", tmp_path / "cache"))
     assert figure.title.endswith(": 3 car")
+
+
+def test_a_manifests_windows_are_drawn_from_its_shards_while_they_are_unchanged(tmp_path):
+    for name in "ab":
+        write_recording(tmp_path / "release", f"train/l/{name}", shards=3)
+    manifest = scan_release(tmp_path / "release")
+    first, second = draw_example_events(manifest)
+    assert first.title == "train/l/a, shard 002, window 5: 1 car"
+    pixels = image(first.svg)
+    assert pixels.shape == (180, 320, 3)
+    assert (pixels[25, 25:45] == 120).all()  # the box's top, in grey
+    assert 'alt="40 events, and 1 car."' in first.svg
+    page = Page(render_report(collect_statistics(manifest), examples=[first, second]))
+    assert "As the sensor saw them" in page.text
+    shard_path(tmp_path / "release", "train/l/a", 2, "labels").write_bytes(b"another")
+    shard_path(tmp_path / "release", "train/l/b", 2, "events").unlink()
+    assert draw_example_events(manifest) == []
+    assert draw_example_events(scan_release(tmp_path / "release", labels_only=True)) == []
 
 
 def test_names_of_classes_do_not_end_the_alternative_text(tmp_path):
