@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.defects import BOX_FAULTS, Defect, EventFacts
 from pipeline.release.gaps import Place
 from pipeline.release.label_checks import BoxFaults, LabelChecks
-from pipeline.release.label_offset import OffsetEstimator
+from pipeline.release.offset_estimator import OffsetEstimator
 from pipeline.release.shards import LABEL_DTYPE
 from pipeline.release.windows import Window
 from pipeline.selection.entries import LabelCheckEntry, MarkedWindow, OffsetEntry

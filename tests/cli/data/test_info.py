@@ -1,6 +1,8 @@
 """`dmanet-data info` as a user types it."""
 
 import json
+import subprocess
+import sys
 
 import fsspec
 
@@ -25,3 +27,11 @@ def test_a_manifest_against_a_manifest_means_nothing(small_manifest):
     refused(
         "info", small_manifest, "--manifest", small_manifest, code=2, saying="is a manifest itself"
     )
+
+
+def test_it_is_told_without_compiling_anything(cache):
+    code = (
+        "import sys; from cli.data import main; main(sys.argv[1:], standalone_mode=False); "
+        "sys.exit(bool({'numba', 'torch', 'zarr'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code, "info", str(cache)], check=True)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.release.label_checks import EventCells
-from pipeline.release.label_offset import FARTHEST, LEAST_BOXES, OffsetEstimator
+from pipeline.release.label_offset import FARTHEST
+from pipeline.release.offset_estimator import LEAST_BOXES, OffsetEstimator
 from pipeline.release.shards import EVENT_DTYPE
 from pipeline.selection.scan import scan_release
 from pipeline.simulation.recordings import SimulationSettings, simulate_release
