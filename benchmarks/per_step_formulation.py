@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from dmanet.data.batches import PackedBatch
 from dmanet.data.unpacking import decode_batch
 from dmanet.detection.anchor_settings import AnchorSettings
-from dmanet.detection.anchors import anchor_shapes, cells_of_level
 from dmanet.detection.boxes import box_iou
 from dmanet.detection.losses import LossSettings
 from dmanet.models.adaptive_conv_lstm import ConvLSTM
 from dmanet.models.detector import DMANet
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.models.pillar_net import Pillars
+from pipeline.anchors.shapes import anchor_shapes, cells_of_level
 
 MOST_BOXES = 60  # rows of the padded annotations of a sample
 CLAMP = 1e-4  # probabilities are kept this far from 0 and 1

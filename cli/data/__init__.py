@@ -19,6 +19,7 @@ VERBS = {
     "verify": "cli.data.verify:verify",
     "info": "cli.data.info:info",
     "stats": "cli.data.stats:stats",
+    "anchors": "cli.data.anchors:anchors",
     "show": "cli.data.show:show",
     "export": "cli.data.export:export",
 }

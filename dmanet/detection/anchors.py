@@ -1,6 +1,5 @@
 """The grid of anchor boxes the network's outputs are relative to."""
 
-import itertools
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dmanet.detection.anchor_settings import AnchorSettings
+from pipeline.anchors.shapes import anchor_shapes, cells_of_level
 
 
 def anchors_for(
@@ -30,28 +30,6 @@ def anchors_for(
         float32 ``[A, 4]``, x1, y1, x2, y2 in grid units. Cached and shared: do not write into it.
     """
     return _anchors(tuple(grid_size), settings, str(device) if device is not None else "cpu")
-
-
-def anchor_shapes(settings: AnchorSettings, level: int) -> np.ndarray:
-    """Widths and heights of the anchors at one cell of a level.
-
-    All anchors of one scale have the same area, ``(base_scale * stride * scale) ** 2``; a ratio is
-    height over width.
-
-    Returns:
-        float64 ``[R * S, 2]`` in grid units, ratio-major and scale-minor.
-    """
-    base = settings.base_scale * 2**level
-    sides = [
-        (base * scale / ratio**0.5, base * scale * ratio**0.5)
-        for ratio, scale in itertools.product(settings.ratios, settings.scales)
-    ]
-    return np.array(sides)
-
-
-def cells_of_level(size: int, level: int) -> int:
-    """Cells that a pyramid level has along a side of ``size``: ``ceil(size / 2**level)``."""
-    return -(-size // 2**level)
 
 
 @lru_cache(maxsize=16)

@@ -1,15 +1,10 @@
-"""Which anchor is trained towards which box, and which boxes no anchor is trained towards."""
+"""Which anchor is trained towards which box."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dmanet.detection.anchor_settings import AnchorSettings
-from dmanet.detection.anchors import anchor_shapes, cells_of_level
 from dmanet.detection.boxes import box_iou
 
 BACKGROUND = -1
@@ -95,103 +90,3 @@ def _largest_overlap(boxes: Tensor, tiles: Sequence[Tensor]) -> Tensor:
     """Largest overlap of each box with any anchor ``[f, 1]``; 2, which none reaches, without any."""
     largest = torch.stack([box_iou(boxes, tile).amax(dim=1) for tile in tiles]).amax(dim=0)
     return torch.where(largest > 0, largest, 2.0)[:, None]
-
-
-@dataclass(frozen=True)
-class AnchorFit:
-    """How well the anchors cover the boxes of one class and size.
-
-    Attributes:
-        class_index: the class.
-        size: half-open interval of box sizes, √(width · height) in grid units.
-        boxes: how many there are.
-        unmatched: how many have no anchor at the positive threshold: the release trains them as
-            background.
-        mean_best_iou: mean over the boxes of the largest overlap with any anchor.
-    """
-
-    class_index: int
-    size: tuple[float, float]
-    boxes: int
-    unmatched: int
-    mean_best_iou: float
-
-    @property
-    def unmatched_share(self) -> float:
-        """Share of these boxes that have no positive anchor."""
-        return self.unmatched / self.boxes
-
-
-def unmatched_share(
-    boxes: np.ndarray,
-    classes: np.ndarray,
-    grid_size: tuple[int, int],
-    settings: AnchorSettings,
-    positive_iou: float = 0.5,
-    size_edges: tuple[float, ...] = (0, 16, 32, 64, 128, math.inf),
-) -> list[AnchorFit]:
-    """Boxes without a positive anchor, per class and size.
-
-    Args:
-        boxes: ``[N, 4]``, x1, y1, x2, y2 in grid units.
-        classes: integers ``[N]``.
-        grid_size: height and width in cells.
-        settings: of the anchors.
-        positive_iou: least overlap of a positive anchor.
-        size_edges: ascending, between which sizes are counted together.
-
-    Returns:
-        One row for each pair of class and size that occurs, by class, then size.
-    """
-    best = best_anchor_iou(boxes, grid_size, settings)  # [N]
-    size = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))  # [N]
-    bins = np.digitize(size, size_edges) - 1  # [N]
-    rows = []
-    for class_index in np.unique(classes):
-        for bin_index in np.unique(bins[classes == class_index]):
-            iou = best[(classes == class_index) & (bins == bin_index)]
-            rows.append(
-                AnchorFit(
-                    class_index=int(class_index),
-                    size=(size_edges[bin_index], size_edges[bin_index + 1]),
-                    boxes=len(iou),
-                    unmatched=int(np.count_nonzero(iou < positive_iou)),
-                    mean_best_iou=float(iou.mean()),
-                )
-            )
-    return rows
-
-
-def best_anchor_iou(
-    boxes: np.ndarray, grid_size: tuple[int, int], settings: AnchorSettings
-) -> np.ndarray:
-    """Largest overlap of each box with any anchor of the frame.
-
-    Overlap along an axis only shrinks with the distance of the centres, so of all anchors of one
-    shape and level the one nearest to the box overlaps it most: 75 candidates, not 81 840.
-
-    Args:
-        boxes: ``[N, 4]``, x1, y1, x2, y2 in grid units.
-        grid_size: height and width in cells.
-        settings: of the anchors.
-
-    Returns:
-        float64 ``[N]``.
-    """
-    boxes = np.asarray(boxes, np.float64)
-    size = boxes[:, 2:] - boxes[:, :2]  # [N, 2]: width, height
-    centre = boxes[:, :2] + size / 2
-    frame = (grid_size[1], grid_size[0])
-    best = np.zeros(len(boxes))
-    for level in settings.levels:
-        stride = 2**level
-        last = np.array([cells_of_level(side, level) - 1 for side in frame])
-        nearest = (np.clip(np.floor(centre / stride), 0, last) + 0.5) * stride
-        distance = np.abs(centre - nearest)[:, None]  # [N, 1, 2]
-        shapes = anchor_shapes(settings, level)  # [R * S, 2]
-        reach = (size[:, None] + shapes) / 2 - distance  # [N, R * S, 2]
-        shared = np.minimum(np.minimum(size[:, None], shapes), reach).clip(0)
-        overlap = shared.prod(axis=2)  # [N, R * S]
-        union = size.prod(axis=1)[:, None] + shapes.prod(axis=1) - overlap
-        best = np.maximum(best, (overlap / union).max(axis=1))
-    return best

@@ -41,6 +41,12 @@ SERIES = {
     "track": (FIRST, "o", "-"),
     "width": (FIRST, "o", "-"),
     "height": (SECOND, "D", "-"),
+    "on the sensor": (FIRST, "o", "-"),
+    "on the grid": (SECOND, "D", "-"),
+    "release": (FIRST, "o", "-"),
+    "suggested": (SECOND, "D", "-"),
+    "this": (FIRST, "o", "-"),
+    "other": (SECOND, "D", (0, (4, 1.5))),
 }
 ROUND = (1, 2, 2.5, 5, 10)  # steps of ticks in percent
 

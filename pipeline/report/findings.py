@@ -13,6 +13,9 @@ _PURPOSE = {
     "test": "nothing to report a final result on",
 }
 
+_MANY_UNMATCHED = 0.05  # share of boxes without a positive anchor
+_FAR = 0.1  # total variation
+
 
 def findings(statistics: Statistics) -> list[str]:
     """Sentences, the most consequential first; empty when nothing stands out."""
@@ -26,6 +29,10 @@ def findings(statistics: Statistics) -> list[str]:
         *_sensors(statistics),
         *_label_offsets(statistics),
         *_thin_labels(statistics),
+        *_unmatched_boxes(statistics),
+        *_hot_spots(statistics),
+        *_full_windows(statistics),
+        *_drifts(statistics),
         *_empty_polarities(statistics),
         *_short_sequences(statistics),
         *_unknown(statistics),
@@ -149,6 +156,53 @@ def _thin_labels(statistics: Statistics) -> list[str]:
                 f"{split} hold no kept box."
             )
     return sentences
+
+
+def _unmatched_boxes(statistics: Statistics) -> list[str]:
+    anchors = statistics.anchors
+    missed = None if anchors is None else anchors.released.share_without_positive
+    if anchors is None or not missed or missed < _MANY_UNMATCHED:
+        return []
+    return [
+        f"{share(missed)} of the boxes have no positive anchor of the release; with those that "
+        f"`dmanet-data anchors` prints it is {share(anchors.suggested.share_without_positive or 0)}."
+    ]
+
+
+def _hot_spots(statistics: Statistics) -> list[str]:
+    hot = statistics.hot_spots
+    if hot is None or not hot.count:
+        return []
+    return [
+        f"{counted(hot.count, hot.unit)} {'fires' if hot.count == 1 else 'fire'} in half of the windows "
+        f"or more and far more often than those around: hot pixels, or something that stands still."
+    ]
+
+
+def _full_windows(statistics: Statistics) -> list[str]:
+    if statistics.pillars is None:
+        return []
+    return [
+        f"{counted(count, 'window')} {'holds' if count == 1 else 'hold'} as many {name} pillars as the "
+        "settings allow; others may be lost."
+        for name, count in statistics.pillars.full_windows.items()
+        if count
+    ]
+
+
+def _drifts(statistics: Statistics) -> list[str]:
+    comparison = statistics.comparison
+    if comparison is None:
+        return []
+    drifts = {
+        "class shares": comparison.splits["all"].class_drift,
+        "events of a window": comparison.values["events"].drift,
+        "sizes of boxes": comparison.values["side"].drift,
+        "aspect ratios": comparison.values["ratio"].drift,
+    }
+    far = [f"{name} by {share(drift)}" for name, drift in drifts.items() if drift and drift >= _FAR]
+    other = comparison.other_name
+    return [f"Against “{other}” the distributions drift: {listed(far)}."] if far else []
 
 
 def _empty_polarities(statistics: Statistics) -> list[str]:

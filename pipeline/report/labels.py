@@ -188,6 +188,21 @@ def boxes_section(statistics: Statistics) -> Section | None:
                 "Time for which the same object holds a kept box, all splits together; "
                 f"breaks are not counted. Lines as in the figure of sizes.{others}",
             ),
+            Figure(
+                charts.ranges_by_class(
+                    {
+                        "on the sensor": pick(boxes.ratio_pixels),
+                        "on the grid": pick(boxes.ratio_grid),
+                    },
+                    "height over width",
+                    "Heights over widths of kept boxes by class, on the sensor and on the grid; the "
+                    "medians are in the table below.",
+                ),
+                "Aspect ratios",
+                "Height over width, 1 for a square. A grid of other proportions than the sensor's "
+                "squashes boxes: anchors must fit the ratios on the grid. Lines as in the figure of "
+                "sizes.",
+            ),
         ],
         galleries=[
             Gallery(
@@ -227,7 +242,8 @@ def boxes_section(statistics: Statistics) -> Section | None:
                 "Median sizes of kept boxes after cropping, and tracks.",
                 (
                     *("class", "boxes", "width, pixels", "height, pixels"),
-                    *("width, grid", "height, grid", "tracks", "median track"),
+                    *("width, grid", "height, grid", "ratio, pixels", "ratio, grid"),
+                    *("tracks", "median track"),
                 ),
                 [
                     (
@@ -240,6 +256,8 @@ def boxes_section(statistics: Statistics) -> Section | None:
                                 boxes.height_pixels,
                                 boxes.width_grid,
                                 boxes.height_grid,
+                                boxes.ratio_pixels,
+                                boxes.ratio_grid,
                             )
                         ),
                         grouped(_count(boxes.track_windows[name])),

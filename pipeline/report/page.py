@@ -11,11 +11,17 @@ from markupsafe import Markup
 
 from pipeline.files.whole import written_whole
 from pipeline.release.shards import SPLITS
+from pipeline.report.anchors import anchors_section
+from pipeline.report.comparison import comparison_section
 from pipeline.report.elements import WINDOW_SECONDS, Figure, Section
 from pipeline.report.events import events_section, pillars_section, sequences_section
+from pipeline.report.example_windows import examples_section
 from pipeline.report.findings import findings
 from pipeline.report.label_checks import label_checks_section
 from pipeline.report.labels import boxes_section, labels_section, splits_section
+from pipeline.report.losses import hot_spots_section, losses_section
+from pipeline.report.published import published_section
+from pipeline.report.rates import rates_section
 from pipeline.report.source import (
     defects_section,
     method_section,
@@ -37,13 +43,30 @@ class KeyFigure:
     detail: str
 
 
-def write_report(statistics: Statistics, path: Path, pictures: Sequence[Figure] = ()) -> None:
-    """Write the page whole or not at all; ``pictures`` of windows with faulty boxes."""
+def write_report(
+    statistics: Statistics,
+    path: Path,
+    pictures: Sequence[Figure] = (),
+    examples: Sequence[Figure] = (),
+) -> None:
+    """Write the page whole or not at all.
+
+    Args:
+        statistics: that it shows.
+        path: of the page.
+        pictures: of windows with faulty boxes.
+        examples: pictures of any windows.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     with written_whole(path) as unfinished:
-        unfinished.write_text(render_report(statistics, pictures), encoding="utf-8")
+        unfinished.write_text(render_report(statistics, pictures, examples), encoding="utf-8")
 
 
-def render_report(statistics: Statistics, pictures: Sequence[Figure] = ()) -> str:
+def render_report(
+    statistics: Statistics, pictures: Sequence[Figure] = (), examples: Sequence[Figure] = ()
+) -> str:
     """The page's HTML; the same statistics and pictures give the same text."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -56,20 +79,29 @@ def render_report(statistics: Statistics, pictures: Sequence[Figure] = ()) -> st
         lead=_lead(statistics),
         key_figures=key_figures(statistics),
         findings=findings(statistics),
-        sections=sections(statistics, pictures),
+        sections=sections(statistics, pictures, examples),
         markup=Markup,  # for the figures' SVG, which is ours
     )
 
 
-def sections(statistics: Statistics, pictures: Sequence[Figure] = ()) -> list[Section]:
+def sections(
+    statistics: Statistics, pictures: Sequence[Figure] = (), examples: Sequence[Figure] = ()
+) -> list[Section]:
     """Every section that the statistics have something for, in the page's order."""
     parts = [
         splits_section(statistics),
+        comparison_section(statistics),
         labels_section(statistics),
+        published_section(statistics),
         boxes_section(statistics),
+        anchors_section(statistics),
         label_checks_section(statistics, pictures),
+        examples_section(list(examples), statistics.source.kind),
         events_section(statistics),
+        rates_section(statistics),
         pillars_section(statistics),
+        losses_section(statistics),
+        hot_spots_section(statistics),
         sequences_section(statistics),
         defects_section(statistics),
         storage_section(statistics),

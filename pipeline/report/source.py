@@ -221,7 +221,7 @@ def method_section(statistics: Statistics) -> Section:
                 else f"of {grouped(every)}, drawn with seed {pillars.sample_seed}"
             )
             text.append(
-                "Only points in a pillar and the map of pillars were measured on a sample: "
+                "Only points in a pillar, the map of pillars and hot cells were measured on a sample: "
                 f"{counted(pillars.sampled_windows, 'window')}, {drawn}."
             )
     else:
@@ -231,6 +231,11 @@ def method_section(statistics: Statistics) -> Section:
             "release's own label rules. What only windows and pillars "
             "tell (event rates, box sizes, pillars) needs a pillar cache."
         )
+        if statistics.presets is not None:
+            text.append(
+                "Hot pixels and what presets drop were measured on a sample: "
+                f"{counted(statistics.presets.sampled_windows, 'window')} of the shards."
+            )
     if source.subset is not None:
         subset = source.subset
         text.append(

@@ -130,12 +130,28 @@ def window_picture(
 
 def _draw_box(pixels: np.ndarray, box: np.void, step: int, colour: int) -> None:
     x, y, w, h = (float(box[name]) / step for name in "xywh")
-    if not np.isfinite([x, y, w, h]).all():
+    draw_line_box(pixels, x, y, x + w, y + h, colour)
+
+
+def draw_line_box(
+    pixels: np.ndarray, x1: float, y1: float, x2: float, y2: float, colour: int
+) -> None:
+    """Draw the border of a box where it is inside, in a number of the palette.
+
+    Args:
+        pixels: uint8 ``[H, W]``, written to.
+        x1: left, in pixels of the picture; likewise
+        y1: top,
+        x2: right and
+        y2: bottom.
+        colour: of the border.
+    """
+    if not np.isfinite([x1, y1, x2, y2]).all():
         return
     height, width = pixels.shape
-    left, right = (int(np.clip(side, 0, width - 1)) for side in (x, x + w))
-    top, bottom = (int(np.clip(side, 0, height - 1)) for side in (y, y + h))
-    if x >= width or y >= height or x + w < 0 or y + h < 0 or w < 0 or h < 0:
+    left, right = (int(np.clip(side, 0, width - 1)) for side in (x1, x2))
+    top, bottom = (int(np.clip(side, 0, height - 1)) for side in (y1, y2))
+    if x1 >= width or y1 >= height or x2 < 0 or y2 < 0 or x2 < x1 or y2 < y1:
         return
     pixels[top, left : right + 1] = pixels[bottom, left : right + 1] = colour
     pixels[top : bottom + 1, left] = pixels[top : bottom + 1, right] = colour

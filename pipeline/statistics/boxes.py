@@ -8,7 +8,16 @@ import numpy as np
 from pipeline.cache.reader import CachedRecording
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.schema import BoxStatistics
-from pipeline.statistics.summaries import extend, joined, quantiles_by, tidy
+from pipeline.statistics.summaries import (
+    RATIO_EDGES,
+    SIDE_EDGES,
+    Parts,
+    extend,
+    histogram,
+    joined,
+    quantiles_by,
+    tidy,
+)
 
 MAP_ROWS, MAP_COLUMNS = 18, 32  # square places on a 16:9 sensor
 BINS_AN_OCTAVE = 4
@@ -70,6 +79,7 @@ class BoxCollector:
 
     def statistics(self) -> BoxStatistics:
         """What all recordings gave."""
+        sides, ratios = self._sides_and_ratios("pixels")
         return BoxStatistics(
             per_window={
                 split: tuple(np.bincount(joined(self._per_window[split]).astype(int)).tolist())
@@ -79,11 +89,30 @@ class BoxCollector:
             height_pixels=quantiles_by(self._columns["height_pixels"], self._classes),
             width_grid=quantiles_by(self._columns["width_grid"], self._classes),
             height_grid=quantiles_by(self._columns["height_grid"], self._classes),
+            ratio_pixels=quantiles_by(ratios, self._classes),
+            ratio_grid=quantiles_by(self._sides_and_ratios("grid")[1], self._classes),
+            side_histogram=histogram(sides, self._classes, SIDE_EDGES),
+            ratio_histogram=histogram(ratios, self._classes, RATIO_EDGES),
             size_edges=tuple(tidy(edge) for edge in self._edges),
             sizes=dict(zip(self._classes, map(_table, self._sizes), strict=True)),
             places=dict(zip(self._classes, map(_table, self._places), strict=True)),
             track_windows=quantiles_by(self._columns["track_windows"], self._classes),
         )
+
+    def _sides_and_ratios(self, unit: str) -> tuple[Parts, Parts]:
+        """√(width · height), and height over width, of boxes that have both, by class."""
+        sides, ratios = {}, {}
+        for name in self._classes:
+            width, height = (
+                joined(self._columns[f"{side}_{unit}"][name]).astype(np.float64)
+                for side in ("width", "height")
+            )
+            has_both = (width > 0) & (height > 0)
+            # Corners are stored in float32: without its last bits, equal boxes of caches of different
+            # grids fall into the same bin.
+            sides[name] = [np.round(np.sqrt(width * height)[has_both], 3)]
+            ratios[name] = [np.round(height[has_both] / width[has_both], 4)]
+        return sides, ratios
 
     def _count_sizes(self, index: int, width: np.ndarray, height: np.ndarray) -> None:
         last = len(self._edges) - 2

@@ -20,7 +20,8 @@ def collect_statistics(
 ) -> Statistics:
     """Statistics of a pillar cache, or of a manifest with what that holds.
 
-    A cache is read recording by recording: its tables, and the pillars of a fixed number of windows.
+    A cache is read recording by recording: its tables, and the pillars of a fixed number of windows. Of
+    a manifest whose shards are there, a fixed number of windows is read.
 
     Args:
         source: the cache or the manifest.
@@ -29,6 +30,7 @@ def collect_statistics(
 
     Raises:
         CacheError: an array of the cache cannot be read.
+        DataError: a folder, a pipe or a device is in the place of a shard's file.
     """
     if isinstance(source, Manifest):
         return collect_from_manifest(source)

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -17,10 +17,19 @@ from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.cache.records import ARRAYS, RAW_LABEL_COLUMNS
 from pipeline.defects import Defect
 from pipeline.release.shards import SPLITS
+from pipeline.statistics.anchors import AnchorCollector
 from pipeline.statistics.boxes import BoxCollector
 from pipeline.statistics.pillars import PillarCollector, sample_windows
+from pipeline.statistics.published import (
+    EVERY_BOX,
+    KEPT,
+    beside_published,
+    counts_by_rule,
+    is_released,
+)
 from pipeline.statistics.schema import (
     DefectStatistics,
+    PublishedStatistics,
     RecordingStatistics,
     Source,
     SplitStatistics,
@@ -110,6 +119,8 @@ class _Collectors:
         self._sequences = SequenceCollector()
         self._pillars = PillarCollector(settings)
         self._boxes = BoxCollector(self._classes, settings.grid)
+        self._anchors = AnchorCollector(self._classes, settings.grid)
+        self._by_rule: dict[str, dict[str, Counter[str]]] = {}  # boxes by rule, split and class
         self._rows: list[RecordingStatistics] = []
         self._left_out: Counter[str] = Counter()
         self._source_bytes: Counter[str] = Counter()
@@ -121,6 +132,8 @@ class _Collectors:
     ) -> None:
         recording.check_tables()
         self._events.add(recording)
+        self._anchors.add(recording)
+        self._add_rules(recording)
         self._pillars.add(recording)
         self._pillars.sample(recording, sample)
         sequences = self._sequences.add(recording)
@@ -149,6 +162,15 @@ class _Collectors:
         )
         self._rows.append(row)
 
+    def _add_rules(self, recording: CachedRecording) -> None:
+        if is_released(self._known):
+            columns = [RAW_LABEL_COLUMNS.index(name) for name in (*"xywh", "class_id")]
+            boxes = recording.table("labels_raw")[:, columns]
+            for rule, counts in counts_by_rule(boxes, recording.sensor).items():
+                of_split = self._by_rule.setdefault(rule, {split: Counter() for split in SPLITS})
+                named = zip(self._known, counts.tolist(), strict=False)
+                of_split[recording.split].update(dict(named))
+
     def _add_source_bytes(self, recording: CachedRecording) -> int:
         sizes: Counter[str] = Counter()
         for file in recording.attributes["source"]["files"]:
@@ -171,21 +193,29 @@ class _Collectors:
         self._sequences.merge(later._sequences)
         self._pillars.merge(later._pillars)
         self._boxes.merge(later._boxes)
+        self._anchors.merge(later._anchors)
+        for rule, of_split in later._by_rule.items():
+            mine = self._by_rule.setdefault(rule, {split: Counter() for split in SPLITS})
+            for split, counts in of_split.items():
+                mine[split].update(counts)
         self._rows += later._rows
-        for mine, theirs in (
+        for ours, theirs in (
             (self._left_out, later._left_out),
             (self._source_bytes, later._source_bytes),
             (self._stored, later._stored),
             (self._decoded, later._decoded),
         ):
-            mine.update(theirs)
+            ours.update(theirs)
 
     def statistics(self, source: Source) -> Statistics:
+        splits = {split: self._split(split) for split in SPLITS}
+        rates = self._events.rates()
+        rows = [replace(row, rates=of) for row, of in zip(self._rows, rates, strict=True)]
         return Statistics(
             source=source,
             classes=self._classes,
-            splits={split: self._split(split) for split in SPLITS},
-            recordings=tuple(self._rows),
+            splits=splits,
+            recordings=tuple(rows),
             defects=self._defects(),
             storage=StorageStatistics(
                 events=self._source_bytes["events"],
@@ -197,7 +227,23 @@ class _Collectors:
             pillars=self._pillars.statistics(),
             boxes=self._boxes.statistics(),
             sequences=self._sequences.statistics(),
+            anchors=self._anchors.statistics(),
+            hot_spots=self._pillars.hot_spots(),
+            published=self._published(splits),
         )
+
+    def _published(self, splits: Mapping[str, SplitStatistics]) -> PublishedStatistics | None:
+        if not is_released(self._known):
+            return None
+        every = {split: row.labels for split, row in splits.items()}
+        kept = {split: row.kept for split, row in splits.items()}
+        by_rule = {
+            rule: {
+                split: {name: counts[name] for name in self._known} for split, counts in of.items()
+            }
+            for rule, of in self._by_rule.items()
+        }
+        return beside_published({EVERY_BOX: every, KEPT: kept, **by_rule})
 
     def _split(self, split: str) -> SplitStatistics:
         rows = [row for row in self._rows if row.split == split]

@@ -4,6 +4,8 @@ from pipeline.release.shards import SPLITS
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
 from pipeline.statistics.label_checks import collect_label_checks
+from pipeline.statistics.published import EVERY_BOX, KEPT, beside_published, is_released
+from pipeline.statistics.sampled_events import collect_from_events
 from pipeline.statistics.schema import (
     DefectStatistics,
     RecordingStatistics,
@@ -17,9 +19,16 @@ from pipeline.text import printable
 
 
 def collect_from_manifest(manifest: Manifest) -> Statistics:
-    """Statistics of the recordings that ``manifest`` lists."""
+    """Statistics of the recordings that ``manifest`` lists.
+
+    Raises:
+        DataError: a folder, a pipe or a device is in the place of a file.
+        OSError: the machine fails to read a file.
+    """
     rows = manifest.recordings
     shards = [shard for row in rows for shard in row.shards]
+    splits = {split: _split(manifest, split) for split in SPLITS}
+    hot_spots, presets = collect_from_events(manifest)
     return Statistics(
         source=Source(
             kind="manifest",
@@ -30,7 +39,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             class_map=manifest.class_map.name,
         ),
         classes=manifest.class_map.classes,
-        splits={split: _split(manifest, split) for split in SPLITS},
+        splits=splits,
         recordings=tuple(_recording(row) for row in rows),
         defects={
             defect.value: DefectStatistics(
@@ -47,6 +56,16 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             arrays_decoded=None,
         ),
         label_checks=collect_label_checks(rows, manifest.class_map.classes),
+        hot_spots=hot_spots,
+        presets=presets,
+        published=beside_published(
+            {
+                EVERY_BOX: {split: row.labels for split, row in splits.items()},
+                KEPT: {split: row.kept for split, row in splits.items()},
+            }
+        )
+        if is_released(manifest.class_map.classes)
+        else None,
     )
 
 

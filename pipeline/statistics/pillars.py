@@ -11,7 +11,8 @@ from pipeline.pillars.bit_layout import COUNT_BITS, COUNT_MASK, MAX_POINTS_LIMIT
 from pipeline.pillars.settings import PillarSettings
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.boxes import MAP_COLUMNS, MAP_ROWS
-from pipeline.statistics.schema import PillarStatistics
+from pipeline.statistics.hot_spots import find_hot_spots
+from pipeline.statistics.schema import HotSpotStatistics, PillarStatistics
 from pipeline.statistics.summaries import COUNT_EDGES, extend, histogram, joined, quantiles_by, tidy
 
 POLARITIES = ("negative", "positive")
@@ -42,6 +43,8 @@ class PillarCollector:
         self._settings = settings
         columns, rows = settings.grid
         self._map = np.zeros((min(MAP_ROWS, rows), min(MAP_COLUMNS, columns)), np.int64)
+        # Sampled windows that fire in a cell of the frame: which cells, and how many windows.
+        self._fired: list[tuple[np.ndarray, np.ndarray]] = []
         self._row_of = np.arange(rows) * len(self._map) // rows
         self._column_of = np.arange(columns) * self._map.shape[1] // columns
         self._points_per_pillar = np.zeros(MAX_POINTS_LIMIT + 1, np.int64)
@@ -64,26 +67,33 @@ class PillarCollector:
     def sample(self, recording: CachedRecording, windows: Sequence[int]) -> None:
         """Read the pillars of a few windows (numbers in the recording)."""
         grid = recording.encoding.settings
+        fired = np.zeros(grid.grid[0] * grid.grid[1] if windows else 0, np.int32)
         for number in windows:
             window = recording.read(number, number + 1)
             counts = np.bincount(window.pillars & COUNT_MASK)
             self._points_per_pillar[: len(counts)] += counts
+            in_window = np.zeros(len(fired), bool)
             for start, stop in zip(window.offsets[:2, 0], window.offsets[1:, 0], strict=True):
-                self._count_cells(window.pillars[start:stop], grid)
+                cell = np.cumsum(window.pillars[start:stop] >> COUNT_BITS, dtype=np.int64)  # [P]
+                self._count_cells(cell, grid)
+                in_window[cell % len(fired)] = True
+            fired += in_window
+        cells = np.flatnonzero(fired)
+        self._fired.append((cells, fired[cells]))
         self._sampled += len(windows)
 
     def merge(self, later: "PillarCollector") -> None:
         """Add what was gathered from later recordings."""
         self._map += later._map
+        self._fired += later._fired
         self._points_per_pillar += later._points_per_pillar
         self._sampled += later._sampled
         for split, counts in later._steps.items():
             self._steps[split] += counts
         extend(self._pillars, later._pillars)
 
-    def _count_cells(self, pillars: np.ndarray, settings: PillarSettings) -> None:
+    def _count_cells(self, cell: np.ndarray, settings: PillarSettings) -> None:
         columns, rows = settings.grid
-        cell = np.cumsum(pillars >> COUNT_BITS, dtype=np.int64)  # [P]
         y, x = self._row_of[cell // columns % rows], self._column_of[cell % columns]
         place = y * self._map.shape[1] + x
         self._map += np.bincount(place, minlength=self._map.size).reshape(self._map.shape)
@@ -108,8 +118,21 @@ class PillarCollector:
                 for name, counts in pillars.items()
             },
             empty_windows={name: int((counts == 0).sum()) for name, counts in pillars.items()},
+            full_windows={
+                name: int((counts >= s.max_pillars).sum()) for name, counts in pillars.items()
+            },
             sampled_windows=self._sampled,
             sample_seed=SAMPLE_SEED,
             points_per_pillar=tuple(self._points_per_pillar[: s.max_points + 1].tolist()),
             map=tuple(tuple(tidy(value, 4) for value in line) for line in mean_map),
+        )
+
+    def hot_spots(self) -> HotSpotStatistics | None:
+        """Cells that fire far more often than those around them, in the sampled windows."""
+        columns, rows = self._settings.grid
+        windows_of_cell = np.zeros(rows * columns, np.int64)
+        for cells, windows in self._fired:
+            windows_of_cell[cells] += windows
+        return find_hot_spots(
+            windows_of_cell.reshape(rows, columns), self._sampled, "cell", SAMPLE_SEED
         )

@@ -8,32 +8,47 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+from pipeline.statistics.schema_anchors import AnchorCounts, AnchorStatistics
+from pipeline.statistics.schema_comparison import ComparedSplit, ComparedValues, Comparison
+from pipeline.statistics.schema_published import PublishedStatistics
+from pipeline.statistics.schema_samples import (
+    HotSpot,
+    HotSpotStatistics,
+    PresetLosses,
+    PresetStatistics,
+)
+from pipeline.statistics.schema_values import Histogram, Quantiles
+
+__all__ = [
+    "AnchorCounts",
+    "AnchorStatistics",
+    "BoxStatistics",
+    "ComparedSplit",
+    "ComparedValues",
+    "Comparison",
+    "DefectStatistics",
+    "EventStatistics",
+    "Histogram",
+    "HotSpot",
+    "HotSpotStatistics",
+    "LabelCheckStatistics",
+    "OffsetStatistics",
+    "PillarStatistics",
+    "PresetLosses",
+    "PresetStatistics",
+    "PublishedStatistics",
+    "Quantiles",
+    "RecordingStatistics",
+    "SequenceStatistics",
+    "Source",
+    "SplitStatistics",
+    "Statistics",
+    "StorageStatistics",
+]
+
 STATISTICS_FORMAT = "dmanet-statistics"
-STATISTICS_VERSION = 1
+STATISTICS_VERSION = 2  # 1 lacks what schema_* hold, rates over time and ratios
 CLIP_WINDOWS = 10  # consecutive windows of one training sample in the paper, and of one shard
-
-
-@dataclass(frozen=True)
-class Quantiles:
-    """Summary of ``count`` values; pNN is the NN-th percentile (linear interpolation)."""
-
-    count: int
-    mean: float
-    minimum: float
-    p05: float
-    p25: float
-    median: float
-    p75: float
-    p95: float
-    maximum: float
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Counts of values in ``edges[i] <= value < edges[i + 1]``, by the name of a series."""
-
-    edges: tuple[float, ...]
-    counts: dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,8 @@ class RecordingStatistics:
     ``left_out`` and ``repeated`` count windows that the corruption policy left out or replaced by the
     one before; ``sequences`` runs of windows that follow one another; ``gaps`` the defect ``time-gap``,
     whatever the source: windows that were left out end a sequence too, and are no gap of the clock;
-    ``events_per_window`` are events inside the sensor; ``positive_share`` is of those.
+    ``events_per_window`` are events inside the sensor; ``positive_share`` is of those. ``rates`` are
+    mean events a second in each slot of time since its begin, ``None`` where no window is.
     """
 
     id: str
@@ -102,6 +118,7 @@ class RecordingStatistics:
     defects: dict[str, int]
     source_bytes: int
     cache_bytes: int | None
+    rates: tuple[float | None, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,13 +134,16 @@ class DefectStatistics:
 class EventStatistics:
     """Events inside the sensor, window by window; series are splits.
 
-    ``positive_share`` leaves out windows without events.
+    ``positive_share`` leaves out windows without events. ``rate_over_time[split][i]`` sums up the
+    ``rates`` of the split's recordings in slot i of ``slot_seconds``.
     """
 
     per_window: dict[str, Quantiles | None]
     per_window_histogram: Histogram
     positive_share: dict[str, Quantiles | None]
     positive_share_histogram: Histogram
+    slot_seconds: int
+    rate_over_time: dict[str, tuple[Quantiles | None, ...]]
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,7 @@ class PillarStatistics:
     """Pillars, window by window; series are the polarities ``negative`` and ``positive``.
 
     ``steps``: by split, events as read, in range, after deduplication, and points stored in pillars.
+    ``full_windows`` hold as many pillars as the settings allow: they may have lost some.
     ``cells``: of one polarity's grid; ``occupied``: mean share of them. ``points_per_pillar[n]``
     counts pillars of n points and ``map`` (rows by columns over the frame) gives the mean pillars of
     a grid cell and window, both polarities together: these two come from ``sampled_windows`` windows
@@ -143,6 +164,7 @@ class PillarStatistics:
     per_window_histogram: Histogram
     occupied: dict[str, float]
     empty_windows: dict[str, int]
+    full_windows: dict[str, int]
     sampled_windows: int
     sample_seed: int
     points_per_pillar: tuple[int, ...]
@@ -154,9 +176,11 @@ class BoxStatistics:
     """Kept boxes; series are class names unless said otherwise.
 
     ``per_window[split][n]`` counts windows of n kept boxes. Sizes are in sensor pixels after cropping
-    (``*_pixels``) and in grid units, which the network sees (``*_grid``). ``sizes[class][i][j]``
-    counts boxes in height bin i and width bin j of ``size_edges``, grid units. ``places[class]``:
-    box centres, rows by columns over the frame. ``track_windows``: windows that hold a track's box.
+    (``*_pixels``) and in grid units, which the network sees (``*_grid``); ratios are height over width.
+    ``side_histogram``: √(width · height), and ``ratio_histogram``: both in pixels.
+    ``sizes[class][i][j]`` counts boxes in height bin i and width bin j of ``size_edges``, grid units.
+    ``places[class]``: box centres, rows by columns over the frame. ``track_windows``: windows that
+    hold a track's box.
     """
 
     per_window: dict[str, tuple[int, ...]]
@@ -164,6 +188,10 @@ class BoxStatistics:
     height_pixels: dict[str, Quantiles | None]
     width_grid: dict[str, Quantiles | None]
     height_grid: dict[str, Quantiles | None]
+    ratio_pixels: dict[str, Quantiles | None]
+    ratio_grid: dict[str, Quantiles | None]
+    side_histogram: Histogram
+    ratio_histogram: Histogram
     size_edges: tuple[float, ...]
     sizes: dict[str, tuple[tuple[int, ...], ...]]
     places: dict[str, tuple[tuple[int, ...], ...]]
@@ -246,6 +274,11 @@ class Statistics:
     boxes: BoxStatistics | None = None
     sequences: SequenceStatistics | None = None
     label_checks: LabelCheckStatistics | None = None
+    anchors: AnchorStatistics | None = None
+    hot_spots: HotSpotStatistics | None = None
+    presets: PresetStatistics | None = None
+    published: PublishedStatistics | None = None
+    comparison: Comparison | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: ``format`` and ``version`` first, then the fields in their order."""

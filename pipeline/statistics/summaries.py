@@ -9,6 +9,9 @@ from pipeline.statistics.schema import Histogram, Quantiles
 
 #: Edges for counts: nothing, then twenty bins a decade.
 COUNT_EDGES = np.concatenate([[0.0], np.round(10 ** (np.arange(161) / 20), 3)])
+#: Sides in pixels and ratios: eight bins an octave.
+SIDE_EDGES = 2.0 ** (np.arange(8 * 14 + 1) / 8)
+RATIO_EDGES = 2.0 ** (np.arange(-8 * 5, 8 * 5 + 1) / 8)
 SHARE_EDGES = np.linspace(0, 1, 51)
 
 #: Parts of one long column, by the name of a series.

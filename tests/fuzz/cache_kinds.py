@@ -168,6 +168,7 @@ def _reading(rng: random.Random, cache: Path, folder: Path, *, finds: bool) -> C
         "info": ["info", str(cache)],
         "json": ["info", str(cache), "--json"],
         "stats": ["stats", str(cache), "-o", out, "--quiet"],
+        "anchors": ["anchors", str(cache)],
         "show": ["show", str(cache), "--recording", recording, "--window", "3", "-o", f"{out}.png"],
     }
     name = "verify" if finds and rng.random() < 0.6 else rng.choice(sorted(choices))

@@ -33,6 +33,7 @@ COMMANDS = {
     "voxelize": f"dmanet-data voxelize {{f}}/manifest.json {{d}}/out --grid 32x32 {_BOXES}",
     "stats": "dmanet-data stats {f}/cache -o {d}/out",
     "stats-json": "dmanet-data stats {f}/cache -o {f}/../r.html --json {d}/out",
+    "anchors": "dmanet-data anchors {f}/cache -o {d}/out",
     "show": f"dmanet-data show {{f}}/cache {_SHOWN} -o {{d}}/out.png",
     "train": f"dmanet train {{f}}/tiny --run-dir {{d}}/out --preset tiny {_SMALL}",
     "evaluate": "dmanet evaluate {f}/tiny --checkpoint {f}/run/last.pt --json {d}/out",

@@ -59,7 +59,11 @@ DATA: Mapping[str, tuple[list[str], dict[str, str]]] = {
     ),
     "verify": (["{f}/cache"], {"--root": "{f}/release", "--sample": "3", "--seed": "0"}),
     "info": (["{f}/cache"], {"--manifest": "{f}/manifest.json"}),
-    "stats": (["{f}/cache"], {"-o": _OUT, "--json": _OUT, "--workers": "1"}),
+    "stats": (
+        ["{f}/cache"],
+        {"-o": _OUT, "--json": _OUT, "--compare": "{f}/manifest.json", "--workers": "1"},
+    ),
+    "anchors": (["{f}/cache"], {"-o": _OUT}),
     "export": (["{f}/cache"], {"-o": _OUT, "--format": "yolo", "--split": "train"}),
     "show": (
         ["{f}/cache"],

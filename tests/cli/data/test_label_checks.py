@@ -37,7 +37,8 @@ def test_the_report_has_numbers_and_pictures(folder, tmp_path):
     html, numbers = tmp_path / "r.html", tmp_path / "r.json"
     run("stats", folder / "m.json", "-o", html, "--json", numbers, "--quiet")
     page = html.read_text()
-    assert page.count('src="data:image/png;base64,') == 2  # no more of one recording
+    faulty = page[page.index("Windows with most faulty boxes") : page.index("Example windows</h2>")]
+    assert faulty.count('src="data:image/png;base64,') == 2  # no more of one recording
     assert "late or early against the events by 3 windows" in page
     checks = json.loads(numbers.read_text())["label_checks"]
     assert checks["faults"]["box-jump"]["car"] == 1

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from dmanet.detection.anchor_settings import AnchorSettings
-from dmanet.detection.anchors import anchor_shapes, anchors_for
+from dmanet.detection.anchors import anchors_for
+from pipeline.anchors.shapes import anchor_shapes
 
 ATOL = 1e-3  # grid units: the reference asks for no more
 

@@ -12,10 +12,9 @@ from dmanet.detection.boxes import box_iou
 from dmanet.detection.matching import (
     BACKGROUND,
     IGNORED,
-    best_anchor_iou,
     match_anchors,
-    unmatched_share,
 )
+from pipeline.anchors.fit import best_anchor_iou, unmatched_share
 from tests.dmanet.matching_by_frame import match_one_frame
 
 # Whole-cell boxes, so that ties and overlaps of exactly 0.5 occur.

@@ -155,6 +155,69 @@ def test_sizes_come_in_pixels_and_grid_units_of_each_sensor(tmp_path):
     assert (high.minimum, high.maximum) == pytest.approx((60 / 720 * 512, 60 / 480 * 512))
 
 
+def test_ratios_and_sides_are_those_of_the_boxes(tmp_path):
+    release = tmp_path / "release"
+    rows = ((100, 100, 80, 60, 2), (300, 100, 40, 160, 2), (500, 100, 60, 60, 0))
+    labels = [boxes(*rows) for _ in range(10)]
+    write_shard(release, "train/l/r", 1, [window_events(10 + k) for k in range(10)], labels)
+    found = collect_statistics(make_cache(release, tmp_path / "cache")).boxes
+    car = found.ratio_pixels["car"]
+    assert (car.count, car.minimum, car.maximum) == (20, 0.75, 4)
+    grid = found.ratio_grid["car"]  # 512 cells over 1280 and over 720 pixels
+    assert (grid.minimum, grid.maximum) == pytest.approx((0.75 * 16 / 9, 4 * 16 / 9), abs=1e-4)
+    assert found.ratio_grid["bus"] is None
+    for histogram, low, high in (
+        (found.side_histogram, 60, 80),
+        (found.ratio_histogram, 0.75, 4),
+    ):
+        assert sum(histogram.counts["car"]) == 20
+        assert histogram.edges[0] <= low < histogram.edges[1]
+        assert histogram.edges[-2] <= high < histogram.edges[-1]
+
+
+def test_rates_over_time_are_those_of_the_windows_of_each_second(tmp_path):
+    release = tmp_path / "release"
+    first = {1: 40, 2: 40, 3: 100, 4: 100, 5: 7, 9: 20}  # events of a window, by shard
+    for name, counts in (("a", first), ("b", {1: 60})):
+        for shard, count in counts.items():
+            indices = range(10 * shard, 10 * shard + 10)
+            events = [window_events(index, count) for index in indices]
+            write_shard(release, f"train/l/{name}", shard, events, [boxes() for _ in indices])
+    statistics = collect_statistics(make_cache(release, tmp_path / "cache"))
+    one, other = statistics.recordings
+    # A second is two shards; the third holds one, the fourth none, the fifth one.
+    assert one.rates == (40 * 20, 100 * 20, 7 * 20, None, 20 * 20)
+    assert other.rates == (60 * 20,)
+    events = statistics.events
+    assert events.slot_seconds == 1
+    slots = events.rate_over_time["train"]
+    assert [None if q is None else (q.count, q.median) for q in slots] == [
+        (2, 1000), (1, 2000), (1, 140), None, (1, 400),
+    ]  # fmt: skip
+    assert events.rate_over_time["val"] == ()
+
+
+def test_a_long_recording_has_its_rates_in_longer_slots(tmp_path):
+    release = tmp_path / "release"
+    for shard in (1, 300):  # 150 s
+        indices = range(10 * shard, 10 * shard + 10)
+        events = [window_events(index, 30) for index in indices]
+        write_shard(release, "train/l/a", shard, events, [boxes() for _ in indices])
+    statistics = collect_statistics(make_cache(release, tmp_path / "cache"))
+    assert statistics.events.slot_seconds == 5
+    assert statistics.recordings[0].rates == (600, *[None] * 28, 600)
+
+
+def test_windows_at_the_limit_of_pillars_are_counted(tmp_path):
+    release = tmp_path / "release"
+    events = [window_events(10 + k, count=20 + 40 * (k > 6)) for k in range(10)]
+    write_shard(release, "train/l/r", 1, events, [boxes() for _ in events])
+    cache = make_cache(release, tmp_path / "cache", CacheSettings(preset="paper", max_pillars=20))
+    pillars = collect_statistics(cache).pillars
+    assert pillars.full_windows == {"negative": 3, "positive": 3}
+    assert pillars.per_window["negative"].maximum == 20
+
+
 def test_a_track_is_as_long_as_the_windows_it_has_boxes_in(tmp_path):
     release, recording = tmp_path / "release", "train/trainfilelist00/r"
     labels = []
@@ -301,7 +364,7 @@ def test_the_same_content_gives_the_same_bytes_wherever_it_lies(golden_release, 
         write_statistics(collect_statistics(cache), files[-1])
     assert files[0].read_bytes() == files[1].read_bytes()
     content = json.loads(files[0].read_text())
-    assert (content["format"], content["version"]) == ("dmanet-statistics", 1)
+    assert (content["format"], content["version"]) == ("dmanet-statistics", 2)
     assert content == json.loads(json.dumps(collect_statistics(cache).to_json()))
     assert not list(tmp_path.glob(".*"))
 
