@@ -78,7 +78,7 @@ def layout_for(path: Path, windows: int, columns: int, width: int | None, speed:
             f"{path}: {columns} windows side by side get {max(tile, 0)} pixels each on a sheet "
             f"{whole} wide, and need {_LEAST_TILE}; give fewer --columns or a larger --width."
         )
-    if rows * tile > _LARGEST_SIDE:
+    if rows * tile // 2 > _LARGEST_SIDE:  # sensors are about half as high as wide, or higher
         raise UsageError(
             f"{path}: {windows} windows are too many for a sheet; give fewer, more --columns, or a "
             "film (.mp4)."
