@@ -2,16 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-import jinja2
-from markupsafe import Markup
 
 from pipeline.files.whole import written_whole
 from pipeline.release.shards import SPLITS
-from pipeline.report.elements import WINDOW_SECONDS, Figure, Section
+from pipeline.report.elements import WINDOW_SECONDS, Figure, KeyFigure, Section
 from pipeline.report.events import events_section, pillars_section, sequences_section
 from pipeline.report.findings import findings
 from pipeline.report.label_checks import label_checks_section
@@ -22,19 +17,11 @@ from pipeline.report.source import (
     recordings_section,
     storage_section,
 )
+from pipeline.report.template import render_page
 from pipeline.statistics.schema import Statistics
 from pipeline.text import counted, duration, grouped, listed, share, short, size
 
 _KINDS = {"cache": "Pillar cache", "manifest": "Manifest of the release"}
-
-
-@dataclass(frozen=True)
-class KeyFigure:
-    """One number of the page's top row, what it counts, and a detail below it."""
-
-    value: str
-    label: str
-    detail: str
 
 
 def write_report(statistics: Statistics, path: Path, pictures: Sequence[Figure] = ()) -> None:
@@ -45,19 +32,13 @@ def write_report(statistics: Statistics, path: Path, pictures: Sequence[Figure] 
 
 def render_report(statistics: Statistics, pictures: Sequence[Figure] = ()) -> str:
     """The page's HTML; the same statistics and pictures give the same text."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        files("pipeline.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
-    return template.render(
-        title=f"Dataset statistics: {statistics.source.name}",
-        lead=_lead(statistics),
-        key_figures=key_figures(statistics),
-        findings=findings(statistics),
-        sections=sections(statistics, pictures),
-        markup=Markup,  # for the figures' SVG, which is ours
+    return render_page(
+        f"Dataset statistics: {statistics.source.name}",
+        _lead(statistics),
+        key_figures(statistics),
+        findings(statistics),
+        sections(statistics, pictures),
+        findings_title="Worth knowing before training",
     )
 
 
