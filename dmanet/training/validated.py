@@ -54,7 +54,7 @@ def write_validation(log: RunLog, run_dir: Path, step: int, validated: Validated
         told.add_itxt("Description", f"{name} after step {step}")
         with written_whole(path) as unfinished:
             picture.save(unfinished, "PNG", pnginfo=told)
-        files[f"val/{name}"] = path
+        files[f"windows/{name}"] = path
     log.write_pictures(step, files)
 
 
