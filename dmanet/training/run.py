@@ -15,7 +15,7 @@ from dmanet.runs.folder import RunFolder
 from dmanet.runs.log import EpochReport, RunLog, StepReport
 from dmanet.runs.loggers import GuardedLogger, import_logger
 from dmanet.runs.records import Checkpoint
-from dmanet.runs.sessions import add_session, describe_session
+from dmanet.runs.sessions import SessionLine, add_session, describe_session
 from dmanet.training.batches import TrainingBatches
 from dmanet.training.memory import check_network_fits
 from dmanet.training.resume import check_same_ranks, check_same_run, restore, take_checkpoint
@@ -84,10 +84,8 @@ class TrainingRun:
         with self.ranks.barrier():
             if self.ranks.is_main:
                 self.folder.write_settings(self.settings)
-                session = describe_session(
-                    self.trainer.step, self.device, self.trainer.precision, self.ranks.world_size
-                )
-                add_session(self.folder.path, session)
+                if self.trainer.epoch < self.settings.training.epochs:  # else nothing is left to do
+                    add_session(self.folder.path, self._session())
                 if checkpoint is not None:
                     self.folder.go_on_from(checkpoint)
         if not has_labels(self._cache, "train", self.batches.classes):
@@ -102,6 +100,10 @@ class TrainingRun:
                 f"{len(short)} recordings (such as {short[0]}) are shorter than a sample of "
                 f"{recipe.steps} windows and are never read; training.sampling=stream reads all."
             )
+
+    def _session(self) -> SessionLine:
+        trainer = self.trainer
+        return describe_session(trainer.step, self.device, trainer.precision, self.ranks.world_size)
 
     def log(self) -> AbstractContextManager[RunLog | None]:
         """Open the run's log until the block ends; the main process writes it."""
