@@ -7,9 +7,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dmanet.evaluation.details import Details
 from dmanet.reporting.results import EVALUATION_NAME, Evaluation, RunResult, read_runs
 from dmanet.runs.log_lines import EPOCHS_NAME, METRICS_NAME, EpochLine, StepLine, read_lines
 from dmanet.runs.sessions import SessionLine, read_sessions
+from pipeline.errors import DataError
 
 _Number = Annotated[float, Field(allow_inf_nan=False)] | None
 _Word = Annotated[str, Field(max_length=1000)]
@@ -81,6 +83,12 @@ def read_run_source(folder: Path, result: Path | None) -> RunSource:
     """
     (run,) = read_runs([folder], [result] if result else [])
     wanted = result or folder / EVALUATION_NAME
+    for one in run.evaluations:
+        if one.result.details is not None and (what := _contradiction(one.result.details)):
+            raise DataError(
+                f"{one.file}: contradicts itself in its {what}; evaluate again with "
+                "`dmanet evaluate --json`."
+            )
     named = [e for e in run.evaluations if e.file.resolve() == wanted.resolve()]
     return RunSource(
         run=run,
@@ -89,3 +97,17 @@ def read_run_source(folder: Path, result: Path | None) -> RunSource:
         sessions=read_sessions(folder),
         shown=next(iter((*named, *run.evaluations)), None),
     )
+
+
+def _contradiction(details: Details) -> str | None:
+    """The part of a result's details whose lists do not fit each other; None where all do."""
+    classes = len(details.confusion.names)
+    if [len(row) for row in details.confusion.counts] != [classes] * classes:
+        return "confusion"
+    scores = len(details.curves.scores)
+    for curve in details.curves.classes:
+        if {scores} != {len(curve.precision), len(curve.recall), len(curve.f1)} or not scores:
+            return "curves"
+    if any(row.keys() != details.errors.keys() for row in details.errors_by_class.values()):
+        return "errors"
+    return None

@@ -38,8 +38,7 @@ def score_section(result: ProtocolResult) -> Section:
     section.text.append(
         f"Protocol {protocol.name}: boxes in {boxes}, average precision as {definition} defines it, "
         f"scores above {protocol.score_threshold:g}, NMS at {protocol.nms_iou:g}; on the "
-        f"split {conditions.get('split', 'not named')}, "
-        f"{counted(int(conditions.get('recordings', 0)), 'recording')}."
+        f"split {conditions.get('split', 'not named')}."
     )
     details = result.details
     intervals = details.intervals if details else None

@@ -195,6 +195,21 @@ def test_a_result_of_other_weights_and_a_folder_of_no_run_are_refused(copy, tmp_
     assert "are of weights that the folder no longer holds" in page_of(copy)
 
 
+@pytest.mark.parametrize("part", ["confusion", "curves", "errors"])
+def test_a_result_whose_lists_do_not_fit_each_other_is_refused(copy, part):
+    result = json.loads((copy / EVALUATION_NAME).read_text())
+    details = result["details"]
+    if part == "confusion":
+        details["confusion"]["counts"][0].pop()
+    elif part == "curves":
+        details["curves"]["classes"][0]["f1"].pop()
+    else:
+        next(iter(details["errors_by_class"].values())).pop("missed")
+    (copy / EVALUATION_NAME).write_text(json.dumps(result))
+    with pytest.raises(DataError, match=f"contradicts itself in its {part}"):
+        page_of(copy)
+
+
 def test_a_picture_tells_its_own_description_and_is_made_small(tmp_path, copy):
     shutil.rmtree(copy / "pictures", ignore_errors=True)
     (copy / "pictures").mkdir()
