@@ -41,6 +41,11 @@ class Step:
         """The command itself."""
         return load_verb(PROGRAMS[self.program][self.verb])
 
+    @property
+    def has_progress(self) -> bool:
+        """Whether the command can be told to show none."""
+        return any("--quiet" in parameter.opts for parameter in self.command().params)
+
 
 STEPS = (
     Step(
@@ -69,11 +74,15 @@ STEPS = (
     Step(
         "dmanet",
         "evaluate {out}/cache --checkpoint {out}/run/last.pt --protocol release --split test "
-        "--json {out}/result.json",
+        "--json {out}/result.json --pictures {out}/worst",
     ),
     Step(
         "dmanet",
         "predict {out}/cache --checkpoint {out}/run/last.pt --split test -o {out}/predictions",
+    ),
+    Step(
+        "dmanet",
+        "report {out}/run --result {out}/result.json --pictures {out}/worst -o {out}/run.html",
     ),
 )
 
@@ -118,7 +127,7 @@ def run_demo(out: Path, quiet: bool) -> DemoResult:
     for step in STEPS:
         _, *arguments = step.arguments.format(out=out).split()
         click.secho(f"$ {step.program} {step.verb} {' '.join(arguments)}", bold=True)
-        if quiet:
+        if quiet and step.has_progress:
             arguments.append("--quiet")
         began = time.perf_counter()
         code = step.command().main(arguments, f"{step.program} {step.verb}", standalone_mode=False)
@@ -140,11 +149,12 @@ def demo(out: Path, quiet: bool) -> None:
     """Run the whole way on a small simulated release, in a few minutes on two CPU cores.
 
     Each step is printed as the command a person would type. OUT gets the release, the manifest, the
-    cache, the report, the run, the result and the pictures.
+    cache, the report on it, the run, the result, the pictures, and run.html: the page to open.
     """
     result = run_demo(out, quiet)
     click.secho(
-        f"report: {out / 'report.html'} · pictures: {out / 'pictures.png'}, {out / 'predictions'} · "
+        f"open {out / 'run.html'}: what was learned · data: {out / 'report.html'} · pictures: "
+        f"{out / 'pictures.png'}, {out / 'predictions'} · "
         f"mAP@0.5 {result.map50:.3f} (protocol release, split test) · "
         f"{sum(result.seconds.values()):.0f} s",
         bold=True,

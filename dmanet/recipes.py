@@ -105,6 +105,13 @@ class TrainingSettings(Settings):
         le=1_000_000,
         description="Epochs between two evaluations on the split `val`; 0 for none.",
     )
+    logger: str = Field(
+        default="",
+        max_length=200,
+        pattern=r"^(|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)$",
+        description="A function of yours that gets every number, as module:function; only `dmanet "
+        "train` imports it. None by default.",
+    )
     seed: int = Field(
         default=0, ge=0, lt=2**63, description="Of the first weights and of the order of windows."
     )

@@ -12,6 +12,7 @@ VERBS = {
     "bench": "cli.model.bench:bench",
     "compare": "cli.model.compare:compare",
     "results": "cli.model.results:results",
+    "report": "cli.model.report:report",
     "import-weights": "cli.model.import_weights:import_weights",
     "export-weights": "cli.model.export_weights:export_weights",
 }

@@ -11,7 +11,12 @@ from dmanet.evaluation.examination import Examination
 from dmanet.evaluation.prophesee import BOX_DTYPE, box_records
 from dmanet.evaluation.protocols import ProtocolResult, protocol_of
 from dmanet.evaluation.scoring import GridWindows, SensorWindows, score_grid, score_sensor
-from dmanet.evaluation.streaming import STATE_POLICY, StreamSettings, stream_detections
+from dmanet.evaluation.streaming import (
+    STATE_POLICY,
+    DetectedWindows,
+    StreamSettings,
+    stream_detections,
+)
 from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import CachedRecording, PillarCache
@@ -29,6 +34,7 @@ def evaluate(
     on_windows: Callable[[int], None] = lambda count: None,
     ranks: Ranks = ALONE,
     examination: Examination | None = None,
+    on_found: Callable[[DetectedWindows], None] = lambda windows: None,
 ) -> ProtocolResult:
     """Score every window of a split.
 
@@ -44,6 +50,7 @@ def evaluate(
         ranks: of several processes each runs its own recordings, the first scores all, and all get
             the result.
         examination: what to examine beside the rows; None for nothing.
+        on_found: called with the windows of this process as they are detected in.
 
     Raises:
         UsageError: the protocol is unknown, or the cache has no such split.
@@ -70,6 +77,7 @@ def evaluate(
         ):
             detections[windows.windows.recording] += windows.detections
             labels[windows.windows.recording] += windows.labels
+            on_found(windows)
             on_windows(len(windows.detections))
     gathered = ranks.gather((detections, labels))
     result: ProtocolResult | None = None

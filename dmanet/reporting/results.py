@@ -4,7 +4,7 @@ A run's evaluations are the files ``evaluation*.json`` in its folder, and others
 find their run by the fingerprint of its weights. :mod:`dmanet.reporting.tables` prints them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ class RunResult:
         folder: of the run.
         settings: all of them, as resolved.
         cache: fingerprint of the settings of the cache it was trained on, sixteen digits.
+        recordings: digests of the recordings that it reads, by id.
         parameters: trained numbers of the network.
         epochs: that are finished; ``settings.training.epochs`` are planned.
         steps: that were made.
@@ -84,6 +85,7 @@ class RunResult:
     folder: Path
     settings: RunSettings
     cache: str
+    recordings: Mapping[str, str]
     parameters: int
     epochs: int
     steps: int
@@ -144,7 +146,7 @@ def cache_presets(caches: Iterable[Path | str]) -> dict[str, str]:
 
 def differing_settings(runs: Sequence[RunResult]) -> dict[str, list[Any]]:
     """The keys in which the settings of runs differ, each with its value in every run."""
-    flat = [dict(_flat(run.settings)) for run in runs]
+    flat = [dict(flat_settings(run.settings)) for run in runs]
     return {
         key: [values[key] for values in flat]
         for key in (flat[0] if flat else ())
@@ -168,10 +170,12 @@ def _read_run(folder: Path) -> RunResult:
     for epoch in _logged(folder / EPOCHS_NAME, EpochLine):
         last_loss = epoch.loss
         epochs += 1
+    last = load_checkpoint(folder / LAST_NAME)
     return RunResult(
         folder=folder,
         settings=settings,
-        cache=load_checkpoint(folder / LAST_NAME).cache[:_FINGERPRINT],
+        cache=last.cache[:_FINGERPRINT],
+        recordings=last.recordings,
         parameters=parameter_count(settings.model),
         epochs=epochs,
         steps=steps,
@@ -218,10 +222,11 @@ def _logged(file: Path, kind: type[L]) -> Iterator[L]:
         ) from None
 
 
-def _flat(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_settings(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key with its value, groups' keys behind the group's name and a dot."""
     for key in type(settings).model_fields:
         value = getattr(settings, key)
         if isinstance(value, Settings):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat_settings(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

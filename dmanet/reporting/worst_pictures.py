@@ -70,8 +70,7 @@ def draw_worst_windows(
                 if key not in places:
                     continue
                 place = places[key]
-                name = key[0].replace("/", "_")
-                names[place] = f"worst_{place + 1:02d}_{name}_window_{key[1]:05d}.png"
+                names[place] = worst_picture_name(place, worst[place])
                 picture = _picture(
                     cache,
                     worst[place],
@@ -82,6 +81,11 @@ def draw_worst_windows(
                 )
                 picture.save(unfinished / names[place])
     return [out / names[place] for place in sorted(names)]
+
+
+def worst_picture_name(place: int, one: WorstWindow) -> str:
+    """The file of a window's picture; ``place`` from 0, the worst."""
+    return f"worst_{place + 1:02d}_{one.recording.replace('/', '_')}_window_{one.window:05d}.png"
 
 
 def _picture(

@@ -20,7 +20,8 @@ from pipeline.files.whole import written_whole
 
 # How the folders begin that `written_whole` works in.
 _UNFINISHED = tuple(
-    f".{name}" for name in ("last", "previous", "best", "step", "settings", "metrics", "epochs")
+    f".{name}"
+    for name in ("last", "previous", "best", "step", "settings", "metrics", "epochs", "sessions")
 )
 
 

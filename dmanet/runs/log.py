@@ -7,15 +7,16 @@ numbers. A value that is not finite is null in a JSON line, and a text such as "
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from dmanet.runs.curves import Curves
+from dmanet.runs.curves import Curves, PrecisionRecall
 from dmanet.runs.log_lines import EPOCHS_NAME, METRICS_NAME, EpochLine, StepLine, read_lines
+from dmanet.runs.loggers import Logger
 from dmanet.runs.outcomes import BadStep, Outcome
 from pipeline.files.outputs import check_file_output
 from pipeline.files.whole import written_whole
@@ -92,8 +93,16 @@ class EpochReport:
 class RunLog:
     """Writes the files of a run's folder that grow with it."""
 
-    def __init__(self, run_dir: Path, first_step: int, first_epoch: int) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        first_step: int,
+        first_epoch: int,
+        logger: Logger | None = None,
+    ) -> None:
         """Open the files of a run that goes on with ``first_step`` and ``first_epoch``.
+
+        ``logger`` gets the same numbers.
 
         Lines of these and later ones, which a run left that was killed after its last checkpoint, are
         dropped.
@@ -112,6 +121,7 @@ class RunLog:
         if epochs.exists():
             ended = read_lines(epochs, EpochLine)
             _keep(epochs, (line for line, found in ended if found.epoch < first_epoch))
+        self._logger = logger
         self._curves = Curves(run_dir / "tensorboard", first_step)
         self._files = {path.name: path.open("a", encoding="utf-8") for path in (steps, epochs)}
 
@@ -145,6 +155,20 @@ class RunLog:
         }
         with _naming(self._curves.path):
             self._curves.add(step, points)
+        if self._logger is not None:
+            self._logger(step, points, {})
+
+    def write_pictures(self, step: int, pictures: Mapping[str, Path]) -> None:
+        """Log PNG files by the names they go by."""
+        with _naming(self._curves.path):
+            self._curves.add_pictures(step, {k: path.read_bytes() for k, path in pictures.items()})
+        if self._logger is not None and pictures:
+            self._logger(step, {}, pictures)
+
+    def write_precision_recall(self, step: int, name: str, curve: PrecisionRecall) -> None:
+        """Log a class's precision and recall over the score."""
+        with _naming(self._curves.path):
+            self._curves.add_precision_recall(step, name, curve)
 
     def __enter__(self) -> Self:
         return self

@@ -18,13 +18,13 @@ LONGEST_LINE = 1 << 20  # bytes; one with the windows of a bad step may have som
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class _Line(BaseModel):
-    """One line; what else it holds is for people and other programs."""
+class LogLine(BaseModel):
+    """One line; what else than its fields it holds is for people and other programs."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
 
-class StepLine(_Line):
+class StepLine(LogLine):
     """A step in ``metrics.jsonl``."""
 
     step: _Count
@@ -33,14 +33,14 @@ class StepLine(_Line):
     overflows: _Count
 
 
-class EpochLine(_Line):
+class EpochLine(LogLine):
     """An epoch in ``epochs.jsonl``."""
 
     epoch: _Count
     loss: Annotated[float, Field(allow_inf_nan=False)] | None
 
 
-L = TypeVar("L", StepLine, EpochLine)
+L = TypeVar("L", bound=LogLine)
 
 
 def read_lines(file: Path, kind: type[L]) -> Iterator[tuple[bytes, L]]:

@@ -9,6 +9,7 @@ LAST_NAME = "last.pt"
 PREVIOUS_NAME = "previous.pt"
 BEST_NAME = "best.pt"
 SETTINGS_NAME = "settings.yaml"
+PICTURES_NAME = "pictures"
 
 
 class RunFiles:

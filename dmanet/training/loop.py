@@ -166,9 +166,11 @@ def _validate(run: TrainingRun) -> float | None:
 
     try:
         weights = run.trainer.weights(run.batches.class_names)
-        return run.validation.score(weights, on_windows, run.ranks)
+        validated = run.validation.score(weights, on_windows, run.ranks)
     except Stopped:
         raise stopped(run) from None  # saved just before
+    run.tell_validation(validated)
+    return validated.score
 
 
 def _is_due(every: int, count: int) -> bool:

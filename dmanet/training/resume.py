@@ -230,7 +230,7 @@ def first_difference(found: Settings, wanted: Settings, prefix: str = "") -> str
 
 def _deciding(settings: RunSettings) -> RunSettings:
     """The settings with what changes neither weights nor order set to its default."""
-    indifferent = {"activation_checkpointing": False, "compile": False}
+    indifferent = {"activation_checkpointing": False, "compile": False, "logger": ""}
     training = settings.training.model_copy(update=indifferent)
     return settings.model_copy(update={"training": training})
 

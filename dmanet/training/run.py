@@ -13,12 +13,15 @@ from dmanet.ranks import Ranks
 from dmanet.recipes import RunSettings
 from dmanet.runs.folder import RunFolder
 from dmanet.runs.log import EpochReport, RunLog, StepReport
+from dmanet.runs.loggers import GuardedLogger, import_logger
 from dmanet.runs.records import Checkpoint
+from dmanet.runs.sessions import SessionLine, add_session, describe_session
 from dmanet.training.batches import TrainingBatches
 from dmanet.training.memory import check_network_fits
 from dmanet.training.resume import check_same_ranks, check_same_run, restore, take_checkpoint
 from dmanet.training.step import Trainer
-from dmanet.training.validation import VALIDATION_SPLIT, Validation
+from dmanet.training.validated import write_validation
+from dmanet.training.validation import VALIDATION_SPLIT, Validated, Validation
 from dmanet.training.watcher import TrainingWatcher
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import SettingsError
@@ -69,6 +72,9 @@ class TrainingRun:
         self.validation = Validation(
             cache, settings.training, self.batches.classes, device, self.trainer.precision, workers
         )
+        self._logger: GuardedLogger | None = None
+        if (name := settings.training.logger) and ranks.is_main:
+            self._logger = GuardedLogger(name, import_logger(name), watcher.noted)
         self._log: RunLog | None = None
 
     def begin(self, checkpoint: Checkpoint | None) -> None:
@@ -78,6 +84,8 @@ class TrainingRun:
         with self.ranks.barrier():
             if self.ranks.is_main:
                 self.folder.write_settings(self.settings)
+                if self.trainer.epoch < self.settings.training.epochs:  # else nothing is left to do
+                    add_session(self.folder.path, self._session())
                 if checkpoint is not None:
                     self.folder.go_on_from(checkpoint)
         if not has_labels(self._cache, "train", self.batches.classes):
@@ -93,10 +101,15 @@ class TrainingRun:
                 f"{recipe.steps} windows and are never read; training.sampling=stream reads all."
             )
 
+    def _session(self) -> SessionLine:
+        trainer = self.trainer
+        return describe_session(trainer.step, self.device, trainer.precision, self.ranks.world_size)
+
     def log(self) -> AbstractContextManager[RunLog | None]:
         """Open the run's log until the block ends; the main process writes it."""
         if self.ranks.is_main:
-            self._log = RunLog(self.folder.path, self.trainer.step, self.trainer.epoch)
+            step, epoch = self.trainer.step, self.trainer.epoch
+            self._log = RunLog(self.folder.path, step, epoch, self._logger)
         return self._log or nullcontext()
 
     def batches_left(self) -> Iterator[tuple[PackedBatch, float]]:
@@ -121,6 +134,11 @@ class TrainingRun:
         if self._log is not None:
             self._log.write_epoch(report)
         self.watcher.epoch_ended(report)
+
+    def tell_validation(self, validated: Validated) -> None:
+        """Log what a validation found beside its score, in the main process."""
+        if self._log is not None:
+            write_validation(self._log, self.folder.path, self.trainer.step - 1, validated)
 
     def save(self, *, best: bool = False, kept: bool = False) -> None:
         """Write a checkpoint of where the run stands; ``best``, ``kept`` as :meth:`RunFolder.save`."""

@@ -5,11 +5,15 @@ from collections.abc import Callable, Sequence
 import torch
 
 from dmanet.data.fitting import has_labels
-from dmanet.evaluation.evaluate import evaluate
+from dmanet.evaluation.details import Resampling
+from dmanet.evaluation.evaluate import evaluate, own_recordings
+from dmanet.evaluation.examination import Examination
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.ranks import Ranks
 from dmanet.recipes import TrainingSettings
+from dmanet.reporting.validation_pictures import WindowTaker
 from dmanet.runs.records import Weights
+from dmanet.training.validated import Validated
 from pipeline.cache.reader import PillarCache
 
 VALIDATION_SPLIT = "val"
@@ -36,7 +40,8 @@ class Validation:
         workers: int,
     ) -> None:
         """Choose the score; ``classes`` are the release's numbers of those that are learned."""
-        self._cache, self._recipe = cache, recipe
+        self._cache, self._recipe, self._classes = cache, recipe, tuple(classes)
+        self._taker: WindowTaker | None = None
         self._stream = StreamSettings(
             device, precision, steps=recipe.steps, batch=recipe.batch_size, workers=workers
         )
@@ -64,9 +69,7 @@ class Validation:
         last = epoch + 1 == self._recipe.epochs
         return last or (epoch + 1) % self._recipe.validate_every == 0
 
-    def score(
-        self, weights: Weights, on_windows: Callable[[int], None], ranks: Ranks
-    ) -> float | None:
+    def score(self, weights: Weights, on_windows: Callable[[int], None], ranks: Ranks) -> Validated:
         """mAP@0.5:0.95 of the split `val` by the protocol `release`, mean over classes with labels.
 
         ``weights`` are copied into a network of their own; the random state is left as it was.
@@ -75,13 +78,23 @@ class Validation:
             weights: to score.
             on_windows: is called with the number of windows that this process has just finished.
             ranks: the processes that score together, all of which call this.
-
-        Returns:
-            The score; None where no class that the network knows has a label.
         """
+        if self._taker is None:
+            own = own_recordings(self._cache.recordings(VALIDATION_SPLIT), ranks)
+            self._taker = WindowTaker(self._cache, own if ranks.is_main else (), self._classes)
         with torch.random.fork_rng(devices=[]):  # building a network draws weights, on the CPU
             result = evaluate(
-                weights, self._cache, _PROTOCOL, VALIDATION_SPLIT, self._stream, on_windows, ranks
+                weights,
+                self._cache,
+                _PROTOCOL,
+                VALIDATION_SPLIT,
+                self._stream,
+                on_windows,
+                ranks,
+                Examination(Resampling(count=0), worst=0),
+                self._taker.take,
             )
         (overall,) = [row for row in result.rows if row.name == "all"]
-        return overall.map50_95
+        operating_score = result.details.curves.operating_score if result.details else 0.0
+        pictures = self._taker.draw(operating_score)
+        return Validated(overall.map50_95, result, pictures)

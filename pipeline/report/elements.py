@@ -11,6 +11,15 @@ WINDOW_SECONDS = WINDOW_US / 1e6
 
 
 @dataclass(frozen=True)
+class KeyFigure:
+    """One number of the page's top row, what it counts, and a detail below it."""
+
+    value: str
+    label: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class Table:
     """``rows`` start with the cell that names them; ``text`` counts leading columns of words.
 
@@ -35,11 +44,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Small figures side by side under one caption."""
+    """Small figures side by side under one caption; ``wide`` ones have two in a row, or one."""
 
     title: str
     caption: str
     figures: list[Figure]
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-import jinja2
-from markupsafe import Markup
 
 from pipeline.files.whole import written_whole
 from pipeline.release.shards import SPLITS
 from pipeline.report.anchors import anchors_section
 from pipeline.report.comparison import comparison_section
-from pipeline.report.elements import WINDOW_SECONDS, Figure, Section
+from pipeline.report.elements import WINDOW_SECONDS, Figure, KeyFigure, Section
 from pipeline.report.events import events_section, pillars_section, sequences_section
 from pipeline.report.example_windows import examples_section
 from pipeline.report.findings import findings
@@ -28,19 +23,11 @@ from pipeline.report.source import (
     recordings_section,
     storage_section,
 )
+from pipeline.report.template import render_page
 from pipeline.statistics.schema import Statistics
 from pipeline.text import counted, duration, grouped, listed, share, short, size
 
 _KINDS = {"cache": "Pillar cache", "manifest": "Manifest of the release"}
-
-
-@dataclass(frozen=True)
-class KeyFigure:
-    """One number of the page's top row, what it counts, and a detail below it."""
-
-    value: str
-    label: str
-    detail: str
 
 
 def write_report(
@@ -68,19 +55,13 @@ def render_report(
     statistics: Statistics, pictures: Sequence[Figure] = (), examples: Sequence[Figure] = ()
 ) -> str:
     """The page's HTML; the same statistics and pictures give the same text."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        files("pipeline.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
-    return template.render(
-        title=f"Dataset statistics: {statistics.source.name}",
-        lead=_lead(statistics),
-        key_figures=key_figures(statistics),
-        findings=findings(statistics),
-        sections=sections(statistics, pictures, examples),
-        markup=Markup,  # for the figures' SVG, which is ours
+    return render_page(
+        f"Dataset statistics: {statistics.source.name}",
+        _lead(statistics),
+        key_figures(statistics),
+        findings(statistics),
+        sections(statistics, pictures, examples),
+        findings_title="Worth knowing before training",
     )
 
 

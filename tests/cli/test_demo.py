@@ -17,7 +17,13 @@ REPOSITORY = Path(__file__).parents[2]
 def test_every_step_uses_options_the_command_has(step):
     known = {option for p in step.command().params for option in p.opts}
     assert {a for a in step.arguments.split() if re.match(r"-[a-z-]", a)} <= known
-    assert "--quiet" in known  # which the demo passes on
+    assert ("--quiet" in known) is step.has_progress  # the demo passes it on
+    assert step.has_progress or step.verb == "report"
+
+
+def test_the_demo_ends_with_the_page_of_its_run():
+    assert STEPS[-1].verb == "report"
+    assert STEPS[-1].arguments.endswith("-o {out}/run.html")
 
 
 def test_the_demo_does_not_touch_a_folder_that_holds_something(tmp_path):

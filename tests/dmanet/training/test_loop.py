@@ -91,6 +91,7 @@ def test_a_run_leaves_settings_metrics_scalars_and_checkpoints(finished, cache):
         "last.pt",
         "metrics.jsonl",
         "previous.pt",
+        "sessions.jsonl",
         "settings.yaml",
         "tensorboard",
     ]
