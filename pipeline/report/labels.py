@@ -201,7 +201,7 @@ def boxes_section(statistics: Statistics) -> Section | None:
                 "Aspect ratios",
                 "Height over width, 1 for a square. A grid of other proportions than the sensor's "
                 "squashes boxes: anchors must fit the ratios on the grid. Lines as in the figure of "
-                "sizes.",
+                f"sizes.{others}",
             ),
         ],
         galleries=[
