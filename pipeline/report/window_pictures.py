@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
+from html import escape
 
 import numpy as np
 
@@ -84,10 +85,11 @@ def _draw(manifest: Manifest, row: RecordingEntry, window: MarkedWindow) -> Figu
     for _, fault in window.boxes:
         counts[fault] += 1
     faults = ", ".join(f"{count} {fault}" for fault, count in counts.items())
+    title = f"{printable(row.id)}, shard {shard.number:03d}, window {window.member}: {faults}"
     return Figure(
-        svg='<img alt="Events and boxes of the window." style="width:100%" '
+        svg=f'<img class="picture" alt="Events and boxes of {escape(title)}." '
         f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">',
-        title=f"{printable(row.id)}, shard {shard.number:03d}, window {window.member}: {faults}",
+        title=title,
     )
 
 
@@ -150,6 +152,7 @@ def png(pixels: np.ndarray) -> bytes:
     chunks = (
         (b"IHDR", struct.pack(">2I5B", width, height, 8, 3, 0, 0, 0)),
         (b"PLTE", bytes(value for colour in _PALETTE for value in colour)),
+        (b"tRNS", b"\0"),  # the page's own paper, light or dark, is seen where nothing is drawn
         (b"IDAT", zlib.compress(lines.tobytes(), 9)),
         (b"IEND", b""),
     )
