@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-avx2 fuzz lint types format bench docs clean
+.PHONY: setup demo test test-avx2 fuzz lint types format bench docs screenshots clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,9 @@ bench: setup  # every figure of docs/, in about an hour
 
 docs: setup
 	$(BIN)/python -m cli.documentation
+
+screenshots: setup  # of a report in docs/; needs a Chromium
+	$(BIN)/python -m tests.browser.screenshots
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
