@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 JITTOR := .venv-jittor
 
-.PHONY: setup demo test test-avx2 test-jittor jittor fuzz lint types format bench docs clean
+.PHONY: setup demo test test-avx2 test-jittor jittor fuzz lint types format bench docs screenshots clean
 
 setup: $(STAMP)
 
@@ -73,6 +73,9 @@ bench: setup  # every figure of docs/, in about an hour
 
 docs: setup
 	$(BIN)/python -m cli.documentation
+
+screenshots: setup  # of a report in docs/; needs a Chromium
+	$(BIN)/python -m tests.browser.screenshots
 
 clean:
 	rm -rf $(VENV) $(JITTOR) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

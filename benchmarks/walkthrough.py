@@ -109,11 +109,11 @@ def _prepare_recordings(seconds: float, rate: int) -> None:
                 boxes += [arrays[f"l{k}"] for k in range(10)]
         folder = Path("gen1", files.split)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_dat(folder / f"{files.name}_td.dat", np.concatenate(events))
+        write_dat(folder / f"{files.name}_td.dat", np.concatenate(events))
         records = np.concatenate([*boxes, np.empty(0, LABEL_DTYPE)])
         records["class_id"] = np.where(records["class_id"] == 2, 0, 1)  # car, pedestrian
         np.save(folder / f"{files.name}_bbox.npy", records)
-    _write_raw(Path("drive.raw"), np.concatenate(events))
+    write_raw(Path("drive.raw"), np.concatenate(events))
     shutil.rmtree("simulated")
 
 
@@ -121,14 +121,14 @@ def _packed(events: np.ndarray) -> dict[str, np.ndarray]:
     return {name: events[name].astype(np.uint32) for name in "txyp"}
 
 
-def _write_dat(path: Path, events: np.ndarray) -> None:
+def write_dat(path: Path, events: np.ndarray) -> None:
     field = _packed(events)
     words = np.stack([field["t"], field["x"] | field["y"] << 14 | field["p"] << 28], axis=1)
     header = b"% Width 304\n% Height 240\n% Version 2\n\x0c\x08"
     path.write_bytes(header + words.astype("<u4").tobytes())
 
 
-def _write_raw(path: Path, events: np.ndarray) -> None:
+def write_raw(path: Path, events: np.ndarray) -> None:
     """EVT 2.0: a word of the high time before every event is more than a camera writes, and allowed."""
     field = _packed(events)
     high = 8 << 28 | field["t"] >> 6

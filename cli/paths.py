@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from cli.hints import instead_of_file, instead_of_folder, instead_of_missing
 from pipeline.errors import UsageError, machine_sentence
 from pipeline.files.inputs import require_regular
 from pipeline.files.outputs import STANDARD_OUTPUT, check_file_output, check_folder_output
@@ -19,10 +21,22 @@ from pipeline.files.outputs import STANDARD_OUTPUT, check_file_output, check_fol
 _STANDARD_OUTPUTS = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
 
-class _PathType(click.ParamType):
-    """A path; ``check`` raises what is wrong with it."""
+class _Completed(click.ParamType):
+    """A type whose values a shell completes from what is on disk."""
 
     name = "path"
+    #: What the shell offers: files, among them folders, or folders alone.
+    offers = "file"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell, which knows what is there."""
+        return [CompletionItem(incomplete, type=self.offers)]
+
+
+class _PathType(_Completed):
+    """A path; ``check`` raises what is wrong with it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, checked."""
@@ -33,6 +47,9 @@ class _PathType(click.ParamType):
             return self.check(text)
         except UsageError as error:
             self.fail(str(error), param, ctx)
+        except FileNotFoundError as error:
+            said = machine_sentence(error, text).rstrip(".")
+            self.fail(f"{said}; {instead_of_missing(text)}", param, ctx)
         except OSError as error:
             self.fail(machine_sentence(error, text), param, ctx)
 
@@ -51,6 +68,8 @@ class InputFile(_PathType):
 
     def check(self, text: str) -> Path:
         """The path of a regular file."""
+        if Path(text).is_dir():
+            raise UsageError(f"{text}: {instead_of_folder(Path(text))}")
         require_regular(Path(text))
         return Path(text)
 
@@ -69,6 +88,8 @@ class InputPath(_PathType):
 class InputFolder(_PathType):
     """A folder that is there, to be read."""
 
+    offers = "dir"
+
     def check(self, text: str) -> Path:
         """The path of a folder."""
         path = Path(text)
@@ -78,10 +99,10 @@ class InputFolder(_PathType):
         return path
 
 
-class InputCache(click.ParamType):
+class InputCache(_Completed):
     """A folder that is there, or an address with ``://``, to be read; the text as it was given."""
 
-    name = "path"
+    offers = "dir"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The folder's path, checked, or the address."""
@@ -90,11 +111,15 @@ class InputCache(click.ParamType):
             return text
         if text and not os.path.lexists(text):
             self.fail(f"{text}: no such cache; make one with `dmanet-data voxelize`.", param, ctx)
+        if os.path.isfile(text):
+            self.fail(f"{text}: {instead_of_file(text)}", param, ctx)
         return str(InputFolder().convert(text, param, ctx))
 
 
 class InputCacheOrFile(InputCache):
     """The same, or a regular file."""
+
+    offers = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The path, checked, or the address."""
@@ -125,6 +150,8 @@ class OutputFile(_PathType):
 
 class OutputFolder(_PathType):
     """A folder to write into; the command itself says which folders it takes."""
+
+    offers = "dir"
 
     def check(self, text: str) -> Path:
         """The path of a folder that is there or can be made."""

@@ -1,5 +1,6 @@
 """Command groups that load a command when it is asked for."""
 
+import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -38,3 +39,22 @@ class VerbGroup(OneLineErrors):
         """The command of that name; ``None`` where there is none."""
         address = self.verbs.get(cmd_name)
         return load_verb(address) if address else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names, and the words after it.
+
+        Raises:
+            click.UsageError: there is none; it names those that are written alike.
+        """
+        name = args[0]
+        if name in self.verbs or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        alike = difflib.get_close_matches(name, self.verbs)
+        raise click.UsageError(
+            f"No such command '{name}'; "
+            + (f"did you mean {' or '.join(map(repr, alike))}? " if alike else "")
+            + f"`{ctx.command_path} --help` lists the commands.",
+            ctx,
+        )

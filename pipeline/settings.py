@@ -4,6 +4,7 @@ Settings are pydantic models. :func:`load_settings` reads one from plain keys an
 YAML give them.
 """
 
+import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -107,7 +108,9 @@ def _problem(kind: type[Settings], detail: Any) -> str:
         group: Any = kind
         for part in detail["loc"][:-1]:
             group = group.model_fields[part].annotation
-        return f"'{name}' is not a setting (there are {', '.join(group.model_fields)})"
+        alike = difflib.get_close_matches(str(detail["loc"][-1]), group.model_fields, n=1)
+        asked = f"; did you mean {alike[0]}?" if alike else ""
+        return f"'{name}' is not a setting (there are {', '.join(group.model_fields)}){asked}"
     message = detail["msg"].removeprefix("Value error, ")
     return f"{name}: {message}, not {shown(detail['input'])}" if name else message
 

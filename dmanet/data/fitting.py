@@ -24,7 +24,8 @@ def recordings_of(cache: PillarCache, split: str) -> list[CachedRecording]:
         splits = sorted({key.split("/")[0] for key in cache.recording_ids})
         raise UsageError(
             f"{cache.location}: holds no windows of the split '{split}'; it holds "
-            f"{', '.join(splits) or 'no recording at all'}."
+            f"{', '.join(splits) or 'no recording at all'}; voxelize recordings of it, or "
+            "choose another split."
         )
     return recordings
 

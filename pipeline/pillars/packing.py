@@ -197,7 +197,7 @@ def _pack_paper(
     if not rules.time_steps and span >> time_bits:
         raise DataError(
             f"a window spans {span} µs; the paper preset stores at most "
-            f"{(1 << time_bits) - 1} µs a window on this grid."
+            f"{(1 << time_bits) - 1} µs a window on this grid; choose the preset release."
         )
     tag = workspace.new_tag()
     accepted = workspace.room_for(len(events))

@@ -128,9 +128,22 @@ def walk_release(root: Path) -> list[RecordingFiles]:
     if not recordings:
         raise UsageError(
             f"{root}: holds no recording; expected files such as "
-            "train/trainfilelist00/events/<recording>/ev001.npz below it."
+            f"train/trainfilelist00/events/<recording>/ev001.npz below it; {_rather_than(root)}"
         )
     return recordings
+
+
+def _rather_than(root: Path) -> str:
+    """Which folder may be meant where ``root`` holds no recording."""
+    if (root / "zarr.json").exists():
+        return "this is a pillar cache, give the release that it was made from."
+    for above in (root, *root.absolute().parents[:3]):
+        if above.name in SPLITS:
+            return f"this is of one split, give {above.parent}."
+    for inner in _folders_if_any(root):
+        if any((inner / split).is_dir() for split in SPLITS) and not (inner / "zarr.json").exists():
+            return f"give {inner}."
+    return "give the folder that holds train/, val/, test/."
 
 
 def _folders_if_any(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import base64
 import io
 from collections import defaultdict
 from collections.abc import Mapping
+from html import escape
 
 import numpy as np
 from PIL import Image
@@ -84,10 +85,11 @@ def _draw(manifest: Manifest, row: RecordingEntry, window: MarkedWindow) -> Figu
     for _, fault in window.boxes:
         counts[fault] += 1
     faults = ", ".join(f"{count} {fault}" for fault, count in counts.items())
+    title = f"{printable(row.id)}, shard {shard.number:03d}, window {window.member}: {faults}"
     return Figure(
-        svg='<img alt="Events and boxes of the window." style="width:100%" '
+        svg=f'<img class="picture" alt="Events and boxes of {escape(title)}." '
         f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">',
-        title=f"{printable(row.id)}, shard {shard.number:03d}, window {window.member}: {faults}",
+        title=title,
     )
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,6 @@ from pipeline.cache.lock import open_for_writing
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.settings import CacheSettings
 from pipeline.defects import Defect
-from pipeline.release.sensors import write_sensor
-from pipeline.release.shards import shard_path, write_shard
 from pipeline.report.page import key_figures, render_report, write_report
 from pipeline.report.source import DEFECT_MEANING, method_section
 from pipeline.selection.scan import scan_release
@@ -19,19 +16,8 @@ from pipeline.statistics.collect import collect_statistics
 from pipeline.statistics.schema import Statistics
 from tests.pipeline.caches import make_cache
 from tests.pipeline.pages import Page
-from tests.pipeline.sound_recordings import boxes, window_events, write_recording
-
-
-def rough_release(root: Path) -> Path:
-    """Two splits, two sensors, an awkward name, a missing file, windows without events or boxes."""
-    write_recording(root, "train/trainfilelist00/a", shards=2, seed=1)
-    write_recording(root, "train/trainfilelist00/b <i>$x$ & co", shards=2, class_id=0, seed=2)
-    shard_path(root, "train/trainfilelist00/a", 2, "labels").unlink()
-    small = "test/testfilelist00/small"
-    events = [window_events(10 + k, count=0 if k == 4 else 30, sensor=(64, 48)) for k in range(10)]
-    write_shard(root, small, 1, events, [boxes() for _ in range(10)])
-    write_sensor(root, small, (64, 48))
-    return root
+from tests.pipeline.rough_release import rough_release
+from tests.pipeline.sound_recordings import write_recording
 
 
 @pytest.fixture(scope="module")
