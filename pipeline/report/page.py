@@ -16,6 +16,7 @@ from pipeline.report.events import events_section, pillars_section, sequences_se
 from pipeline.report.findings import findings
 from pipeline.report.label_checks import label_checks_section
 from pipeline.report.labels import boxes_section, labels_section, splits_section
+from pipeline.report.motion import motion_section
 from pipeline.report.source import (
     defects_section,
     method_section,
@@ -67,6 +68,7 @@ def sections(statistics: Statistics, pictures: Sequence[Figure] = ()) -> list[Se
         splits_section(statistics),
         labels_section(statistics),
         boxes_section(statistics),
+        motion_section(statistics),
         label_checks_section(statistics, pictures),
         events_section(statistics),
         pillars_section(statistics),

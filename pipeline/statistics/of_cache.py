@@ -18,6 +18,7 @@ from pipeline.cache.records import ARRAYS, RAW_LABEL_COLUMNS
 from pipeline.defects import Defect
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.boxes import BoxCollector
+from pipeline.statistics.motion import MotionCollector
 from pipeline.statistics.pillars import PillarCollector, sample_windows
 from pipeline.statistics.schema import (
     DefectStatistics,
@@ -108,6 +109,7 @@ class _Collectors:
         self._sequences = SequenceCollector()
         self._pillars = PillarCollector(settings)
         self._boxes = BoxCollector(self._classes, settings.grid)
+        self._motion = MotionCollector(len(self._known))
         self._rows: list[RecordingStatistics] = []
         self._left_out: Counter[str] = Counter()
         self._source_bytes: Counter[str] = Counter()
@@ -119,6 +121,7 @@ class _Collectors:
     ) -> None:
         recording.check_tables()
         self._events.add(recording)
+        self._motion.add(recording)
         self._pillars.add(recording)
         self._pillars.sample(recording, sample)
         sequences = self._sequences.add(recording)
@@ -169,6 +172,7 @@ class _Collectors:
         self._sequences.merge(later._sequences)
         self._pillars.merge(later._pillars)
         self._boxes.merge(later._boxes)
+        self._motion.merge(later._motion)
         self._rows += later._rows
         for mine, theirs in (
             (self._left_out, later._left_out),
@@ -195,6 +199,7 @@ class _Collectors:
             pillars=self._pillars.statistics(),
             boxes=self._boxes.statistics(),
             sequences=self._sequences.statistics(),
+            motion=self._motion.statistics(),
         )
 
     def _split(self, split: str) -> SplitStatistics:

@@ -4,6 +4,7 @@ from pipeline.release.shards import SPLITS
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
 from pipeline.statistics.label_checks import collect_label_checks
+from pipeline.statistics.motion import motion_of_manifest
 from pipeline.statistics.schema import (
     DefectStatistics,
     RecordingStatistics,
@@ -46,6 +47,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
             arrays_decoded=None,
         ),
         label_checks=collect_label_checks(rows, manifest.class_map.classes),
+        motion=motion_of_manifest(rows),
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+from pipeline.statistics.schema_motion import MotionStatistics
+
 STATISTICS_FORMAT = "dmanet-statistics"
 STATISTICS_VERSION = 1
 CLIP_WINDOWS = 10  # consecutive windows of one training sample in the paper, and of one shard
@@ -244,6 +246,7 @@ class Statistics:
     boxes: BoxStatistics | None = None
     sequences: SequenceStatistics | None = None
     label_checks: LabelCheckStatistics | None = None
+    motion: MotionStatistics | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: ``format`` and ``version`` first, then the fields in their order."""
