@@ -14,24 +14,12 @@ from pipeline.errors import RecordingError, UsageError
 from pipeline.files.inputs import open_regular
 from pipeline.ingest import aedat4, dat, evt, hdf5
 from pipeline.ingest.own_data import HDF5_ERRORS
+from pipeline.ingest.unknown_file import FIRST_BYTES, looks_like
 from pipeline.release.shards import EVENT_DTYPE, WINDOW_US
 
 #: What can be read, for messages.
 FORMATS = "DAT, RAW (EVT 2.0 and EVT 3.0), HDF5 (events/x … or CD/events) and AEDAT 4"
 _LATEST = int(np.iinfo(EVENT_DTYPE["t"]).max)  # µs that the release's records hold, 71 minutes
-# What other files begin with, so that a message can say what they are.
-_OTHERS = {
-    b"#!AER-DAT3": "AEDAT 3",
-    b"#!AER-DAT2": "AEDAT 2",
-    b"#!AER-DAT1": "AEDAT 1",
-    b"#ROSBAG": "a ROS bag",
-    b"Event Stream": "an Event Stream file",
-    b"PK\x03\x04": "a zip or npz archive",
-    b"\x93NUMPY": "a numpy array",
-    b"\x1f\x8b": "a gzip archive",
-    b"RIFF": "a RIFF file",
-    b"SQLite": "a database",
-}
 
 
 @dataclass(frozen=True)
@@ -116,7 +104,7 @@ def open_raw(
     """
     try:
         with open_regular(path) as file:
-            begin = file.read(16)
+            begin = file.read(FIRST_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; give a recording: {FORMATS}.") from None
     try:
@@ -171,10 +159,9 @@ def _opened(path: Path, begin: bytes) -> _Opened:
             )
         old = dat.read_dat_header(path)
         return _Opened("DAT", old.sensor, 0, lambda: dat.dat_blocks(path, old))
-    looks_like = next(
-        (f" (it looks like {name})" for mark, name in _OTHERS.items() if begin.startswith(mark)), ""
+    raise RecordingError(
+        f"{path}: is no recording that can be read ({looks_like(begin)}); give {FORMATS}."
     )
-    raise RecordingError(f"{path}: is no recording that can be read{looks_like}; give {FORMATS}.")
 
 
 def _begin(opened: _Opened) -> int:

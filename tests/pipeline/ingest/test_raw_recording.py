@@ -61,18 +61,15 @@ def test_every_format_gives_the_same_shards_under_any_name(
     ("content", "says"),
     [
         (b"#!AER-DAT3.1\r\n", "it looks like AEDAT 3"),
-        (b"#ROSBAG V2.0\n", "it looks like a ROS bag"),
-        (b"PK\x03\x04" + bytes(60), "it looks like a zip or npz archive"),
-        (b"Event Stream\2\0\0\1", "it looks like an Event Stream file"),
-        (b"", "is no recording that can be read; give DAT, RAW"),
-        (b"x" * 100, "is no recording that can be read; give DAT, RAW"),
+        (bytes(3000), "it begins with zeros"),
+        (b"", "it is empty"),
     ],
 )
 def test_what_is_none_says_which_formats_are_and_what_it_looks_like(
     tmp_path: Path, content: bytes, says: str
 ) -> None:
     (tmp_path / "a.raw").write_bytes(content)
-    with pytest.raises(RecordingError, match=says):
+    with pytest.raises(RecordingError, match=rf"{says}.*\); give DAT, RAW"):
         open_raw(tmp_path / "a.raw")
 
 
