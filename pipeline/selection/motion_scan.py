@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.release.label_checks import EventCells
 from pipeline.release.motion import box_motion, counted_kinds, event_densities
-from pipeline.release.shards import WINDOW_US
+from pipeline.release.shards import LABEL_DTYPE, WINDOW_US
 
 
 class MotionScan:
@@ -18,9 +18,8 @@ class MotionScan:
     def __init__(self, sensor: tuple[int, int], classes: int) -> None:
         self._sensor = sensor
         self._classes = classes
-        self._times = [np.zeros(0, np.int64)]
-        self._tracks = [np.zeros(0, np.int64)]
-        self._corners = [np.zeros((0, 4))]
+        self._labels = [np.zeros(0, LABEL_DTYPE)]
+        self._middles: list[int] = []  # of each window that has boxes, µs
         self._densities = [np.zeros(0)]
 
     def add(self, labels: np.ndarray, cells: EventCells | None, begin: int) -> None:
@@ -31,28 +30,35 @@ class MotionScan:
             cells: Where its events lie; ``None`` where these are not known.
             begin: Of the window in µs, for boxes without a time.
         """
-        own = labels[labels["class_id"] < self._classes]
-        if not len(own):
+        if not len(labels):
             return
-        times = np.minimum(own["t"], np.uint64(1 << 62)).astype(np.int64)
-        x, y, w, h = (own[name].astype(np.float64) for name in "xywh")
-        corners = np.stack([x, y, x + w, y + h], axis=1)
-        self._times.append(np.where(times > 0, times, begin + WINDOW_US // 2))
-        self._tracks.append(own["track_id"].astype(np.int64))
-        self._corners.append(corners)
+        self._labels.append(labels)
+        self._middles.append(begin + WINDOW_US // 2)
         if cells is None:
-            self._densities.append(np.full(len(own), np.nan))
+            self._densities.append(np.full(len(labels), np.nan))
         else:
             cell = 2.0**cells.bits
-            self._densities.append(event_densities(cells.sums, (cell, cell), self._sensor, corners))
+            self._densities.append(
+                event_densities(cells.sums, (cell, cell), self._sensor, _corners(labels))
+            )
 
     def counts(self) -> dict[str, int]:
         """How many boxes move in which way, by the names of the kinds."""
-        return counted_kinds(
-            box_motion(
-                np.concatenate(self._times),
-                np.concatenate(self._tracks),
-                np.concatenate(self._corners),
-                np.concatenate(self._densities),
-            )
+        labels = np.concatenate(self._labels)
+        middles = np.repeat(
+            np.array(self._middles, np.int64), [len(window) for window in self._labels[1:]]
         )
+        times = np.minimum(labels["t"], np.uint64(1 << 62)).astype(np.int64)
+        times = np.where(times > 0, times, middles)
+        known = labels["class_id"] < self._classes
+        own = labels[known]
+        densities = np.concatenate(self._densities)[known]
+        return counted_kinds(
+            box_motion(times[known], own["track_id"].astype(np.int64), _corners(own), densities)
+        )
+
+
+def _corners(labels: np.ndarray) -> np.ndarray:
+    """x1, y1, x2, y2 in pixels, float64 ``[M, 4]``."""
+    x, y, w, h = (labels[name].astype(np.float64) for name in "xywh")
+    return np.stack([x, y, x + w, y + h], axis=1)
