@@ -8,14 +8,13 @@ import numpy as np
 from dmanet.detection.found import Detections, Labels
 from dmanet.evaluation.coco import pair_by_time
 from dmanet.evaluation.examination import Examination
-from dmanet.evaluation.motion import strata_of, with_strata
+from dmanet.evaluation.motion import strata_by_track, with_strata
 from dmanet.evaluation.prophesee import BOX_DTYPE
 from dmanet.evaluation.protocols import ProtocolResult, protocol_of
 from dmanet.evaluation.scoring import GridWindows, SensorWindows, score_grid, score_sensor
 from pipeline.errors import DataError, UsageError
 from pipeline.ingest.boxes import read_boxes
 from pipeline.release.labels import CLASS_NAMES
-from pipeline.release.motion import box_motion
 from pipeline.release.shards import WINDOW_US
 
 _ENDING = "_bbox.npy"
@@ -130,7 +129,7 @@ def _read(path: Path, scored: bool = False) -> np.ndarray:
 def _by_label_times(
     name: str, found: np.ndarray, true: np.ndarray, tolerance_us: int
 ) -> SensorWindows:
-    windows = pair_by_time(found, with_strata(true, _strata(true)), tolerance_us)
+    windows = pair_by_time(found, with_strata(true, strata_by_track(true)), tolerance_us)
     return SensorWindows(name, np.unique(true["t"]), *windows)
 
 
@@ -151,7 +150,7 @@ def _by_clock(name: str, found: np.ndarray, true: np.ndarray) -> GridWindows:
             for w in windows(found)
         ],
         [Labels(_corners(w), w["class_id"].astype(np.int64)) for w in windows(true)],
-        _split_at(true["t"], _strata(true), slots),
+        _split_at(true["t"], strata_by_track(true), slots),
     )
 
 
@@ -159,12 +158,6 @@ def _split_at(times: np.ndarray, rows: np.ndarray, slots: np.ndarray) -> list[np
     """Rows in the order of their ``times`` (µs), by windows of the clock: those of each slot."""
     edges = np.searchsorted(times // WINDOW_US, slots, side="left")
     return np.split(rows, edges[1:]) if len(slots) else []
-
-
-def _strata(true: np.ndarray) -> np.ndarray:
-    """The strata of a file's labels, by their tracks: bool ``[m, Q]``."""
-    corners = _corners(true).astype(np.float64)
-    return strata_of(box_motion(true["t"], true["track_id"].astype(np.int64), corners))
 
 
 def _first_of_track(records: np.ndarray) -> np.ndarray:

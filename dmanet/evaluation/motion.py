@@ -6,7 +6,7 @@ import numpy as np
 
 from dmanet.evaluation.prophesee import BOX_DTYPE
 from dmanet.evaluation.scored import Pairs, ScoredRecording, WindowBoxes
-from pipeline.release.motion import MOVING, NEVER_MOVED, RESTING, SLOW, BoxMotion
+from pipeline.release.motion import MOVING, NEVER_MOVED, RESTING, SLOW, BoxMotion, box_motion
 
 #: Up to this overlap a detection means no label (as :mod:`dmanet.evaluation.error_kinds` has it).
 MEANS_NONE = 0.1
@@ -56,6 +56,13 @@ STRATA_DTYPE = np.dtype([*BOX_DTYPE.descr, ("strata", "?", (len(STRATA),))])
 def strata_of(motion: BoxMotion) -> np.ndarray:
     """Which strata each box is in: bool ``[M, Q]``, in the order of :data:`STRATA`."""
     return np.stack([stratum.holds(motion) for stratum in STRATA], axis=1)
+
+
+def strata_by_track(records: np.ndarray) -> np.ndarray:
+    """The strata of a recording's labels, ``BOX_DTYPE [M]``, by their tracks: bool ``[M, Q]``."""
+    x, y, w, h = (records[name].astype(np.float64) for name in "xywh")
+    corners = np.stack([x, y, x + w, y + h], axis=1)
+    return strata_of(box_motion(records["t"], records["track_id"].astype(np.int64), corners))
 
 
 def with_strata(records: np.ndarray, strata: np.ndarray) -> np.ndarray:

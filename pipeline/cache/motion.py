@@ -49,6 +49,6 @@ def _densities(recording: CachedRecording, window: int, corners: np.ndarray) -> 
         has_events[tuple(packed.tensors(0, polarity).coords[:, 1:].T + 1)] = True
     sums = has_events.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
     cell = recording.sensor[0] / columns, recording.sensor[1] / rows
-    cells = event_densities(sums, cell, recording.sensor, corners)  # a pixel and second
+    cells = event_densities(sums, cell, corners)  # a pixel and second
     shares = cells * (cell[0] * cell[1] * WINDOW_US * 1e-6)
     return cells * -np.log1p(-np.minimum(shares, _FULL)) / np.maximum(shares, _EMPTY)

@@ -299,15 +299,3 @@ def mean_contrast(corners, usable, sums, sensor, bits, margin):
             ratio = (inside + 1) / area * around / (max(both - inside, 0.0) + 1)
             total[lag] += np.log(ratio)
     return total / max(boxes, 1), boxes
-
-
-@_jit
-def events_within(sums, corners):
-    """Events in each box, float64 ``[M]``, those of a cell taken to lie evenly in it.
-
-    ``sums`` of :func:`count_cells`; ``corners`` float64 ``[M, 4]``, x1, y1, x2, y2 in cells.
-    """
-    counts = np.empty(len(corners))
-    for i in range(len(corners)):
-        counts[i] = _events_in(sums, corners[i, 0], corners[i, 1], corners[i, 2], corners[i, 3])
-    return counts

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.release.box_kernels import events_within
 from pipeline.release.shards import WINDOW_US
 
 NO_TRACK = 0  # as where labels come without
@@ -135,26 +134,31 @@ def _rests(times: np.ndarray, tracks: np.ndarray, kinds: np.ndarray) -> np.ndarr
     return rests
 
 
-def event_densities(
-    sums: np.ndarray,
-    cell: tuple[float, float],
-    sensor: tuple[int, int],
-    corners: np.ndarray,
-) -> np.ndarray:
-    """Events a pixel and second in each box of a window, float64 ``[M]``; NaN outside the sensor.
+def event_densities(sums: np.ndarray, cell: tuple[float, float], corners: np.ndarray) -> np.ndarray:
+    """Events a pixel and second in the cells that each box of a window touches.
 
     Args:
         sums: int32 ``[R+1, C+1]``, running sums of the window's events over cells, see
             :class:`pipeline.release.label_checks.EventCells`.
         cell: Width and height of a cell in pixels.
-        sensor: Width and height in pixels.
         corners: float64 ``[M, 4]``, x1, y1, x2, y2 in pixels.
+
+    Returns:
+        float64 ``[M]``; NaN for boxes that touch none.
     """
-    inside = np.clip(corners, 0, np.array([*sensor, *sensor], float))
-    areas = (inside[:, 2] - inside[:, 0]) * (inside[:, 3] - inside[:, 1])
-    counts = events_within(sums, inside / np.array([*cell, *cell]))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(areas > 0, counts / areas / (WINDOW_US * 1e-6), np.nan)
+    rows, columns = sums.shape[0] - 1, sums.shape[1] - 1
+    is_place = np.isfinite(corners).all(axis=1)
+    scaled = np.where(is_place[:, None], corners, 0.0) / np.array([*cell, *cell])
+    low, high = np.floor(scaled[:, :2]), np.ceil(scaled[:, 2:])
+    limits = np.array([columns, rows])
+    left, top = np.clip(low, 0, limits).astype(np.int64).T
+    right, bottom = np.clip(high, 0, limits).astype(np.int64).T
+    touched = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
+    counts = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    pixels = touched * (cell[0] * cell[1])
+    densities = np.full(len(corners), np.nan)
+    np.divide(counts, pixels * (WINDOW_US * 1e-6), out=densities, where=touched > 0)
+    return densities
 
 
 def counted_kinds(motion: BoxMotion) -> dict[str, int]:

@@ -33,7 +33,7 @@ class BoxScan:
         self, sensor: tuple[int, int], classes: Sequence[str], *, labels_only: bool
     ) -> None:
         self._checks = LabelChecks(sensor, len(classes))
-        self._motion = MotionScan(sensor, len(classes))
+        self._motion = MotionScan(len(classes))
         self._classes = classes
         self._offset = None if labels_only else OffsetEstimator(sensor)
         self._counts: dict[Defect, np.ndarray] = defaultdict(

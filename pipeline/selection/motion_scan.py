@@ -11,12 +11,10 @@ class MotionScan:
     """Gathers it, shown every window in order.
 
     Args:
-        sensor: Width and height in pixels.
         classes: How many the data set has; boxes of others are not counted.
     """
 
-    def __init__(self, sensor: tuple[int, int], classes: int) -> None:
-        self._sensor = sensor
+    def __init__(self, classes: int) -> None:
         self._classes = classes
         self._labels = [np.zeros(0, LABEL_DTYPE)]
         self._middles: list[int] = []  # of each window that has boxes, µs
@@ -38,9 +36,7 @@ class MotionScan:
             self._densities.append(np.full(len(labels), np.nan))
         else:
             cell = 2.0**cells.bits
-            self._densities.append(
-                event_densities(cells.sums, (cell, cell), self._sensor, _corners(labels))
-            )
+            self._densities.append(event_densities(cells.sums, (cell, cell), _corners(labels)))
 
     def counts(self) -> dict[str, int]:
         """How many boxes move in which way, by the names of the kinds."""

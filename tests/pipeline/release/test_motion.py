@@ -126,19 +126,31 @@ def test_a_track_says_more_than_the_events():
     assert (first.kinds.tolist(), first.rests.tolist()) == ([RESTING], [NEVER_MOVED])
 
 
-def test_densities_are_events_in_the_part_of_the_box_on_the_sensor():
-    sensor = (64, 48)
+def test_densities_are_events_in_the_cells_that_a_box_touches():
     rng = np.random.default_rng(0)
     events = np.zeros(4000, EVENT_DTYPE)
     events["x"], events["y"] = rng.integers(0, 64, 4000), rng.integers(0, 48, 4000)
-    cells = EventCells(sensor)
+    cells = EventCells((64, 48))
     cells.count(events)
-    boxes = np.array([[8, 8, 24, 20], [-20, 40, 12, 90], [64, 0, 80, 10]], float)  # whole cells
-    cell = (2**cells.bits, 2**cells.bits)
-    found = event_densities(cells.sums, cell, sensor, boxes)
-    for (x1, y1, x2, y2), density in zip(boxes[:2], found, strict=False):
-        x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, 64), min(y2, 48)
-        x, y = events["x"].astype(int), events["y"].astype(int)
+    assert cells.bits == 2  # cells of 4 × 4 pixels
+    boxes = np.array(
+        [
+            [8, 8, 24, 20],
+            [9.5, 11.9, 20.1, 30],
+            [-20, 40, 12, 90],
+            [64, 0, 80, 10],
+            [40, 9, 30, 20],
+            [np.nan, 0, 10, 10],
+            [0, 0, np.inf, np.inf],
+        ]
+    )
+    found = event_densities(cells.sums, (4, 4), boxes)
+    x, y = events["x"].astype(int), events["y"].astype(int)
+    touched = [(8, 8, 24, 20), (8, 8, 24, 32), (0, 40, 12, 48), None, None, None, None]
+    for area, density in zip(touched, found, strict=True):
+        if area is None:
+            assert np.isnan(density)
+            continue
+        x1, y1, x2, y2 = area
         inside = ((x >= x1) & (x < x2) & (y >= y1) & (y < y2)).sum()
         assert density == pytest.approx(inside / ((x2 - x1) * (y2 - y1)) / 0.05)
-    assert np.isnan(found[2])
