@@ -48,6 +48,11 @@ from pipeline.errors import UsageError
     help="Tracks in a recording.",
 )
 @click.option("--classes", type=ClassNames(), help="Classes to show; all seven if not given.")
+@click.option(
+    "--stops",
+    is_flag=True,
+    help="Traffic stops now and then, as at a light; the rate is then that of driving.",
+)
 @click.option("--defects", default="", help="Faults to plant, by name with commas, or `all`.")
 @click.option(
     "--label-offset",
@@ -68,6 +73,7 @@ def simulate(
     recordings: dict[str, int],
     objects: int,
     classes: tuple[str, ...] | None,
+    stops: bool,
     defects: str,
     label_offset: int,
     workers: int,
@@ -76,7 +82,9 @@ def simulate(
     """Write a simulated release to OUT, in the real format.
 
     Textured objects of seven classes move over a textured ground in front of a moving event camera;
-    boxes come from their true positions.
+    boxes come from their true positions. With --stops the ego vehicle and single objects brake, stand
+    for half a second to four, and start again. Boxes stay, as if drawn from frames; a hidden object has
+    none while less than 30 % of it is in sight.
     """
     from pipeline.release.classes import DLUT, class_numbers
     from pipeline.simulation.estimate import estimate
@@ -93,6 +101,7 @@ def simulate(
         objects=objects,
         defects=_defects(defects),
         label_offset=label_offset,
+        stops=stops,
     )
     needed = estimate(settings, workers)
     click.echo(

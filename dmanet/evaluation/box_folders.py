@@ -8,6 +8,7 @@ import numpy as np
 from dmanet.detection.found import Detections, Labels
 from dmanet.evaluation.coco import pair_by_time
 from dmanet.evaluation.examination import Examination
+from dmanet.evaluation.motion import strata_by_track, with_strata
 from dmanet.evaluation.prophesee import BOX_DTYPE
 from dmanet.evaluation.protocols import ProtocolResult, protocol_of
 from dmanet.evaluation.scoring import GridWindows, SensorWindows, score_grid, score_sensor
@@ -136,7 +137,7 @@ def _read(path: Path, class_map: ClassMap, scored: bool = False) -> np.ndarray:
 def _by_label_times(
     name: str, found: np.ndarray, true: np.ndarray, tolerance_us: int
 ) -> SensorWindows:
-    windows = pair_by_time(found, true, tolerance_us)
+    windows = pair_by_time(found, with_strata(true, strata_by_track(true)), tolerance_us)
     return SensorWindows(name, np.unique(true["t"]), *windows)
 
 
@@ -146,8 +147,7 @@ def _by_clock(name: str, found: np.ndarray, true: np.ndarray) -> GridWindows:
     slots = np.unique(np.concatenate([found["t"], true["t"]]) // WINDOW_US)
 
     def windows(records: np.ndarray) -> list[np.ndarray]:
-        edges = np.searchsorted(records["t"] // WINDOW_US, slots, side="left")
-        return np.split(records, edges[1:]) if len(slots) else []
+        return _split_at(records["t"], records, slots)
 
     return GridWindows(
         name,
@@ -158,7 +158,14 @@ def _by_clock(name: str, found: np.ndarray, true: np.ndarray) -> GridWindows:
             for w in windows(found)
         ],
         [Labels(_corners(w), w["class_id"].astype(np.int64)) for w in windows(true)],
+        _split_at(true["t"], strata_by_track(true), slots),
     )
+
+
+def _split_at(times: np.ndarray, rows: np.ndarray, slots: np.ndarray) -> list[np.ndarray]:
+    """Rows in the order of their ``times`` (µs), by windows of the clock: those of each slot."""
+    edges = np.searchsorted(times // WINDOW_US, slots, side="left")
+    return np.split(rows, edges[1:]) if len(slots) else []
 
 
 def _first_of_track(records: np.ndarray) -> np.ndarray:

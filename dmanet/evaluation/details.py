@@ -178,6 +178,25 @@ class SizeRow:
 
 
 @dataclass(frozen=True)
+class MotionRow:
+    """Labels of some motion. None: there are none.
+
+    Attributes:
+        name: of the stratum, see :data:`dmanet.evaluation.motion.STRATA`.
+        windows: that hold a label of it.
+        labels: in it.
+        map50: mean over the classes that have labels in it.
+        map50_95: the same over overlaps 0.50…0.95.
+    """
+
+    name: str
+    windows: int
+    labels: int
+    map50: float | None
+    map50_95: float | None
+
+
+@dataclass(frozen=True)
 class RecordingRow:
     """One recording scored alone. None: the protocol does not define it, or there are no labels.
 
@@ -217,6 +236,8 @@ class Details:
         errors: how many of each kind at that score, with ``right`` and ``missed``.
         errors_by_class: the same for each class: of the detections' class, ``missed`` of the labels'.
         worst: windows, the worst first.
+        motion: a row for each stratum of motion; none where the data do not tell, and in files of
+            earlier versions.
     """
 
     labels: str
@@ -229,3 +250,4 @@ class Details:
     errors: Mapping[str, int]
     errors_by_class: Mapping[str, Mapping[str, int]]
     worst: tuple[WorstWindow, ...]
+    motion: tuple[MotionRow, ...] = ()

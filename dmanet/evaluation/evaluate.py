@@ -1,6 +1,7 @@
 """Scoring a network on a split of a cache, by a named protocol."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from dmanet.data.fitting import check_fit, recordings_of
 from dmanet.data.samplers import WindowRange
 from dmanet.detection.found import Detections, Labels
 from dmanet.evaluation.examination import Examination
+from dmanet.evaluation.motion import strata_of, with_strata
 from dmanet.evaluation.prophesee import BOX_DTYPE, box_records
 from dmanet.evaluation.protocols import ProtocolResult, protocol_of
 from dmanet.evaluation.scoring import GridWindows, SensorWindows, score_grid, score_sensor
@@ -19,8 +21,9 @@ from dmanet.evaluation.streaming import (
 )
 from dmanet.ranks import ALONE, Ranks
 from dmanet.runs.records import Weights
+from pipeline.cache.motion import cached_motion
 from pipeline.cache.reader import CachedRecording, PillarCache
-from pipeline.cache.records import RAW_LABEL_COLUMNS
+from pipeline.cache.records import LABEL_COLUMNS, RAW_LABEL_COLUMNS
 from pipeline.release.labels import LabelRules, apply_label_rules
 from pipeline.release.shards import LABEL_DTYPE
 
@@ -86,9 +89,17 @@ def evaluate(
         true = {key: windows for _, labels in gathered for key, windows in labels.items()}
         if protocol.boxes == "grid":
             grids = [_in_grid(r, found[r.id], true[r.id], weights) for r in recordings]
+            if examination is not None:
+                grids = [
+                    replace(grid, strata=grid_strata(recording, cache.settings.classes, classes))
+                    for grid, recording in zip(grids, recordings, strict=True)
+                ]
             result = score_grid(grids, class_names, protocol, examination)
         else:
-            sensors = [_in_sensor(r, found[r.id], classes, weights) for r in recordings]
+            sensors = [
+                _in_sensor(r, found[r.id], classes, weights, examination is not None)
+                for r in recordings
+            ]
             result = score_sensor(sensors, class_names, protocol, examination)
     return ranks.broadcast(result).with_conditions(
         split=split,
@@ -131,15 +142,19 @@ def classes_of(weights: Weights, cache: PillarCache) -> tuple[int, ...]:
     return cache.settings.numbers_of(weights.classes)
 
 
-def sensor_labels(recording: CachedRecording, classes: tuple[int, ...]) -> list[np.ndarray]:
+def sensor_labels(
+    recording: CachedRecording, classes: tuple[int, ...], strata: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Ground truth of each window of a recording: cropped to the sensor, of whatever size.
 
     Args:
         recording: whose labels are read.
         classes: the release's numbers of the classes to take.
+        strata: bool ``[M, Q]`` of each row of ``labels_raw``, to stand beside.
 
     Returns:
-        For each window ``BOX_DTYPE [m]`` in sensor pixels; ``class_id`` is the place in ``classes``.
+        For each window ``BOX_DTYPE [m]`` in sensor pixels, with strata
+        :data:`dmanet.evaluation.motion.STRATA_DTYPE`; ``class_id`` is the place in ``classes``.
     """
     raw = recording.table("labels_raw")
     records = np.zeros(len(raw), LABEL_DTYPE)
@@ -155,9 +170,32 @@ def sensor_labels(recording: CachedRecording, classes: tuple[int, ...]) -> list[
     boxes["class_id"] = kept.classes
     boxes["track_id"] = records["track_id"][kept.rows]
     boxes["class_confidence"] = 1
+    if strata is not None:
+        boxes = with_strata(boxes, strata[kept.rows])
     window = raw[kept.rows, RAW_LABEL_COLUMNS.index("batch_id")]
     edges = np.searchsorted(window, np.arange(len(recording) + 1))
     return [boxes[edges[k] : edges[k + 1]] for k in range(len(recording))]
+
+
+def grid_strata(
+    recording: CachedRecording, cached: tuple[int, ...], classes: tuple[int, ...]
+) -> list[np.ndarray]:
+    """The strata of motion of each window's labels, bool ``[m, Q]``, in the order of its labels.
+
+    Args:
+        recording: whose labels are meant.
+        cached: the release's numbers of the cache's classes.
+        classes: those of the classes to take.
+    """
+    labels = recording.table("labels")
+    window, number, raw_row = (
+        labels[:, LABEL_COLUMNS.index(name)].astype(np.int64)
+        for name in ("batch_id", "class", "raw_row")
+    )
+    taken = np.isin(np.asarray(cached)[number], classes)
+    strata = strata_of(cached_motion(recording))[raw_row[taken]]
+    edges = np.searchsorted(window[taken], np.arange(len(recording) + 1))
+    return [strata[edges[k] : edges[k + 1]] for k in range(len(recording))]
 
 
 def _in_grid(
@@ -173,10 +211,12 @@ def _in_sensor(
     found: list[Detections],
     classes: tuple[int, ...],
     weights: Weights,
+    with_motion: bool,
 ) -> SensorWindows:
     times = recording.window_column("t_start")
     records = [
         box_records(window, int(t), weights.settings.grid_size, recording.sensor)
         for window, t in zip(found, times, strict=True)
     ]
-    return SensorWindows(recording.id, times, records, sensor_labels(recording, classes))
+    strata = strata_of(cached_motion(recording)) if with_motion else None
+    return SensorWindows(recording.id, times, records, sensor_labels(recording, classes, strata))

@@ -1,6 +1,6 @@
 """Examining a score: sizes, recordings, intervals, curves, kinds of error, from one matching."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,9 +9,10 @@ from dmanet.evaluation.bootstrap import drawn_weights, intervals_of
 from dmanet.evaluation.calibration import calibration_of
 from dmanet.evaluation.confusion import confusion_of
 from dmanet.evaluation.curves import curves_of
-from dmanet.evaluation.details import Details, RecordingRow, Resampling, SizeRow
+from dmanet.evaluation.details import Details, MotionRow, RecordingRow, Resampling, SizeRow
 from dmanet.evaluation.error_kinds import KINDS, MISSED, Errors, errors_of
 from dmanet.evaluation.headline import headline
+from dmanet.evaluation.motion import STRATA, known_strata
 from dmanet.evaluation.protocols import Protocol
 from dmanet.evaluation.ranking import Ranking, rank
 from dmanet.evaluation.scored import ScoredRecording, labels_digest
@@ -41,7 +42,7 @@ def examine(
 ) -> Details:
     """All details of a result.
 
-    Memory grows with the detections: about 100 bytes for each, and for
+    Memory grows with the detections: about 200 bytes for each, and for
     each pair with a label of its window 24.
 
     Args:
@@ -87,6 +88,28 @@ def examine(
         },
         errors_by_class=by_class,
         worst=worst_windows(matches, errors, examination.worst),
+        motion=_motion_rows(matches, once),
+    )
+
+
+def _motion_rows(
+    matches: Sequence[Matches], numbers: Mapping[str, np.ndarray]
+) -> tuple[MotionRow, ...]:
+    known = [(one.recording.true.window, known_strata(one.recording.true)) for one in matches]
+    if not any(strata.any() for _, strata in known):
+        return ()
+    nothing = np.array([np.nan])
+    return tuple(
+        MotionRow(
+            stratum.name,
+            sum(len(np.unique(window[strata[:, q]])) for window, strata in known),
+            int(sum(strata[:, q].sum() for _, strata in known)),
+            *(
+                _number(numbers.get(f"motion.{stratum.name}.{what}", nothing)[0])
+                for what in ("map50", "map50_95")
+            ),
+        )
+        for q, stratum in enumerate(STRATA)
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dmanet.evaluation.motion import STRATA
 from dmanet.evaluation.precision_kernels import coco_precision, release_curves, release_precision
 from dmanet.evaluation.protocols import Protocol
 from dmanet.evaluation.ranking import RECALL_LIMITS, Ranking
@@ -38,7 +39,8 @@ def headline(
     Returns:
         float64 ``[B]`` by key; NaN where there is nothing to score: ``all.map50``, ``car.map50_95``,
         with ``precision`` and ``recall`` where the protocol has them, ``summary.AP75`` where it has
-        a summary, and ``size.small.map50`` for each range of sizes but all.
+        a summary, ``size.small.map50`` for each range of sizes but all, and ``motion.resting.map50``
+        for each stratum of motion that has labels.
     """
     coco = protocol.average_precision == "coco"
     kernel = coco_precision if coco else release_precision
@@ -67,6 +69,10 @@ def headline(
         if s:
             numbers[f"size.{name}.map50"] = _mean(ap[:, s, :, 0], axis=0)
             numbers[f"size.{name}.map50_95"] = _mean(ap[:, s], axis=(0, 2))
+    for s, stratum in enumerate(STRATA, start=len(SIZE_RANGES)):
+        if any(ranking.positives[s].any() for ranking in rankings):
+            numbers[f"motion.{stratum.name}.map50"] = _mean(ap[:, s, :, 0], axis=0)
+            numbers[f"motion.{stratum.name}.map50_95"] = _mean(ap[:, s], axis=(0, 2))
     return numbers
 
 

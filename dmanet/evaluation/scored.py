@@ -5,7 +5,7 @@ Everything that examines a score (:mod:`dmanet.evaluation.examination`) works on
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class WindowBoxes:
         sides: float64 ``[n, 2]``, width and height in sensor pixels.
         classes: int64 ``[n]``, places in the scored classes.
         scores: float64 ``[n]``, 0…1; 1 for labels.
+        strata: bool ``[n, Q]``, the strata of motion of labels (:mod:`dmanet.evaluation.motion`); None
+            where nobody knows, and for detections.
     """
 
     window: np.ndarray
@@ -32,6 +34,7 @@ class WindowBoxes:
     sides: np.ndarray
     classes: np.ndarray
     scores: np.ndarray
+    strata: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.window)
@@ -44,6 +47,7 @@ class WindowBoxes:
             self.sides[rows],
             self.classes[rows],
             self.scores[rows],
+            None if self.strata is None else self.strata[rows],
         )
 
     def in_order(self) -> "WindowBoxes":
@@ -115,7 +119,7 @@ def scored_records(
     Args:
         name: of the recording.
         windows: number, time in µs, detections and labels of each scored window, filtered, as
-            :data:`dmanet.evaluation.prophesee.BOX_DTYPE`.
+            :data:`dmanet.evaluation.prophesee.BOX_DTYPE`; labels may have their ``strata`` beside.
         class_ids: the scored classes.
         protocol: of a class in a window its ``max_detections`` best are taken.
     """
@@ -138,6 +142,7 @@ def scored_grid(
     labels: Sequence[Labels],
     scale: tuple[float, float],
     protocol: Protocol,
+    strata: Sequence[np.ndarray] | None = None,
 ) -> ScoredRecording:
     """A recording in grid units, as the release scores it.
 
@@ -148,16 +153,20 @@ def scored_grid(
         labels: of each window.
         scale: sensor pixels of a cell, along x and y.
         protocol: whose score threshold detections must exceed.
+        strata: bool ``[m, Q]`` of the labels of each window; None where nobody knows.
     """
     kept = [window.above(protocol.score_threshold) for window in detections]
     ones = [np.ones(len(window.classes), np.float32) for window in labels]
     truth = [Detections(w.boxes, one, w.classes) for w, one in zip(labels, ones, strict=True)]
+    true = _of_corners(truth, scale)
+    if strata:
+        true = replace(true, strata=np.concatenate(strata))
     return ScoredRecording(
         name,
         np.arange(len(times)),
         times.astype(np.int64),
         _of_corners(kept, scale).in_order(),
-        _of_corners(truth, scale).in_order(),
+        true.in_order(),
     )
 
 
@@ -189,12 +198,14 @@ def _of_records(windows: Sequence[np.ndarray], class_ids: Sequence[int]) -> Wind
     ids = np.asarray(class_ids, np.int64)
     order = np.argsort(ids)
     places = np.searchsorted(ids[order], fields["class_id"].astype(np.int64))
+    knows = len(windows) > 0 and all("strata" in (w.dtype.names or ()) for w in windows)
     return WindowBoxes(
         np.repeat(np.arange(len(windows)), counts),
         np.stack([fields[name] for name in "xywh"], axis=1),
         np.stack([fields["w"], fields["h"]], axis=1),
         order[places] if len(places) else np.zeros(0, np.int64),
         fields["class_confidence"],
+        np.concatenate([window["strata"] for window in windows]) if knows else None,
     )
 
 

@@ -24,7 +24,7 @@ class SensorWindows:
         name: of the recording.
         times: int64 ``[W]``, µs, of its windows.
         found: detections of each window, :data:`dmanet.evaluation.prophesee.BOX_DTYPE`.
-        true: labels of each window, the same.
+        true: labels of each window, the same, or :data:`dmanet.evaluation.motion.STRATA_DTYPE`.
     """
 
     name: str
@@ -43,6 +43,8 @@ class GridWindows:
         scale: sensor pixels of a cell, along x and y.
         found: detections of each window.
         true: labels of each window.
+        strata: bool ``[m, Q]`` of the labels of each window, see :mod:`dmanet.evaluation.motion`; None
+            where nobody knows.
     """
 
     name: str
@@ -50,6 +52,7 @@ class GridWindows:
     scale: tuple[float, float]
     found: Sequence[Detections]
     true: Sequence[Labels]
+    strata: Sequence[np.ndarray] | None = None
 
 
 def score_sensor(
@@ -114,7 +117,7 @@ def score_grid(
     if examination is None:
         return result
     scored = [
-        scored_grid(one.name, one.times, one.found, one.true, one.scale, protocol)
+        scored_grid(one.name, one.times, one.found, one.true, one.scale, protocol, one.strata)
         for one in recordings
     ]
     return replace(result, details=examine(scored, class_names, protocol, examination))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmanet.evaluation.matching_kernels import match_coco, match_release
+from dmanet.evaluation.motion import known_strata, strata_of_found
 from dmanet.evaluation.protocols import Protocol
 from dmanet.evaluation.scored import Pairs, ScoredRecording, WindowBoxes, pairs_of
 from dmanet.evaluation.sizes import SIZE_RANGES
@@ -25,9 +26,10 @@ class Matches:
         recording: what was matched.
         pairs: its overlaps.
         state: uint8 ``[S, T, n]``: FALSE, RIGHT or IGNORED for each of
-            :data:`dmanet.evaluation.sizes.SIZE_RANGES` and overlap thresholds.
+            :data:`dmanet.evaluation.sizes.SIZE_RANGES`, then of
+            :data:`dmanet.evaluation.motion.STRATA`, and overlap thresholds.
         label: int32 ``[n]``: the label of each detection at the least threshold, all sizes; −1: none.
-        positives: bool ``[S, M]``, the labels of each size range.
+        positives: bool ``[S, M]``, the labels of each size range and stratum.
     """
 
     recording: ScoredRecording
@@ -41,12 +43,15 @@ def match(recording: ScoredRecording, protocol: Protocol) -> Matches:
     """Match one recording as the protocol does.
 
     Outside a size range labels are ignored, and so are detections that are of such a label or of none
-    and outside it themselves (COCO's rule, for the release's matching too).
+    and outside it themselves (COCO's rule, for the release's matching too). Outside a stratum of motion
+    it is the same; :func:`dmanet.evaluation.motion.strata_of_found` says where detections are.
     """
     found, true = recording.found, recording.true
     pairs = pairs_of(recording)
     positives = np.stack([size.holds(true.sides) for size in SIZE_RANGES])
     inside = np.stack([size.holds(found.sides) for size in SIZE_RANGES])
+    positives = np.concatenate([positives, known_strata(true).T])
+    inside = np.concatenate([inside, strata_of_found(recording, pairs)])
     groups = _groups(found, true)
     if protocol.average_precision == "coco":
         labels = match_coco(*groups, pairs.starts, pairs.overlap, ~positives, COCO_THRESHOLDS)
@@ -55,7 +60,7 @@ def match(recording: ScoredRecording, protocol: Protocol) -> Matches:
         least = RELEASE_THRESHOLDS[0]
         at_least = match_release(*groups, pairs.starts, pairs.overlap, least, len(true))
         passed = _own_overlap(pairs, at_least, found, true)[None] > RELEASE_THRESHOLDS[:, None]
-        labels = np.broadcast_to(np.where(passed, at_least, -1), (len(SIZE_RANGES), *passed.shape))
+        labels = np.broadcast_to(np.where(passed, at_least, -1), (len(positives), *passed.shape))
     return Matches(recording, pairs, _states(labels, positives, inside), at_least, positives)
 
 

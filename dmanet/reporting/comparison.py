@@ -216,4 +216,8 @@ def numbers_of(result: ProtocolResult) -> dict[str, float | None]:
         numbers |= {
             f"size.{size.name}.{what}": getattr(size, what) for what in ("map50", "map50_95")
         }
+    for row in result.details.motion if result.details else ():
+        numbers |= {
+            f"motion.{row.name}.{what}": getattr(row, what) for what in ("map50", "map50_95")
+        }
     return numbers

@@ -21,7 +21,7 @@ def details_text(result: ProtocolResult) -> str:
     """What stands under the table; empty without details."""
     if result.details is None:
         return ""
-    parts = [_intervals, _sizes, _recordings, _errors, _confusion, _calibration, _worst]
+    parts = [_intervals, _sizes, _motion, _recordings, _errors, _confusion, _calibration, _worst]
     return "\n\n".join(text for part in parts if (text := "\n".join(part(result, result.details))))
 
 
@@ -54,6 +54,16 @@ def _sizes(result: ProtocolResult, details: Details) -> Iterator[str]:
         ends = f"{size.measure} {size.lower:g}…{upper}" if size.measure == "area" else size.measure
         value = _with_interval(size.map50_95, of.get(f"size.{size.name}.map50_95"))
         yield f"  {size.name:<15}{ends:<16}{size.labels:>6}  {value}"
+
+
+def _motion(result: ProtocolResult, details: Details) -> Iterator[str]:
+    if not details.motion:
+        return
+    yield "Motion of the labels" + " " * 5 + "Windows  Labels  mAP@0.5"
+    of = details.intervals.of if details.intervals else {}
+    for row in details.motion:
+        value = _with_interval(row.map50, of.get(f"motion.{row.name}.map50"))
+        yield f"  {row.name:<23}{row.windows:>7}  {row.labels:>6}  {value}"
 
 
 def _recordings(result: ProtocolResult, details: Details) -> Iterator[str]:

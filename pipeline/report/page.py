@@ -15,6 +15,7 @@ from pipeline.report.findings import findings
 from pipeline.report.label_checks import label_checks_section
 from pipeline.report.labels import boxes_section, labels_section, splits_section
 from pipeline.report.losses import hot_spots_section, losses_section
+from pipeline.report.motion import motion_section
 from pipeline.report.published import published_section
 from pipeline.report.rates import rates_section
 from pipeline.report.source import (
@@ -76,6 +77,7 @@ def sections(
         published_section(statistics),
         boxes_section(statistics),
         anchors_section(statistics),
+        motion_section(statistics),
         label_checks_section(statistics, pictures),
         examples_section(list(examples), statistics.source.kind),
         events_section(statistics),

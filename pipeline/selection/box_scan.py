@@ -13,6 +13,7 @@ from pipeline.release.offset_estimator import OffsetEstimator
 from pipeline.release.shards import LABEL_DTYPE
 from pipeline.release.windows import Window
 from pipeline.selection.entries import LabelCheckEntry, MarkedWindow, OffsetEntry
+from pipeline.selection.motion_scan import MotionScan
 
 MOST_WORST = 3  # windows kept of a recording, for pictures
 _MOST_MARKED = 60  # boxes kept of such a window
@@ -32,6 +33,7 @@ class BoxScan:
         self, sensor: tuple[int, int], classes: Sequence[str], *, labels_only: bool
     ) -> None:
         self._checks = LabelChecks(sensor, len(classes))
+        self._motion = MotionScan(len(classes))
         self._classes = classes
         self._offset = None if labels_only else OffsetEstimator(sensor)
         self._counts: dict[Defect, np.ndarray] = defaultdict(
@@ -57,6 +59,8 @@ class BoxScan:
             faults = self._checks.judge(labels, events, facts, place.begin)
             if faults.is_any:
                 self._note(window, labels, faults)
+            seen = events is not None and facts is not None and facts.in_range
+            self._motion.add(labels, self._checks.cells if seen else None, place.begin)
         if self._offset is None:
             return faults
         if place.is_gap or events is None or facts is None:
@@ -97,4 +101,5 @@ class BoxScan:
             },
             offset=offset,
             worst=tuple(place for _, _, place in sorted(self._worst, reverse=True)),
+            motion=self._motion.counts(),
         )

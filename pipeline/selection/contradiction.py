@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
+from pipeline.release.motion import MOTIONS
 from pipeline.release.shards import SPLITS
 from pipeline.selection.entries import ShardEntry, Totals, recording_digest
 
@@ -43,6 +44,11 @@ def contradiction(
                 return f"'{fault}' of {row.id} is not counted by {', '.join(classes)}"
             if sum(counts.values()) != row.defects.get(fault, 0):
                 return f"'{fault}' of {row.id} is not the sum over the classes"
+        motion = None if checks is None else checks.motion
+        if motion is not None and list(motion) != list(MOTIONS):
+            return f"the motion of boxes of {row.id} is not counted by {', '.join(MOTIONS)}"
+        if motion is not None and sum(motion.values()) != sum(row.labels.values()):
+            return f"the motion of boxes of {row.id} is not that of all its boxes"
         numbers = [shard.number for shard in row.shards]
         if numbers != sorted(set(numbers)):
             return f"shards of {row.id} are not in the order of their numbers"

@@ -109,6 +109,8 @@ class LabelCheckEntry:
         faults: Faulty boxes by fault and class name, all classes; faults that occur alone.
         offset: Between boxes and events; ``None`` where only labels were scanned.
         worst: The windows with most faulty boxes.
+        motion: Boxes by how they move, by the names of :data:`pipeline.release.motion.MOTIONS`; ``None``
+            in a manifest of before this was looked at.
     """
 
     __pydantic_config__ = STRICT
@@ -116,6 +118,7 @@ class LabelCheckEntry:
     faults: dict[Defect, dict[str, _Count]]
     offset: OffsetEntry | None
     worst: tuple[MarkedWindow, ...]
+    motion: dict[str, _Count] | None = None
 
 
 @dataclass(frozen=True)

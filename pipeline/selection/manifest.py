@@ -195,10 +195,12 @@ def _content(manifest: Manifest) -> dict[str, Any]:
 
 
 def _row_content(row: RecordingEntry) -> dict[str, Any]:
-    """A recording's keys; without checks of its boxes those of before there were any."""
+    """A recording's keys; what was not looked at is left out, as before anyone did."""
     content = asdict(row)
     if row.label_checks is None:
         del content["label_checks"]
+    elif row.label_checks.motion is None:
+        del content["label_checks"]["motion"]
     return content
 
 

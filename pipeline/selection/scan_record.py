@@ -33,7 +33,7 @@ from pipeline.selection.entries import STRICT, LabelCheckEntry
 from pipeline.selection.shard_scan import ShardScan
 
 _FORMAT = "dmanet-scan-record"
-_VERSION = 1
+_VERSION = 2  # 1 lacks the motion of boxes
 _SETTLED = 2_000_000_000  # ns
 
 

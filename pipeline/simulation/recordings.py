@@ -36,6 +36,7 @@ from pipeline.simulation.planted_defects import (
 from pipeline.simulation.scene import Scene
 from pipeline.simulation.settings import SHARD_US, SimulationSettings
 from pipeline.simulation.traffic import random_scene
+from pipeline.simulation.traffic_stops import with_stops
 from pipeline.tasks.outcomes import Counter, Failed, result_of
 from pipeline.tasks.run import run_tasks
 
@@ -105,10 +106,13 @@ def simulate_release(
 
 
 def _write_record(root: Path, settings: SimulationSettings, summary: SimulationSummary) -> None:
+    said = dataclasses.asdict(settings)
+    if not settings.stops:
+        del said["stops"]  # as before there were any
     record = {
         "format": RECORD_FORMAT,
         "version": RECORD_VERSION,
-        "settings": dataclasses.asdict(settings),
+        "settings": said,
         **dataclasses.asdict(summary),
     }
     (root / RECORD_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -174,13 +178,15 @@ def simulate_recording(
         index: number of the recording in its split, from 0.
         tick: is called with the number of windows just written; what it raises ends the work.
     """
-    rng = np.random.default_rng([settings.seed, SPLITS.index(split), index])
+    seed = settings.seed, SPLITS.index(split), index
+    rng = np.random.default_rng(seed)
     identity = recording_id(settings, split, index)
     width, height = settings.sensor
     density = settings.rate / (width * height)
+    span = SKIP_US * 1e-6, (SKIP_US + settings.shards * SHARD_US) * 1e-6
     scene = random_scene(
         settings.sensor,
-        (SKIP_US * 1e-6, (SKIP_US + settings.shards * SHARD_US) * 1e-6),
+        span,
         settings.classes,
         settings.weights,
         settings.objects,
@@ -189,6 +195,8 @@ def simulate_recording(
     )
     begin = SKIP_US - _SETTLING_WINDOWS * WINDOW_US
     threshold = _calibrate(scene, settings, rng)
+    if settings.stops:  # of a generator of its own: street, traffic and camera are as without
+        scene = with_stops(scene, span, np.random.default_rng([*seed, 1]))
     camera = EventCamera(
         CameraSettings(
             threshold,

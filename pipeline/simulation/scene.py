@@ -13,10 +13,11 @@ import numpy as np
 
 from pipeline.simulation.rendering import draw_parts, draw_street, mark_parts
 from pipeline.simulation.silhouettes import CLASS_LOOKS, MAX_CORNERS, ClassLook, Part
+from pipeline.simulation.stops import Timing, undisturbed
 from pipeline.simulation.street import BUILDING, HALF_STREET, TEXEL, Surroundings
 
 FOCAL = 1000.0  # pixels at 1280 x 720
-_CAMERA_UP, _HORIZON = 2.5, 0.36  # metres above the ground; share of the frame's height
+CAMERA_UP, _HORIZON = 2.5, 0.36  # metres above the ground; share of the frame's height
 _NEAREST = 1.0  # metres; nothing closer is drawn
 _PATTERN_TEXELS = 24.0  # texels of the surface pattern along an object's height
 _SPECK = 8.0  # pixels at 1280 x 720: what is smaller has no box
@@ -110,7 +111,7 @@ class CameraPath:
 
 
 class Scene:
-    """One recording's world, seen by a sensor of (width, height) pixels."""
+    """One recording's world before a sensor of (width, height) pixels; without timing nothing stops."""
 
     def __init__(
         self,
@@ -118,13 +119,19 @@ class Scene:
         surroundings: Surroundings,
         path: CameraPath,
         objects: Sequence[SceneObject],
+        timing: Timing | None = None,
     ) -> None:
         self.sensor = sensor
         self.objects = tuple(objects)
+        self.path = path
         self._scale = sensor_scale(sensor)
         self._surroundings = surroundings
-        self._path = path
+        self._timing = undisturbed(len(self.objects)) if timing is None else timing
         self._gather_parts()
+
+    def timed(self, objects: Sequence[SceneObject], timing: Timing) -> "Scene":
+        """The same street and drive, with these objects and stops."""
+        return Scene(self.sensor, self._surroundings, self.path, objects, timing)
 
     def _gather_parts(self) -> None:
         """The parts of all objects as arrays, which the placement turns and scales at once."""
@@ -151,12 +158,19 @@ class Scene:
             camera's east, north and height in metres; metres a texel, half the street's width, a
             building's width.
         """
-        east, north, yaw, pitch = self._path.at(seconds)
+        east, north, yaw, pitch = self.path.at(self._timing.ego.at(seconds))
         width, height = self.sensor
         focal = FOCAL * self._scale
         centre, horizon = width / 2 + focal * yaw, height * _HORIZON + focal * pitch
-        view = [focal, centre, horizon, east, north, _CAMERA_UP, TEXEL, HALF_STREET, BUILDING]
+        view = [focal, centre, horizon, east, north, CAMERA_UP, TEXEL, HALF_STREET, BUILDING]
         return np.array(view)
+
+    def _fallen_back(self, i: int, seconds: float) -> tuple[float, float]:
+        """How far east and north of the ego vehicle object ``i`` is because of its own stops, metres."""
+        carried = self._timing.carried[i]
+        assert carried is not None
+        place, ego = (self.path.at(clock.at(seconds)) for clock in (carried, self._timing.ego))
+        return place[0] - ego[0], place[1] - ego[1]
 
     def _place(self, seconds: float) -> _PlacedParts:
         camera = self.camera(seconds)
@@ -165,9 +179,10 @@ class Scene:
         foot, size, facing, travel = (np.zeros((count, 2)), *np.zeros((3, count)))
         north = np.empty(count)
         for i, item in enumerate(self.objects):
-            past = seconds - item.time
+            own = self._timing.own[i]
+            past = own.at(seconds) - own.at(item.time)
             if item.velocity is None:
-                then_east, then_north = self._path.at(item.time)[:2]
+                then_east, then_north = self.path.at(self._timing.ego.at(item.time))[:2]
                 east = item.east + then_east - camera[3]
                 north[i] = item.north + then_north - camera[4]
                 facing[i] = 1.0
@@ -177,8 +192,11 @@ class Scene:
                 north[i] = item.north * np.exp(-nearer)
                 facing[i] = np.sign(item.velocity)
                 travel[i] = abs(item.velocity) * past / (item.look.metres * item.look.strides)
+                if self._timing.carried[i] is not None:
+                    now, then = self._fallen_back(i, seconds), self._fallen_back(i, item.time)
+                    east, north[i] = east + now[0] - then[0], north[i] + now[1] - then[1]
             zoom = focal / max(north[i], _NEAREST)
-            foot[i] = centre + zoom * east, horizon + zoom * (_CAMERA_UP - item.look.lifted)
+            foot[i] = centre + zoom * east, horizon + zoom * (CAMERA_UP - item.look.lifted)
             size[i] = zoom * item.look.metres
         order = np.argsort(-north[self._owners], kind="stable")
         order = order[north[self._owners[order]] > _NEAREST]

@@ -40,6 +40,7 @@ class SimulationSettings:
     frames_per_window: int = 8  # rendered; between them intensity is linear in time
     defects: tuple[Defect, ...] = ()
     label_offset: int = 0  # windows by which boxes are late; negative: early
+    stops: bool = False  # the ego vehicle and single objects stop now and then; rate: while driving
 
     def __post_init__(self) -> None:
         def require(holds: bool, problem: str) -> None:

@@ -5,7 +5,7 @@ foot at (0, 0), its height 1. Parts are drawn in order, later ones on top.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +37,17 @@ class Part:
     phase: float = 0.0
     spin: float = 0.0
     solid: bool = True
+
+
+def extent(parts: Sequence[Part]) -> tuple[float, float, float, float]:
+    """Where the solid parts, at rest, end in object units: least x and y, largest x and y."""
+    ends = [(x, y, part.radius) for part in parts if part.solid for x, y in part.points]
+    return (
+        min(x - radius for x, _, radius in ends),
+        min(y - radius for _, y, radius in ends),
+        max(x + radius for x, _, radius in ends),
+        max(y + radius for _, y, radius in ends),
+    )
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,13 @@ from pipeline.cache import records as layout
 from pipeline.cache.attributes import SourceFile
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.release.labels import CLASS_NAMES
+from pipeline.release.motion import summed_kinds
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
 from pipeline.statistics.label_checks import collect_label_checks
+from pipeline.statistics.motion import motion_of_manifest
 from pipeline.statistics.schema import LabelCheckStatistics
+from pipeline.text import share
 from pipeline.voxelizing.outcome import LeftOut, left_out_windows
 
 _LISTED = 8  # names shown of a longer list; JSON has all of them
@@ -119,6 +122,7 @@ def manifest_info(manifest: Manifest) -> dict[str, Any]:
     totals = manifest.totals
     subset = manifest.subset
     checks = collect_label_checks(manifest.recordings, manifest.class_map.classes)
+    motion = motion_of_manifest(manifest.recordings)
     return {
         "kind": "manifest",
         "digest": manifest.digest,
@@ -132,6 +136,7 @@ def manifest_info(manifest: Manifest) -> dict[str, Any]:
         "labels_kept": totals.kept,
         "defects": {defect.value: count for defect, count in sorted(totals.defects.items())},
         **({} if checks is None else _label_checks(checks)),
+        **({} if motion is None else {"motion": summed_kinds(motion.boxes.values())}),
         "subset": None
         if subset is None
         else {
@@ -180,6 +185,9 @@ def info_lines(info: dict[str, Any]) -> list[str]:
     for key, value in info.items():
         if key == "settings":
             value = _with_class_names(value)
+        if key == "motion":
+            total = sum(value.values())
+            value = {name: f"{n:,} ({share(n, total)})" for name, n in value.items()}
         if isinstance(value, dict):
             lines.append(f"{key}:" if value else f"{key}: none")
             for name, inner in value.items():

@@ -19,6 +19,7 @@ from pipeline.defects import Defect
 from pipeline.release.shards import SPLITS
 from pipeline.statistics.anchors import AnchorCollector
 from pipeline.statistics.boxes import BoxCollector
+from pipeline.statistics.motion import MotionCollector
 from pipeline.statistics.pillars import PillarCollector, sample_windows
 from pipeline.statistics.published import (
     EVERY_BOX,
@@ -121,6 +122,7 @@ class _Collectors:
         self._boxes = BoxCollector(self._classes, settings.grid)
         self._anchors = AnchorCollector(self._classes, settings.grid)
         self._by_rule: dict[str, dict[str, Counter[str]]] = {}  # boxes by rule, split and class
+        self._motion = MotionCollector(len(self._known))
         self._rows: list[RecordingStatistics] = []
         self._left_out: Counter[str] = Counter()
         self._source_bytes: Counter[str] = Counter()
@@ -134,6 +136,7 @@ class _Collectors:
         self._events.add(recording)
         self._anchors.add(recording)
         self._add_rules(recording)
+        self._motion.add(recording)
         self._pillars.add(recording)
         self._pillars.sample(recording, sample)
         sequences = self._sequences.add(recording)
@@ -198,6 +201,7 @@ class _Collectors:
             mine = self._by_rule.setdefault(rule, {split: Counter() for split in SPLITS})
             for split, counts in of_split.items():
                 mine[split].update(counts)
+        self._motion.merge(later._motion)
         self._rows += later._rows
         for ours, theirs in (
             (self._left_out, later._left_out),
@@ -230,6 +234,7 @@ class _Collectors:
             anchors=self._anchors.statistics(),
             hot_spots=self._pillars.hot_spots(),
             published=self._published(splits),
+            motion=self._motion.statistics(),
         )
 
     def _published(self, splits: Mapping[str, SplitStatistics]) -> PublishedStatistics | None:

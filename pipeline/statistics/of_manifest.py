@@ -4,6 +4,7 @@ from pipeline.release.shards import SPLITS
 from pipeline.selection.entries import RecordingEntry
 from pipeline.selection.manifest import Manifest
 from pipeline.statistics.label_checks import collect_label_checks
+from pipeline.statistics.motion import motion_of_manifest
 from pipeline.statistics.published import EVERY_BOX, KEPT, beside_published, is_released
 from pipeline.statistics.sampled_events import collect_from_events
 from pipeline.statistics.schema import (
@@ -66,6 +67,7 @@ def collect_from_manifest(manifest: Manifest) -> Statistics:
         )
         if is_released(manifest.class_map.classes)
         else None,
+        motion=motion_of_manifest(rows),
     )
 
 

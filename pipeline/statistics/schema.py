@@ -45,6 +45,7 @@ __all__ = [
     "Statistics",
     "StorageStatistics",
 ]
+from pipeline.statistics.schema_motion import MotionStatistics
 
 STATISTICS_FORMAT = "dmanet-statistics"
 STATISTICS_VERSION = 2  # 1 lacks what schema_* hold, rates over time and ratios
@@ -279,6 +280,7 @@ class Statistics:
     presets: PresetStatistics | None = None
     published: PublishedStatistics | None = None
     comparison: Comparison | None = None
+    motion: MotionStatistics | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: ``format`` and ``version`` first, then the fields in their order."""

@@ -25,6 +25,26 @@ def test_simulate_writes_a_release_that_scans_and_voxelizes(tmp_path):
     assert run("voxelize", tmp_path / "m.json", tmp_path / "c", *GRID, *rules).exit_code == 0
 
 
+def test_with_stops_there_are_fewer_events_than_the_rate(tmp_path):
+    options = (
+        "--size",
+        "96x64",
+        "--rate",
+        1000,
+        "--seconds",
+        6,
+        "--recordings",
+        "val=1",
+        "--stops",
+    )
+    made = run("simulate", tmp_path / "sim", *options, "--seed", 2)
+    assert made.exit_code == 0, made.output
+    record = json.loads((tmp_path / "sim" / "simulation.json").read_text())
+    assert record["settings"]["stops"] is True
+    (row,) = record["recordings"]
+    assert row["events"] < 0.9 * 1000 * row["windows"]
+
+
 def test_options_that_mean_nothing(tmp_path):
     out = tmp_path / "sim"
     refused("simulate", out, "--recordings", "train", code=2, saying="not like train=4")

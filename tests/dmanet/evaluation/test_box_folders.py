@@ -51,7 +51,9 @@ def test_coco_protocols_score_files_as_windows(recordings, folders):
     result = evaluate_folders(*folders, "prophesee", examination)
     assert (result.rows, result.summary) == (expected.rows, expected.summary)
     assert result.rows[0].labels > 5
-    assert result.details.intervals == expected.details.intervals
+    drawn, others = result.details.intervals.draws, expected.details.intervals.draws
+    assert {key: drawn[key] for key in others} == others
+    assert all(key.startswith("motion.") for key in drawn.keys() - others.keys())
     assert result.conditions["boxes"] == "files"
 
 
@@ -202,3 +204,30 @@ def test_files_that_do_not_pair_are_named(folders, tmp_path):
     (truth / "deep" / "r0_bbox.npy").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"r0_bbox\.npy"):
         evaluate_folders(truth, truth, "release")
+
+
+@pytest.mark.parametrize("protocol", ["prophesee", "release"])
+def test_the_motion_of_labels_comes_from_their_tracks(tmp_path, protocol):
+    """One box stands, one moves by 20 pixels a window, one is alone on its track."""
+    windows = []
+    for k in range(6):
+        boxes = np.zeros(2 if k else 3, BOX_DTYPE)
+        boxes["t"], boxes["class_confidence"] = FIRST_US + 100_000 * k, 1
+        boxes["x"], boxes["y"], boxes["w"], boxes["h"] = (
+            (50, 300 + 20 * k, 200)[: len(boxes)],
+            60,
+            80,
+            90,
+        )
+        boxes["track_id"], boxes["class_id"] = (1, 2, 3)[: len(boxes)], 2
+        windows.append(boxes)
+    for folder in ("gt", "dt"):
+        write_boxes(tmp_path / folder / "a_bbox.npy", windows)
+    result = evaluate_folders(
+        tmp_path / "gt", tmp_path / "dt", protocol, Examination(Resampling(0))
+    )
+    rows = {row.name: (row.windows, row.labels) for row in result.details.motion}
+    assert rows["resting"] == rows["never moved"] == (6, 6)
+    assert rows["moving"] == (6, 6)
+    assert rows["slow"] == rows["rest 1-2"] == (0, 0)
+    assert all(row.map50 in (None, pytest.approx(1.0, abs=0.01)) for row in result.details.motion)

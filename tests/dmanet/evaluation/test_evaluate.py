@@ -11,11 +11,14 @@ from dmanet.detection.anchors import anchors_for
 from dmanet.detection.found import Labels
 from dmanet.detection.postprocessing import decode_detections
 from dmanet.evaluation.details import Resampling
-from dmanet.evaluation.evaluate import evaluate, sensor_labels
+from dmanet.evaluation.evaluate import evaluate, grid_strata, sensor_labels
 from dmanet.evaluation.examination import Examination
+from dmanet.evaluation.motion import strata_of
 from dmanet.evaluation.release import release_result
 from dmanet.evaluation.streaming import StreamSettings
 from dmanet.runs.records import Weights
+from pipeline.cache.motion import cached_motion
+from pipeline.cache.records import LABEL_COLUMNS, RAW_LABEL_COLUMNS
 from pipeline.errors import CacheError, UsageError
 from tests.dmanet.caches import CLASSES, GRID, LONG, NAMED, SMALL, TEST_A, TEST_B, small_run
 
@@ -202,3 +205,29 @@ def test_progress_counts_every_window_once(weights, cache):
     counts = []
     evaluate(weights, cache, "release", "test", CPU, counts.append)
     assert sum(counts) == 40
+
+
+@pytest.mark.parametrize("key", [LONG, SMALL])
+def test_strata_stand_beside_the_labels_that_the_network_is_scored_on(cache, key):
+    recording = cache.recording(key)
+    motion = cached_motion(recording)
+    labels, raw = recording.table("labels"), recording.table("labels_raw")
+    for classes in (CLASSES, (5, 0)):
+        windows = grid_strata(recording, cache.settings.classes, classes)
+        assert len(windows) == len(recording)
+        for k, strata in enumerate(windows):
+            rows = [
+                int(row[LABEL_COLUMNS.index("raw_row")])
+                for row in labels
+                if row[0] == k and raw[int(row[7]), RAW_LABEL_COLUMNS.index("class_id")] in classes
+            ]
+            assert strata.tolist() == strata_of(motion.rows(np.array(rows, int))).tolist()
+
+
+@pytest.mark.parametrize("protocol", ["release", "prophesee"])
+def test_an_examined_result_counts_labels_by_motion(weights, cache, protocol):
+    result = evaluate(weights, cache, protocol, "test", CPU, examination=Examination(Resampling(0)))
+    counts = {row.name: row.labels for row in result.details.motion}
+    known = counts["resting"] + counts["slow"] + counts["moving"]
+    assert known == result.rows[0].labels  # what no track tells, events do
+    assert counts["moving"] > counts["slow"] >= 0

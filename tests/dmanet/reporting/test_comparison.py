@@ -15,6 +15,8 @@ from dmanet.reporting.details_text import details_text
 from pipeline.errors import DataError, UsageError
 from tests.dmanet.evaluation.box_scenes import scenes
 from tests.dmanet.evaluation.test_bootstrap import numbers, result_of
+from tests.dmanet.evaluation.test_motion import moving_scenes
+from tests.dmanet.evaluation.test_motion import result_of as moving_result
 
 RESAMPLING = Resampling(40, seed=2)
 
@@ -125,3 +127,28 @@ def test_the_text_says_what_the_result_holds():
     assert details_text(replace(result, details=None)) == ""
     alone = result_of(scenes(6, recordings=1), "release", Examination(RESAMPLING))
     assert "No intervals: they need two recordings" in details_text(alone)
+
+
+@pytest.mark.parametrize("protocol", ["release", "prophesee"])
+def test_scores_by_motion_are_compared_and_results_of_before_them_too(tmp_path, protocol):
+    recordings = moving_scenes(4)
+    examination = Examination(RESAMPLING)
+    files = []
+    for name, scene_list in (("one", recordings), ("two", worse(recordings))):
+        result = moving_result(scene_list, protocol, examination).with_conditions(split="test")
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(result.to_json())
+    (found,) = compare(files)
+    keys = {difference.key for difference in found.differences}
+    assert {"motion.resting.map50", "motion.rest 11+.map50_95"} <= keys
+    earlier = json.loads(files[0].read_text())
+    del earlier["details"]["motion"]
+    for part in ("of", "draws"):
+        numbers = earlier["details"]["intervals"][part]
+        for key in [key for key in numbers if key.startswith("motion.")]:
+            del numbers[key]
+    files[0].write_text(json.dumps(earlier))
+    (found,) = compare(files)
+    assert {difference.key for difference in found.differences} == {
+        key for key in keys if not key.startswith("motion.")
+    }

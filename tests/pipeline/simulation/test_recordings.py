@@ -288,3 +288,12 @@ def test_a_folder_that_holds_something_is_refused_and_an_empty_one_taken(tmp_pat
 def test_settings_that_make_no_release_are_refused_in_words(changes, words):
     with pytest.raises(SettingsError, match=words):
         SimulationSettings(**changes)
+
+
+def test_without_stops_the_simulator_writes_what_it_always_has(small):
+    # Counts of before there were stops; another processor may round an event away.
+    expected = [(60259, 97), (60094, 88), (59782, 98), (59924, 76)]
+    found = [(row.events, row.boxes) for row in small[1].recordings]
+    np.testing.assert_allclose(found, expected, atol=2)
+    thresholds = [0.2926088648412115, 0.2284811372292921, 0.16775525188570645, 0.28912596640709287]
+    np.testing.assert_allclose([r.threshold for r in small[1].recordings], thresholds, rtol=1e-6)
