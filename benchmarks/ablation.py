@@ -59,7 +59,10 @@ ARMS = {
 
 @dataclass(frozen=True)
 class Scale:
-    """How large everything is. ``preset`` and ``overrides`` are the recipe that all arms share."""
+    """How large everything is. ``preset`` and ``overrides`` are the recipe that all arms share.
+
+    The short memory begins as in the release; `benchmarks.memory` compares how it may begin.
+    """
 
     simulation: SimulationSettings
     grid: int
@@ -80,7 +83,9 @@ class Scale:
     def settings(self, arm: Arm, seed: int) -> RunSettings:
         """Of one run."""
         seeded = f"training.seed={seed}"
-        return resolve_settings(self.preset, None, (*self.overrides, *arm.overrides, seeded))
+        released = "model.short_memory_init=released"
+        overrides = (released, *self.overrides, *arm.overrides, seeded)
+        return resolve_settings(self.preset, None, overrides)
 
 
 # Each class as often as any other, so that the rare ones have labels enough to be scored.

@@ -13,7 +13,7 @@ from dmanet.runs.digests import content_digest
 from dmanet.runs.records import Weights
 from dmanet.runs.safetensors_header import read_header, starts_like_safetensors
 from dmanet.runs.stored_classes import stored_classes
-from dmanet.settings import ModelSettings
+from dmanet.settings import ModelSettings, load_model_settings
 from pipeline.errors import CheckpointError
 from pipeline.files.whole import written_whole
 
@@ -30,7 +30,7 @@ def save_weights(path: Path, weights: Weights) -> None:
         "version": str(WEIGHTS_VERSION),
         "settings": weights.settings.model_dump_json(),
         "classes": json.dumps(weights.classes and stored_classes(weights.classes)),
-        "digest": _digest(weights.settings, weights.classes, tensors),
+        "digest": _digest(_complete(weights.settings), weights.classes, tensors),
     }
     with written_whole(path) as unfinished:
         # Not its `save_file`, which does not let through why a disk did not take it.
@@ -68,10 +68,20 @@ def _load_safetensors(path: Path) -> Weights:
     return Weights(claims.settings, tensors, claims.classes, str(path))
 
 
+def _complete(settings: ModelSettings) -> ModelSettings:
+    """The same with every key set, as it is written."""
+    return load_model_settings(settings.model_dump(mode="json"))
+
+
 def _digest(
     settings: ModelSettings, names: tuple[str, ...] | None, tensors: dict[str, Tensor]
 ) -> str:
     classes = names and stored_classes(names)
     return content_digest(
-        {"settings": settings.model_dump(), "classes": classes, "tensors": tensors}
+        # As the file has them: one of an earlier release lacks what came later.
+        {
+            "settings": settings.model_dump(exclude_unset=True),
+            "classes": classes,
+            "tensors": tensors,
+        }
     )
