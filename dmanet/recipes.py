@@ -56,6 +56,13 @@ class TrainingSettings(Settings):
         max_length=MOST_CLASSES,
         description="Names of the classes to learn; none named: all of the cache.",
     )
+    init_from: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="A checkpoint or file of weights; what of it fits by name and shape is what a new "
+        "run begins with. The rest is drawn.",
+    )
     optimizer: Literal["adam", "adamw"] = Field(
         default="adamw", description="adamw takes its weight decay past the adaptive step."
     )

@@ -14,11 +14,13 @@ from dmanet.recipes import RunSettings
 from dmanet.runs.folder import RunFolder
 from dmanet.runs.log import EpochReport, RunLog, StepReport
 from dmanet.runs.records import Checkpoint
+from dmanet.runs.weights import load_weights
 from dmanet.training.batches import TrainingBatches
 from dmanet.training.memory import check_network_fits
 from dmanet.training.resume import check_same_ranks, check_same_run, restore, take_checkpoint
 from dmanet.training.step import Trainer
 from dmanet.training.validation import VALIDATION_SPLIT, Validation
+from dmanet.training.warm_start import warm_start
 from dmanet.training.watcher import TrainingWatcher
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import SettingsError
@@ -163,5 +165,8 @@ def begin_run(
             raise SettingsError("A new run needs settings; name a preset.")
         settings = settings.with_ranks(ranks.world_size)
         run = TrainingRun(cache, settings, folder, device, workers, checkpoint, watcher, ranks)
+        if checkpoint is None and settings.training.init_from is not None:
+            weights = load_weights(Path(settings.training.init_from))
+            watcher.noted(str(warm_start(run.trainer, weights, run.batches.class_names)))
     run.begin(checkpoint)
     return run
