@@ -120,7 +120,9 @@ def scale_of(model: str, quick: bool) -> Scale:
     return Scale(simulation, 512, 60.0, 20.0, "default", shrunk)
 
 
-def make_caches(out: Path, scale: Scale, processes: int) -> dict[str, Path]:
+def make_caches(
+    out: Path, scale: Scale, processes: int, presets: Sequence[str] = PRESETS
+) -> dict[str, Path]:
     """The simulated release and its cache of each preset below ``out``; what is there stays.
 
     Raises:
@@ -134,7 +136,7 @@ def make_caches(out: Path, scale: Scale, processes: int) -> dict[str, Path]:
     else:
         simulate_release(release, scale.simulation, processes=processes)
     caches = {}
-    for preset in PRESETS:
+    for preset in presets:
         caches[preset] = out / f"cache-{preset}"
         voxelize(
             walk_release(release),
