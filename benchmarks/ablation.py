@@ -38,6 +38,13 @@ from pipeline.voxelizing.run import voxelize
 PROTOCOL, SPLIT = "release", "test"
 PRESETS = ("release", "paper")  # of the cache
 
+#: How the memories begin in the release.
+RELEASED = (
+    "model.short_memory_init=released",
+    "model.forget_bias=0",
+    "model.candidate_init=released",
+)
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -61,7 +68,7 @@ ARMS = {
 class Scale:
     """How large everything is. ``preset`` and ``overrides`` are the recipe that all arms share.
 
-    The short memory begins as in the release; `benchmarks.memory` compares how it may begin.
+    The memories begin as in the release; `benchmarks.memory` compares how they may begin.
     """
 
     simulation: SimulationSettings
@@ -83,8 +90,7 @@ class Scale:
     def settings(self, arm: Arm, seed: int) -> RunSettings:
         """Of one run."""
         seeded = f"training.seed={seed}"
-        released = "model.short_memory_init=released"
-        overrides = (released, *self.overrides, *arm.overrides, seeded)
+        overrides = (*RELEASED, *self.overrides, *arm.overrides, seeded)
         return resolve_settings(self.preset, None, overrides)
 
 

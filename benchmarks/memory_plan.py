@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ablation import Scale
+from benchmarks.ablation import RELEASED, Scale
 from dmanet.recipes import RunSettings, resolve_settings
 from pipeline.release.shards import WINDOW_US
 from pipeline.simulation.settings import SimulationSettings
@@ -13,16 +13,10 @@ from pipeline.simulation.settings import SimulationSettings
 NONE = ("model.long_memory=none", "model.short_memory=false")
 ARMS: Mapping[str, tuple[str, ...]] = {
     "none": NONE,
-    "adaptive-released": ("model.short_memory_init=released",),
+    "adaptive-released": RELEASED,
+    "adaptive-zero": (*RELEASED, "model.short_memory_init=zero"),
     "adaptive": (),
     "plain": ("model.long_memory=plain",),
-    # As it did best in a trial: a state that is kept for longer, and features taken in as they are.
-    "plain-begun": (
-        "model.long_memory=plain",
-        "model.first_hidden=zero",
-        "model.forget_bias=2",
-        "model.candidate_init=feature",
-    ),
     "hold": ("model.long_memory=hold", "model.short_memory=false"),
 }
 #: DMANet's own two, with the short memory, as our presets have them.

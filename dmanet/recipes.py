@@ -167,13 +167,14 @@ _PUBLISHED: Mapping[str, Any] = {
     "warmup_epochs": 1.0,
 }
 
-# Features that begin with the previous step's added at random learn slowly: `benchmarks.memory`.
-_QUIET_START = {"short_memory_init": "zero"}
+# First weights, compared by `benchmarks.memory`: features that begin with the previous step's added at
+# random learn slowly, and a state that is kept from the start is learned to be used.
+_FIRST_WEIGHTS = {"short_memory_init": "zero", "forget_bias": 2.0, "candidate_init": "feature"}
 
 RUN_PRESETS: dict[str, RunSettings] = {
     # Without the best anchor for each box, thin boxes would be learned as background.
     "default": RunSettings(
-        model=ModelSettings().model_copy(update=_QUIET_START),
+        model=ModelSettings().model_copy(update=_FIRST_WEIGHTS),
         loss=LossSettings(match_low_quality=True),
         augmentation=AugmentationSettings(flip=0.5),
     ),
@@ -201,7 +202,7 @@ RUN_PRESETS: dict[str, RunSettings] = {
     ),
     # Found by trial on simulated cars: a minute or two on two CPU cores.
     "tiny": RunSettings(
-        model=MODEL_PRESETS["tiny"].model_copy(update=_QUIET_START),
+        model=MODEL_PRESETS["tiny"].model_copy(update=_FIRST_WEIGHTS),
         loss=LossSettings(match_low_quality=True),
         training=TrainingSettings(
             epochs=6,

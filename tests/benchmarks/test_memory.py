@@ -70,7 +70,19 @@ def test_arms_differ_in_the_memory_alone_and_begin_with_the_same_weights(done):
         assert (model.long_memory, model.short_memory) == (arm, True)
         for name in ("short_memory_init", "first_hidden", "forget_bias", "candidate_init"):
             assert getattr(model, name) == getattr(preset, name)
-    assert by_arm["adaptive-released"].short_memory_init == "released"
+    released, zero = by_arm["adaptive-released"], by_arm["adaptive-zero"]
+    assert released.model_copy(update={"short_memory_init": "zero"}) == zero
+    assert released == preset.model_copy(
+        update={
+            "short_memory_init": "released",
+            "forget_bias": 0.0,
+            "candidate_init": "released",
+            "num_classes": released.num_classes,
+            "grid_size": released.grid_size,
+            "stem_width": released.stem_width,
+            "feature_size": released.feature_size,
+        }
+    )
     assert (by_arm["none"].long_memory, by_arm["none"].short_memory) == ("none", False)
 
 
