@@ -38,6 +38,13 @@ from pipeline.voxelizing.run import voxelize
 PROTOCOL, SPLIT = "release", "test"
 PRESETS = ("release", "paper")  # of the cache
 
+#: How the memories begin in the release.
+RELEASED = (
+    "model.short_memory_init=released",
+    "model.forget_bias=0",
+    "model.candidate_init=released",
+)
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -59,7 +66,10 @@ ARMS = {
 
 @dataclass(frozen=True)
 class Scale:
-    """How large everything is. ``preset`` and ``overrides`` are the recipe that all arms share."""
+    """How large everything is. ``preset`` and ``overrides`` are the recipe that all arms share.
+
+    The memories begin as in the release; `benchmarks.memory` compares how they may begin.
+    """
 
     simulation: SimulationSettings
     grid: int
@@ -80,7 +90,8 @@ class Scale:
     def settings(self, arm: Arm, seed: int) -> RunSettings:
         """Of one run."""
         seeded = f"training.seed={seed}"
-        return resolve_settings(self.preset, None, (*self.overrides, *arm.overrides, seeded))
+        overrides = (*RELEASED, *self.overrides, *arm.overrides, seeded)
+        return resolve_settings(self.preset, None, overrides)
 
 
 # Each class as often as any other, so that the rare ones have labels enough to be scored.
@@ -115,7 +126,9 @@ def scale_of(model: str, quick: bool) -> Scale:
     return Scale(simulation, 512, 60.0, 20.0, "default", shrunk)
 
 
-def make_caches(out: Path, scale: Scale, processes: int) -> dict[str, Path]:
+def make_caches(
+    out: Path, scale: Scale, processes: int, presets: Sequence[str] = PRESETS
+) -> dict[str, Path]:
     """The simulated release and its cache of each preset below ``out``; what is there stays.
 
     Raises:
@@ -129,7 +142,7 @@ def make_caches(out: Path, scale: Scale, processes: int) -> dict[str, Path]:
     else:
         simulate_release(release, scale.simulation, processes=processes)
     caches = {}
-    for preset in PRESETS:
+    for preset in presets:
         caches[preset] = out / f"cache-{preset}"
         voxelize(
             walk_release(release),

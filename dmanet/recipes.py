@@ -15,7 +15,7 @@ from dmanet.data.augmentation_settings import AugmentationSettings
 from dmanet.data.samplers import SamplingMode
 from dmanet.detection.loss_settings import LossSettings
 from dmanet.overrides import merge, merge_overrides, read_settings_file
-from dmanet.settings import MODEL_PRESETS, ModelSettings
+from dmanet.settings import MODEL_PRESETS, ModelSettings, filled_up
 from pipeline.errors import SettingsError
 from pipeline.release.classes import MOST_CLASSES, ClassName
 from pipeline.settings import S, Settings, load_settings
@@ -55,6 +55,13 @@ class TrainingSettings(Settings):
         default=(),
         max_length=MOST_CLASSES,
         description="Names of the classes to learn; none named: all of the cache.",
+    )
+    init_from: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="A checkpoint or file of weights; what of it fits by name and shape is what a new "
+        "run begins with. The rest is drawn.",
     )
     optimizer: Literal["adam", "adamw"] = Field(
         default="adamw", description="adamw takes its weight decay past the adaptive step."
@@ -167,10 +174,16 @@ _PUBLISHED: Mapping[str, Any] = {
     "warmup_epochs": 1.0,
 }
 
+# First weights, compared by `benchmarks.memory`: features that begin with the previous step's added at
+# random learn slowly, and a state that is kept from the start is learned to be used.
+_FIRST_WEIGHTS = {"short_memory_init": "zero", "forget_bias": 2.0, "candidate_init": "feature"}
+
 RUN_PRESETS: dict[str, RunSettings] = {
     # Without the best anchor for each box, thin boxes would be learned as background.
     "default": RunSettings(
-        loss=LossSettings(match_low_quality=True), augmentation=AugmentationSettings(flip=0.5)
+        model=ModelSettings().model_copy(update=_FIRST_WEIGHTS),
+        loss=LossSettings(match_low_quality=True),
+        augmentation=AugmentationSettings(flip=0.5),
     ),
     # As the paper trains.
     "paper": RunSettings(
@@ -196,7 +209,7 @@ RUN_PRESETS: dict[str, RunSettings] = {
     ),
     # Found by trial on simulated cars: a minute or two on two CPU cores.
     "tiny": RunSettings(
-        model=MODEL_PRESETS["tiny"],
+        model=MODEL_PRESETS["tiny"].model_copy(update=_FIRST_WEIGHTS),
         loss=LossSettings(match_low_quality=True),
         training=TrainingSettings(
             epochs=6,
@@ -229,7 +242,10 @@ def resolve_settings(
     values = _preset(preset, RUN_PRESETS).model_dump()
     sources = [f"preset {preset}"]
     if config is not None:
-        merge(values, read_settings_file(config), str(config))
+        given = dict(read_settings_file(config))
+        if isinstance(given.get("model"), dict):
+            given["model"] = filled_up(given["model"])  # an earlier run's are not today's presets'
+        merge(values, given, str(config))
         sources.append(str(config))
     sources += merge_overrides(values, overrides)
     return load_settings(RunSettings, values, ", ".join(sources), converted=False)

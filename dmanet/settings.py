@@ -18,6 +18,13 @@ COARSEST_BACKBONE_STRIDE = 32
 LARGEST_SIDE = 8192
 # What torch's CPU convolutions are tried with (`python -m benchmarks.convolution_faults`), and fast on.
 STEM_WIDTH_UNIT = 8
+# Settings that came later, each with what files without it mean.
+_LATER = {
+    "first_hidden": "released",
+    "forget_bias": 0.0,
+    "candidate_init": "released",
+    "short_memory_init": "released",
+}
 
 
 class ModelSettings(Settings):
@@ -50,12 +57,34 @@ class ModelSettings(Settings):
     head_convs: int = Field(
         default=4, ge=0, le=32, description="3x3 convolutions in a head before its output."
     )
-    long_memory: Literal["adaptive", "plain", "none"] = Field(
+    long_memory: Literal["adaptive", "plain", "hold", "none"] = Field(
         default="adaptive",
-        description="ConvLSTM with similarity weights, without them, or no ConvLSTM.",
+        description="ConvLSTM with similarity weights, without them, a gated mean of the features in "
+        "place of it (hold, which is not DMANet), or nothing.",
+    )
+    first_hidden: Literal["released", "zero"] = Field(
+        default="released",
+        description="What the ConvLSTM's gates read as hidden state where a sequence begins: the "
+        "feature itself (the release), or zeros.",
+    )
+    forget_bias: float = Field(
+        default=0.0,
+        ge=-20,
+        le=20,
+        description="Added to the first biases of the ConvLSTM's forget gates; 0 in the release.",
+    )
+    candidate_init: Literal["released", "feature"] = Field(
+        default="released",
+        description="First weights of what the ConvLSTM may take into its cell: drawn (the release), "
+        "or such that it is the feature.",
     )
     short_memory: bool = Field(
         default=True, description="Aggregate each feature with the previous step's by attention."
+    )
+    short_memory_init: Literal["released", "zero"] = Field(
+        default="released",
+        description="First weights of the aggregation's output: drawn (the release), or 0, so that "
+        "features pass unchanged at first.",
     )
     similarity_eps: float = Field(
         default=1e-4,
@@ -64,6 +93,14 @@ class ModelSettings(Settings):
         description="Embedding norm under which similarity weights fade out.",
     )
     anchors: AnchorSettings = Field(default=AnchorSettings(), description="Anchor boxes.")
+
+    def identity(self) -> str:
+        """The settings as JSON for digests: equal for equal networks, whichever release wrote them.
+
+        What an earlier release did not know is left out where it is as it was then.
+        """
+        as_before = {name for name, value in _LATER.items() if getattr(self, name) == value}
+        return self.model_dump_json(exclude=as_before)
 
     @model_validator(mode="after")
     def _check(self) -> "ModelSettings":
@@ -100,6 +137,15 @@ MODEL_PRESETS: dict[str, ModelSettings] = {
         anchors=AnchorSettings(levels=(3, 4, 5), base_scale=2.0),
     ),
 }
+
+
+def filled_up(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole description of a network by an earlier release, with what came later as it was then.
+
+    One that lacks more than what came later is no whole description, and stays as it is.
+    """
+    whole = ModelSettings.model_fields.keys() - _LATER.keys() <= mapping.keys()
+    return {**_LATER, **mapping} if whole else dict(mapping)
 
 
 def load_model_settings(

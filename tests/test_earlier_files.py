@@ -93,3 +93,46 @@ def test_the_weights_of_a_checkpoint_are_those_it_held(earlier):
     from dmanet.runs.weights import load_weights
 
     assert load_weights(earlier / "run" / "last.pt").fingerprint() == "8cc0ca98b0917f0c"
+
+
+LATER = ("first_hidden", "forget_bias", "candidate_init", "short_memory_init")
+
+
+def test_settings_of_an_earlier_run_mean_the_released_memories_in_every_preset(earlier):
+    from dmanet.recipes import RUN_PRESETS, resolve_settings
+    from dmanet.settings import ModelSettings
+
+    described = earlier / "run" / "settings.yaml"
+    assert not any(name in described.read_text() for name in LATER)
+    for preset in RUN_PRESETS:
+        model = resolve_settings(preset, described).model
+        assert [getattr(model, name) for name in LATER] == [
+            getattr(ModelSettings(), name) for name in LATER
+        ]
+
+
+def test_a_file_of_weights_without_the_later_settings_is_whole(earlier):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    from dmanet.runs.digests import content_digest
+    from dmanet.runs.stored_classes import stored_classes
+    from dmanet.runs.weights import load_weights, save_weights
+
+    weights = load_weights(earlier / "run" / "last.pt")
+    file = earlier / "weights.safetensors"
+    save_weights(file, weights)
+    assert load_weights(file).fingerprint() == weights.fingerprint()
+    with safe_open(file, "pt") as opened:
+        header = opened.metadata()
+    settings = json.loads(header["settings"])
+    assert all(settings.pop(name) is not None for name in LATER)
+    content = {
+        "settings": weights.settings.model_dump(exclude=set(LATER)),
+        "classes": stored_classes(weights.classes),
+        "tensors": weights.tensors,
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
+    header |= {"settings": json.dumps(settings), "digest": content_digest(content)}
+    save_file(tensors, file, header)
+    assert load_weights(file).fingerprint() == weights.fingerprint()

@@ -160,6 +160,7 @@ def _checked(
     """
     from dmanet.data.fitting import check_fit, recordings_of
     from dmanet.recipes import resolve_settings
+    from dmanet.runs.claims import read_claims
     from dmanet.runs.run_files import RunFiles
     from pipeline.cache.reader import PillarCache
 
@@ -171,6 +172,8 @@ def _checked(
         files.check_resumable()
     else:
         files.check_new()
+        if settings is not None and settings.training.init_from is not None:
+            read_claims(Path(settings.training.init_from))
     opened = PillarCache(cache)
     if settings is not None:
         learned = settings.training.classes or None

@@ -4,6 +4,8 @@ from pydantic import Field, model_validator
 
 from pipeline.settings import Settings
 
+LONGEST_STOP = 4096  # windows
+
 
 class AugmentationSettings(Settings):
     """Random transforms of training samples. The defaults change nothing."""
@@ -45,6 +47,22 @@ class AugmentationSettings(Settings):
         description="The same for their diagonal, in pixels of the sensor.",
     )
 
+    stop: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Probability, after each window that is shown, that the scene comes to rest.",
+    )
+    stop_windows: tuple[int, int] = Field(
+        default=(4, 16), description="Fewest and most windows that it rests for."
+    )
+    stop_noise: float = Field(
+        default=0.1,
+        ge=0,
+        le=20,
+        description="Events a second and pixel that the camera gives of a scene at rest.",
+    )
+
     @property
     def moves(self) -> bool:
         """Whether frames are ever zoomed or shifted."""
@@ -55,4 +73,10 @@ class AugmentationSettings(Settings):
         low, high = self.zoom
         if not 0.25 <= low <= high <= 4:
             raise ValueError(f"zoom {self.zoom} must be a lower and an upper factor within 0.25…4")
+        fewest, most = self.stop_windows
+        if not 1 <= fewest <= most <= LONGEST_STOP:
+            raise ValueError(
+                f"stop_windows {self.stop_windows} must be a lower and an upper number within "
+                f"1…{LONGEST_STOP}"
+            )
         return self

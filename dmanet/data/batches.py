@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmanet.data.samplers import Sample, WindowRange
+from dmanet.data.samples import Sample, WindowRange
 from dmanet.detection.losses import Targets
 from pipeline.cache.packed_windows import PackedWindows
 from pipeline.errors import CacheError
@@ -127,7 +127,7 @@ def collate(
     continues = np.array([sample.continues for sample in samples])
     starts = np.concatenate([piece.starts for piece in windows])
     reset = starts.copy()
-    reset[first] = True
+    reset[first] |= ~np.concatenate([_follows(sample) for sample in samples])
     reset[::steps] = starts[::steps] | ~continues
     counted = np.arange(steps)[:, None] < np.array([sample.counted for sample in samples])
     draws = np.array([draw for sample in samples for draw in sample.draws], np.int64)
@@ -154,6 +154,17 @@ def collate(
             frame=torch.from_numpy(window % steps * batch + window // steps),
         ),
     )
+
+
+def _follows(sample: Sample) -> np.ndarray:
+    """Which pieces of a sample go on with the one before: those of a stop and, behind it, its scene."""
+    pieces, rests = sample.pieces, sample.rest_of_pieces()
+    follows = np.zeros(len(pieces), bool)
+    for i in range(1, len(pieces)):
+        before, piece = pieces[i - 1], pieces[i]
+        goes_on = (before.recording, before.stop) == (piece.recording, piece.start)
+        follows[i] = rests[i] > 0 or (rests[i - 1] > 0 and goes_on)
+    return follows
 
 
 def _whole(windows: PackedWindows) -> Sample:

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from dmanet.data.batches import PackedBatch, collate
 from dmanet.data.class_selection import class_outputs, select_classes
-from dmanet.data.samplers import Sample
+from dmanet.data.samples import Sample
+from pipeline.cache.packed_windows import PackedWindows
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import PipelineError
 
@@ -26,22 +27,34 @@ class _Batches(Dataset["PackedBatch | PipelineError | OSError"]):
     traceback.
     """
 
-    def __init__(self, cache: PillarCache, classes: tuple[int, ...]) -> None:
+    def __init__(self, cache: PillarCache, classes: tuple[int, ...], stop_noise: float) -> None:
         self.cache = cache
+        self.stop_noise = stop_noise
         self.outputs = class_outputs(cache.settings.classes, classes)
 
     def __getitem__(self, samples: Sequence[Sample]) -> PackedBatch | PipelineError | OSError:
         try:
-            # A window that fills up the batch stands there many times and is read once.
+            # A window that fills up the batch stands there many times and is read once, and so is one
+            # at rest.
             read = {
                 piece: self.cache.recording(piece.recording).read(piece.start, piece.stop)
                 for sample in samples
                 for piece in sample.pieces
             }
-            batch = collate([read[piece] for s in samples for piece in s.pieces], samples)
+            windows = [
+                self._at_rest(read[piece], draw, rest) if rest else read[piece]
+                for s in samples
+                for piece, draw, rest in zip(s.pieces, s.draws, s.rest_of_pieces(), strict=True)
+            ]
+            batch = collate(windows, samples)
             return replace(batch, targets=select_classes(batch.targets, self.outputs))
         except (PipelineError, OSError) as error:
             return error
+
+    def _at_rest(self, window: PackedWindows, draw: int, rest: int) -> PackedWindows:
+        from dmanet.data.resting import at_rest  # and with it a compiler, if needed
+
+        return at_rest(window, self.stop_noise, (draw, window.first, rest))
 
 
 class BatchLoader:
@@ -55,6 +68,7 @@ class BatchLoader:
         classes: tuple[int, ...] | None = None,
         workers: int = 0,
         pin_memory: bool = False,
+        stop_noise: float = 0.0,
     ) -> None:
         """A loader of these batches.
 
@@ -66,9 +80,10 @@ class BatchLoader:
                 outputs; None for all of the cache, in its order. Boxes of others are left out.
             workers: processes that read ahead; 0 reads in this one. The batches are the same.
             pin_memory: into page-locked memory, which a GPU copies from without waiting.
+            stop_noise: events a second and pixel in windows at rest.
         """
         self._loader = DataLoader(
-            _Batches(cache, cache.settings.classes if classes is None else classes),
+            _Batches(cache, cache.settings.classes if classes is None else classes, stop_noise),
             sampler=batches,
             batch_size=None,  # a sampler's element is a whole batch already
             collate_fn=_unchanged,

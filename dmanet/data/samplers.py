@@ -9,44 +9,21 @@ so nothing is left out because a recording has holes.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
+from dmanet.data.augmentation_settings import AugmentationSettings
+from dmanet.data.samples import Sample, WindowRange
+from dmanet.data.tapes import last_window, read_tape
 from pipeline.errors import DataError, SettingsError
 
 SamplingMode = Literal["random", "stream", "mixed"]
 
 _DRAWS = 2**63  # draws are int64 and not negative
-
-
-class WindowRange(NamedTuple):
-    """Windows ``start`` to ``stop`` (exclusive) of the recording ``recording``."""
-
-    recording: str
-    start: int
-    stop: int
-
-
-class Sample(NamedTuple):
-    """T windows of one slot of a batch.
-
-    Attributes:
-        pieces: the windows in order, T together. A second piece begins a recording behind the end of
-            another, or repeats a window; no piece but the first follows the one before it.
-        draws: a random number for each piece, 0...2**63 - 1: the seed of its augmentation. It is the
-            same for all that one slot reads of one recording without a break.
-        continues: the first window follows the last one of the same slot in the batch before.
-        counted: leading windows that are to be learned from. Fewer than T at the end of a stream
-            only, where its last window is repeated to keep the batch's shape.
-    """
-
-    pieces: tuple[WindowRange, ...]
-    draws: tuple[int, ...]
-    continues: bool
-    counted: int
+_WITHOUT_STOPS = AugmentationSettings()
 
 
 @dataclass
@@ -63,6 +40,7 @@ class WindowSampler:
         streams: streams of the whole batch, over all processes.
         seed: of everything drawn.
         own: the slots that this process reads.
+        augmentation: whose stops are put between the windows.
         epoch: the pass that the next iteration makes.
         position: leading batches of that pass to leave out, for going on in mid-epoch.
     """
@@ -73,6 +51,7 @@ class WindowSampler:
     streams: int
     seed: int
     own: slice
+    augmentation: AugmentationSettings = _WITHOUT_STOPS
     epoch: int = 0
     position: int = 0
 
@@ -86,8 +65,8 @@ class WindowSampler:
     def __iter__(self) -> Iterator[list[Sample]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         slots = [
-            *random_slots(self.lengths, self.steps, self.random, len(self), rng),
-            *stream_slots(self.lengths, self.steps, self.streams, rng),
+            *random_slots(self.lengths, self.steps, self.random, len(self), rng, self.augmentation),
+            *stream_slots(self.lengths, self.steps, self.streams, rng, self.augmentation),
         ]
         for batch in range(self.position, len(self)):
             yield [slot[batch] for slot in slots[self.own]]
@@ -102,6 +81,7 @@ def make_sampler(
     *,
     rank: int = 0,
     ranks: int = 1,
+    augmentation: AugmentationSettings = _WITHOUT_STOPS,
 ) -> WindowSampler:
     """The sampler of a training run.
 
@@ -115,6 +95,7 @@ def make_sampler(
         rank: which process this is. All together read what one would with ``batch_size * ranks``
             slots; this one the slots from ``batch_size * rank`` on.
         ranks: processes in all.
+        augmentation: whose stops are put between the windows.
 
     Raises:
         DataError: the recordings do not give one batch.
@@ -142,11 +123,16 @@ def make_sampler(
         )
     own = slice(batch_size * rank, batch_size * (rank + 1))
     lengths = {recording: length for recording, length in lengths.items() if length}
-    return WindowSampler(lengths, steps, random, slots - random, seed, own)
+    return WindowSampler(lengths, steps, random, slots - random, seed, own, augmentation)
 
 
 def random_slots(
-    lengths: Mapping[str, int], steps: int, slots: int, batches: int, rng: np.random.Generator
+    lengths: Mapping[str, int],
+    steps: int,
+    slots: int,
+    batches: int,
+    rng: np.random.Generator,
+    augmentation: AugmentationSettings = _WITHOUT_STOPS,
 ) -> list[list[Sample]]:
     """The samples of slots that begin at any window of a recording.
 
@@ -161,6 +147,7 @@ def random_slots(
         slots: how many there are.
         batches: samples of each slot.
         rng: of everything drawn.
+        augmentation: whose stops are put between the windows.
 
     Returns:
         For each slot its samples in order.
@@ -170,16 +157,20 @@ def random_slots(
         ranges += _random_pass(lengths, steps, rng)
     draws = rng.integers(_DRAWS, size=slots * batches).tolist()
     samples = [
-        Sample((one,), (draw,), continues=False, counted=steps)
+        read_tape([(one, draw)], steps, augmentation)[0]
         for one, draw in zip(ranges, draws, strict=False)
     ]
     return [samples[slot::slots] for slot in range(slots)]
 
 
 def stream_slots(
-    lengths: Mapping[str, int], steps: int, streams: int, rng: np.random.Generator
+    lengths: Mapping[str, int],
+    steps: int,
+    streams: int,
+    rng: np.random.Generator,
+    augmentation: AugmentationSettings = _WITHOUT_STOPS,
 ) -> list[list[Sample]]:
-    """The samples of streams, which together read every window once.
+    """The samples of streams, which together read every window once, stops apart.
 
     The recordings are shuffled and their windows laid end to end. That tape is cut into ``streams``
     parts, equal but for one window, and each stream reads its part T windows at a time. All have
@@ -190,6 +181,7 @@ def stream_slots(
         steps: T.
         streams: how many there are.
         rng: of everything drawn.
+        augmentation: whose stops are put between the windows.
 
     Returns:
         For each stream its samples in order.
@@ -208,42 +200,9 @@ def stream_slots(
             draw = int(rng.integers(_DRAWS))
             tapes[stream].append((WindowRange(recording, start, stop), draw))
         begin = end
-    slots = [read_tape(tape, steps) for tape in tapes]
+    slots = [read_tape(tape, steps, augmentation) for tape in tapes]
     longest = max(map(len, slots))
     return [slot + [_repeated(slot[-1], steps)] * (longest - len(slot)) for slot in slots]
-
-
-def read_tape(tape: Iterable[tuple[WindowRange, int]], steps: int) -> list[Sample]:
-    """Ranges of windows laid end to end and read T windows at a time.
-
-    State is fresh at the begin of each range. The last window is repeated, not counted, until the
-    last sample is full.
-
-    Args:
-        tape: the ranges, each with its draw.
-        steps: T.
-    """
-    samples: list[Sample] = []
-    pieces: list[WindowRange] = []
-    draws: list[int] = []
-    room, continues = steps, False
-    for (recording, first, end), draw in tape:
-        start = first
-        while start < end:
-            if not pieces:
-                continues = start > first
-            stop = min(start + room, end)
-            pieces.append(WindowRange(recording, start, stop))
-            draws.append(draw)
-            room -= stop - start
-            start = stop
-            if not room:
-                samples.append(Sample(tuple(pieces), tuple(draws), continues, steps))
-                pieces, draws, room = [], [], steps
-    if pieces:
-        filled = (*pieces, *[_last_window(pieces[-1])] * room)
-        samples.append(Sample(filled, (*draws, *[draws[-1]] * room), continues, steps - room))
-    return samples
 
 
 def _random_samples(lengths: Mapping[str, int], steps: int) -> int:
@@ -267,11 +226,7 @@ def _random_pass(
     return [ranges[i] for i in rng.permutation(len(ranges))]
 
 
-def _last_window(windows: WindowRange) -> WindowRange:
-    return windows._replace(start=windows.stop - 1)
-
-
 def _repeated(last: Sample, steps: int) -> Sample:
     """A whole sample of the last window of a stream, none of it counted."""
-    window = _last_window(last.pieces[-1])
+    window = last_window(last.pieces[-1])
     return Sample((window,) * steps, (last.draws[-1],) * steps, continues=False, counted=0)

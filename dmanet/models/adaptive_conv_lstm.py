@@ -40,13 +40,17 @@ class ConvLSTM(nn.Module):
         c' = sigmoid(f) c~ + sigmoid(i) tanh(g)
         h' = sigmoid(o) tanh(c')
 
-    Where a sequence begins, ``h~ = x`` and ``c~ = 0``, as in the release.
+    Where a sequence begins, ``h~ = x`` and ``c~ = 0``, as in the release; with ``zero_first`` both
+    are 0.
     """
 
-    def __init__(self, channels: int, adaptive: bool, similarity_eps: float) -> None:
+    def __init__(
+        self, channels: int, adaptive: bool, similarity_eps: float, *, zero_first: bool = False
+    ) -> None:
         super().__init__()
         self.channels = channels
         self.similarity_eps = similarity_eps
+        self.zero_first = zero_first
         self.gates = nn.Conv2d(2 * channels, 4 * channels, 3, padding=1)
         self.embed: nn.Sequential | None = None
         if adaptive:
@@ -56,6 +60,10 @@ class ConvLSTM(nn.Module):
                 nn.Conv2d(channels, channels, 3, padding=1),
                 nn.ReLU(inplace=True),
             )
+
+    def first_hidden(self, x: Tensor) -> Tensor:
+        """What the gates read as hidden state where a sequence begins with ``x``; float32."""
+        return torch.zeros_like(x, dtype=torch.float32) if self.zero_first else x.float()
 
     def similarity(self, frames: Tensor, previous: Tensor | None, batch: int) -> Tensor | None:
         """Cosine similarity of the embeddings of each frame and the frame a step before it.
@@ -109,13 +117,14 @@ class ConvLSTM(nn.Module):
             zip(frames.split(batch), from_input.split(batch), strict=True)
         ):
             if hidden is None or cell is None:
-                hidden, cell = x.float(), torch.zeros_like(x, dtype=torch.float32)
+                hidden, cell = self.first_hidden(x), torch.zeros_like(x, dtype=torch.float32)
             else:
                 if weights is not None:
                     hidden, cell = hidden * weights[t - first], cell * weights[t - first]
                 if reset is not None:
                     anew = reset[t].view(batch, 1, 1, 1)
-                    hidden, cell = torch.where(anew, x.float(), hidden), cell.masked_fill(anew, 0)
+                    hidden = torch.where(anew, self.first_hidden(x), hidden)
+                    cell = cell.masked_fill(anew, 0)
             gates = gates + F.conv2d(hidden, weight_h, padding=1)
             # In float32: over many steps a 16-bit cell forgets what it should add up.
             i, f, o, g = gates.float().chunk(4, dim=1)

@@ -17,7 +17,12 @@ from dmanet.models.backbone import Backbone
 from dmanet.models.canvas import scatter_to_canvas
 from dmanet.models.fpn import FeaturePyramid, TemporalBranch
 from dmanet.models.heads import Head
-from dmanet.models.initialization import initialize_convolutions, initialize_heads
+from dmanet.models.hold_memory import HoldMemory
+from dmanet.models.initialization import (
+    initialize_convolutions,
+    initialize_gates,
+    initialize_heads,
+)
 from dmanet.models.non_local import NonLocalAggregation
 from dmanet.models.pillar_net import PillarNet, Pillars
 from dmanet.models.recomputation import recomputed
@@ -30,8 +35,8 @@ class LevelState:
     """What one recurrent level remembers, each ``[B, C, h, w]``.
 
     Attributes:
-        hidden: hidden state of the ConvLSTM; 0 channels where the network has no long memory.
-        cell: cell of the ConvLSTM; 0 channels where the network has no long memory.
+        hidden: hidden state of the ConvLSTM, or what is held; 0 channels without a long memory.
+        cell: cell of the ConvLSTM; 0 channels where the network has none.
         feature: the last step's backbone feature, which both memories compare with.
     """
 
@@ -85,10 +90,15 @@ class DMANet(nn.Module):
         self.long_memory: nn.ModuleList | None = None
         self.temporal_branch: TemporalBranch | None = None
         self.short_memory: nn.ModuleList | None = None
-        if settings.long_memory != "none":
+        self.hold_memory: nn.ModuleList | None = None
+        if settings.long_memory == "hold":
+            self.hold_memory = nn.ModuleList(HoldMemory(c) for c in channels)
+        elif settings.long_memory != "none":
             adaptive = settings.long_memory == "adaptive"
+            zero_first = settings.first_hidden == "zero"
             self.long_memory = nn.ModuleList(
-                ConvLSTM(c, adaptive, settings.similarity_eps) for c in channels
+                ConvLSTM(c, adaptive, settings.similarity_eps, zero_first=zero_first)
+                for c in channels
             )
             self.temporal_branch = TemporalBranch(channels, size, levels)
         if settings.short_memory:
@@ -98,6 +108,7 @@ class DMANet(nn.Module):
         self.class_head = Head(size, settings.head_convs, per_cell, settings.num_classes)
         self.box_head = Head(size, settings.head_convs, per_cell, 4)
         initialize_convolutions(self)
+        self._initialize_memories()
         initialize_heads(self.class_head, self.box_head)
 
     def forward(
@@ -132,12 +143,12 @@ class DMANet(nn.Module):
             if state is not None and reset is not None:
                 state = tuple(_forget(level, reset[0]) for level in state)
             short = self._short_path(features, steps, state, reset)
-            if self.long_memory is None:
-                long = None
-                nothing = [x.new_zeros((batch, 0, *x.shape[2:])) for x in features]
-                hidden, cell = nothing, nothing
-            else:
+            nothing = [x.new_zeros((batch, 0, *x.shape[2:])) for x in features]
+            long, hidden, cell = None, nothing, nothing
+            if self.long_memory is not None:
                 long, hidden, cell = self._long_path(features, steps, state, reset)
+            elif self.hold_memory is not None:
+                short, hidden = self._held(short, steps, state, reset)
         with region("pyramid and heads"):
             if long is None:
                 pyramid = self._run(self.pyramid, self.pyramid, short)
@@ -150,6 +161,21 @@ class DMANet(nn.Module):
         return output, tuple(
             LevelState(h, c, x[-batch:]) for h, c, x in zip(hidden, cell, features, strict=True)
         )
+
+    def _initialize_memories(self) -> None:
+        """What the settings ask for beyond the drawn weights, which are drawn all the same.
+
+        So networks of one seed that differ in these settings begin with the same weights elsewhere.
+        """
+        settings = self.settings
+        for module in self.modules():
+            if isinstance(module, HoldMemory):
+                module.begin_with_the_newest()
+            elif isinstance(module, ConvLSTM):
+                takes_the_feature = settings.candidate_init == "feature"
+                initialize_gates(module.gates, settings.forget_bias, takes_the_feature)
+            elif isinstance(module, NonLocalAggregation) and settings.short_memory_init == "zero":
+                module.begin_with_the_current()
 
     def canvas(self, positive: Pillars, negative: Pillars, frames: int) -> Tensor:
         """Both polarities' pillar features, ``[frames, 2 * pillar_channels, H, W]``.
@@ -210,6 +236,18 @@ class DMANet(nn.Module):
         ]
         outputs, hidden, cell = zip(*results, strict=True)
         return list(outputs), list(hidden), list(cell)
+
+    def _held(
+        self, features: Sequence[Tensor], steps: int, state: State | None, reset: Tensor | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What is held of the features at each step, and after the last one."""
+        assert self.hold_memory is not None
+        batch = len(features[0]) // steps
+        held = [
+            self._run(module, module, x, steps, state[i].hidden if state else None, reset)
+            for i, (module, x) in enumerate(zip(self.hold_memory, features, strict=True))
+        ]
+        return held, [level[-batch:] for level in held]
 
 
 def _forget(state: LevelState, reset: Tensor) -> LevelState:

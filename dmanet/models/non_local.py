@@ -21,6 +21,12 @@ class NonLocalAggregation(nn.Module):
         self.project = nn.Conv2d(inner, channels, 1)
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
 
+    def begin_with_the_current(self) -> None:
+        """Set the projection to 0, so that features pass unchanged until it has learned otherwise."""
+        assert self.project.bias is not None
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
     def forward(
         self, frames: Tensor, steps: int, previous: Tensor | None, reset: Tensor | None
     ) -> Tensor:

@@ -44,7 +44,7 @@ class Weights:
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with any weight or setting, and with nothing else."""
-        digest = hashlib.sha256(self.settings.model_dump_json().encode())
+        digest = hashlib.sha256(self.settings.identity().encode())
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"{name} ".encode())
             add_tensor(digest, tensor)

@@ -25,7 +25,17 @@ _LONGEST_NAME = 100
 
 
 def released_names(settings: ModelSettings) -> dict[str, str]:
-    """Released name -> our name of every tensor of the network, parameters and buffers."""
+    """Released name -> our name of every tensor of the network, parameters and buffers.
+
+    Raises:
+        CheckpointError: the released code has no such network.
+    """
+    for name, own in (("long_memory", "hold"), ("first_hidden", "zero")):
+        if getattr(settings, name) == own:
+            raise CheckpointError(
+                f"the released code has no network with {name}={own}; only one without it can be "
+                "exchanged with it."
+            )
     template = _template(settings)
     return {released_name(name, template): name for name in template}
 

@@ -13,6 +13,7 @@ from dmanet.runs.digests import content_digest
 from dmanet.runs.records import Weights, stored_settings
 from dmanet.runs.safetensors_header import read_header, starts_like_safetensors
 from dmanet.runs.stored_classes import stored_classes
+from dmanet.settings import ModelSettings, load_model_settings
 from pipeline.errors import CheckpointError
 from pipeline.files.whole import written_whole
 
@@ -31,7 +32,7 @@ def save_weights(path: Path, weights: Weights) -> None:
         "classes": json.dumps(weights.classes and stored_classes(weights.classes)),
         "cache_settings": json.dumps(stored_settings(weights.cache_settings)),
         "digest": _digest(
-            Claims(weights.settings, weights.classes, weights.cache_settings), tensors
+            Claims(_complete(weights.settings), weights.classes, weights.cache_settings), tensors
         ),
     }
     with written_whole(path) as unfinished:
@@ -70,9 +71,15 @@ def _load_safetensors(path: Path) -> Weights:
     return Weights(claims.settings, tensors, claims.classes, str(path), claims.cache_settings)
 
 
+def _complete(settings: ModelSettings) -> ModelSettings:
+    """The same with every key set, as it is written."""
+    return load_model_settings(settings.model_dump(mode="json"))
+
+
 def _digest(claims: Claims, tensors: dict[str, Tensor]) -> str:
     content = {
-        "settings": claims.settings.model_dump(),
+        # As the file has them: one of an earlier release lacks what came later.
+        "settings": claims.settings.model_dump(exclude_unset=True),
         "classes": claims.classes and stored_classes(claims.classes),
         "tensors": tensors,
     }

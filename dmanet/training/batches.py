@@ -62,6 +62,7 @@ class TrainingBatches:
             recipe.seed,
             rank=ranks.rank,
             ranks=ranks.world_size,
+            augmentation=settings.augmentation,
         )
         self._loader = BatchLoader(
             cache,
@@ -69,6 +70,7 @@ class TrainingBatches:
             classes=self.classes,
             workers=workers,
             pin_memory=device.type == "cuda",
+            stop_noise=settings.augmentation.stop_noise,
         )
 
     def __len__(self) -> int:

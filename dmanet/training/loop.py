@@ -92,7 +92,7 @@ def train(
         SettingsError: the settings contradict each other or the cache.
         CacheError: the network does not fit the cache.
         CheckpointError: the run to resume had other settings, another cache, other recordings or
-            another number of ranks.
+            another number of ranks; or nothing of ``training.init_from`` fits the network.
         DataError: there are too few windows.
         DivergedError: ``max_bad_steps`` in a row; the last good state is saved.
         RankError: another rank failed.

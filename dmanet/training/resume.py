@@ -143,12 +143,13 @@ def _carried_problem(trainer: Trainer, checkpoint: Checkpoint) -> str | None:
         return f"its carried state has {len(checkpoint.carried)} levels"
     for level, (state, width) in enumerate(zip(checkpoint.carried, channels, strict=True)):
         height, length = (-(-side // (8 << level)) for side in network.grid_size)
-        remembered = width if network.long_memory != "none" else 0
+        hidden = width if network.long_memory != "none" else 0
+        cell = width if network.long_memory in ("adaptive", "plain") else 0
         shape = (batch, width, height, length)
         for name, expected in (
             ("feature", shape),
-            ("hidden", (batch, remembered, *shape[2:])),
-            ("cell", (batch, remembered, *shape[2:])),
+            ("hidden", (batch, hidden, *shape[2:])),
+            ("cell", (batch, cell, *shape[2:])),
         ):
             tensor = getattr(state, name)
             if tuple(tensor.shape) != expected or not tensor.is_floating_point():

@@ -16,12 +16,14 @@ from dmanet.runs.log import EpochReport, RunLog, StepReport
 from dmanet.runs.loggers import GuardedLogger, import_logger
 from dmanet.runs.records import Checkpoint
 from dmanet.runs.sessions import SessionLine, add_session, describe_session
+from dmanet.runs.weights import load_weights
 from dmanet.training.batches import TrainingBatches
 from dmanet.training.memory import check_network_fits
 from dmanet.training.resume import check_same_ranks, check_same_run, restore, take_checkpoint
 from dmanet.training.step import Trainer
 from dmanet.training.validated import write_validation
 from dmanet.training.validation import VALIDATION_SPLIT, Validated, Validation
+from dmanet.training.warm_start import warm_start
 from dmanet.training.watcher import TrainingWatcher
 from pipeline.cache.reader import PillarCache
 from pipeline.errors import SettingsError
@@ -185,5 +187,8 @@ def begin_run(
             raise SettingsError("A new run needs settings; name a preset.")
         settings = settings.with_ranks(ranks.world_size)
         run = TrainingRun(cache, settings, folder, device, workers, checkpoint, watcher, ranks)
+        if checkpoint is None and settings.training.init_from is not None:
+            weights = load_weights(Path(settings.training.init_from))
+            watcher.noted(str(warm_start(run.trainer, weights, run.batches.class_names)))
     run.begin(checkpoint)
     return run

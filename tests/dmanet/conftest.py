@@ -78,6 +78,8 @@ def lively_model() -> Callable[..., DMANet]:
         for name, tensor in model.state_dict().items():
             if name.endswith("output.weight"):
                 tensor.normal_(0, 0.02)
+            elif tensor.dim() > 1 and not tensor.any():
+                tensor.normal_(0, 0.05)
             elif name.endswith("running_mean"):
                 tensor.normal_(0, 0.1)
             elif name.endswith("running_var"):

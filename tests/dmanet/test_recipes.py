@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from dmanet.recipes import (
     resolve_settings,
     to_yaml,
 )
+from dmanet.settings import MODEL_PRESETS, ModelSettings
 from pipeline.errors import SettingsError
 
 
@@ -34,6 +36,23 @@ def test_resolved_settings_read_back_from_their_yaml(tmp_path: Path, preset):
     path.write_text(to_yaml(settings))
     other = "default" if preset == "tiny" else "tiny"
     assert resolve_settings(other, path) == settings
+
+
+@pytest.mark.parametrize("preset", ["paper", "notes"])
+def test_published_recipes_have_the_released_network_and_no_augmentation(preset):
+    settings = RUN_PRESETS[preset]
+    assert settings.model == MODEL_PRESETS["dmanet18"] == ModelSettings()
+    assert settings.augmentation == AugmentationSettings()
+    assert settings.training.init_from is None
+
+
+def test_a_part_of_a_network_in_a_file_leaves_the_preset_how_its_memories_begin(tmp_path: Path):
+    config = tmp_path / "run.yaml"
+    config.write_text("model: {stem_width: 24}\n")
+    assert resolve_settings("tiny", config).model.short_memory_init == "zero"
+    whole = RUN_PRESETS["tiny"].model.model_dump(mode="json", exclude={"short_memory_init"})
+    config.write_text(json.dumps({"model": whole}))
+    assert resolve_settings("tiny", config).model.short_memory_init == "released"
 
 
 def test_values_are_read_as_yaml():

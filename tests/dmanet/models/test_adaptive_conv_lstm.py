@@ -145,7 +145,7 @@ def joint_gates_lstm(lstm, frames, steps, anew):
     """The textbook form: one step after the other, gates from the concatenation [x, h]."""
     hidden, cell, before, outputs = None, None, None, []
     for t, x in enumerate(frames.unflatten(0, (steps, -1))):
-        h_in, c_in = x, torch.zeros_like(x)
+        h_in, c_in = torch.zeros_like(x) if lstm.zero_first else x, torch.zeros_like(x)
         if t > 0:
             w = torch.ones_like(x[:, :1])
             if lstm.embed is not None:
@@ -155,7 +155,7 @@ def joint_gates_lstm(lstm, frames, steps, anew):
                 )
                 w = (a * b).sum(dim=1, keepdim=True)
             fresh = anew[t].view(-1, 1, 1, 1)
-            h_in, c_in = torch.where(fresh, x, hidden * w), torch.where(fresh, c_in, cell * w)
+            h_in, c_in = torch.where(fresh, h_in, hidden * w), torch.where(fresh, c_in, cell * w)
         i, f, o, g = lstm.gates(torch.cat([x, h_in], dim=1)).chunk(4, dim=1)
         cell = f.sigmoid() * c_in + i.sigmoid() * g.tanh()
         hidden, before = o.sigmoid() * cell.tanh(), x
@@ -164,10 +164,12 @@ def joint_gates_lstm(lstm, frames, steps, anew):
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.booleans(), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**20))
-def test_sequences_agree_with_the_textbook_form_wherever_they_begin(adaptive, steps, batch, seed):
+@given(st.booleans(), st.booleans(), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**20))
+def test_sequences_agree_with_the_textbook_form_wherever_they_begin(
+    adaptive, zero_first, steps, batch, seed
+):
     torch.manual_seed(seed)
-    lstm = ConvLSTM(6, adaptive, EPS)
+    lstm = ConvLSTM(6, adaptive, EPS, zero_first=zero_first)
     frames = torch.randn(steps * batch, 6, 5, 4)
     reset = torch.rand(steps, batch) < 0.3
     hidden, last, cell = lstm(frames, steps, None, reset)

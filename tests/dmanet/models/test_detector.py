@@ -56,6 +56,9 @@ def assert_same_state(one, two, tolerance):
             assert_same(x, y, tolerance)
 
 
+#: The forms of memory; what only begins otherwise is of the same form.
+forms = pytest.mark.parametrize("form", [{}, {"first_hidden": "zero"}, {"long_memory": "hold"}])
+
 # Frames without pillars, with one, and with one polarity only are as likely as ordinary ones.
 counts = st.sampled_from([0, 1, 40])
 
@@ -65,18 +68,21 @@ counts = st.sampled_from([0, 1, 40])
 )
 @given(
     st.data(),
-    st.sampled_from(["adaptive", "plain", "none"]),
+    st.sampled_from(["adaptive", "plain", "hold", "none"]),
+    st.sampled_from(["released", "zero"]),
     st.booleans(),
     st.integers(1, 4),
     st.integers(1, 3),
 )
 @torch.no_grad()
 def test_a_sequence_at_once_equals_its_steps_one_by_one(
-    random_pillars, lively_model, data, long_memory, short_memory, steps, batch
+    random_pillars, lively_model, data, long_memory, first_hidden, short_memory, steps, batch
 ):
     # In evaluation mode, to 1e-5: any batch, any pillars, sequences that begin anywhere, with or
     # without a state from before.
-    small = settings_with(long_memory=long_memory, short_memory=short_memory)
+    small = settings_with(
+        long_memory=long_memory, first_hidden=first_hidden, short_memory=short_memory
+    )
     model = lively_model(small)
     frames = steps * batch
     pillars = [
@@ -96,8 +102,11 @@ def test_a_sequence_at_once_equals_its_steps_one_by_one(
     assert_same_state(last, last_by_step, 1e-5)
 
 
-def test_gradients_of_a_sequence_at_once_equal_those_of_its_steps(random_pillars, lively_model):
-    model = lively_model(SMALL)
+@forms
+def test_gradients_of_a_sequence_at_once_equal_those_of_its_steps(
+    random_pillars, lively_model, form
+):
+    model = lively_model(settings_with(**form))
     steps, batch = 3, 2
     pillars = [random_pillars([30] * 6, SMALL, seed) for seed in (1, 2)]
     weights = torch.randn(6, 1, 1)
@@ -139,9 +148,10 @@ def test_training_statistics_cover_all_frames_of_all_steps(random_pillars, livel
     torch.testing.assert_close(norm.running_mean, expected)
 
 
+@forms
 @torch.no_grad()
-def test_a_reset_sequence_is_a_new_one_whatever_came_before(random_pillars, lively_model):
-    model = lively_model(SMALL)
+def test_a_reset_sequence_is_a_new_one_whatever_came_before(random_pillars, lively_model, form):
+    model = lively_model(settings_with(**form))
     pillars = [random_pillars([30] * 4, SMALL, seed) for seed in (1, 2)]
     _, state = model(*pillars, 2, 2)
     diverged = tuple(
@@ -157,7 +167,8 @@ def test_a_reset_sequence_is_a_new_one_whatever_came_before(random_pillars, live
 
 @torch.no_grad()
 def test_each_memory_reaches_the_next_step_and_not_the_other_sequence(random_pillars, lively_model):
-    for memories in ({"short_memory": False}, {"long_memory": "none"}):
+    alone = {"short_memory": False}
+    for memories in (alone, {"long_memory": "none"}, {"long_memory": "hold", **alone}):
         small = settings_with(**memories)
         model = lively_model(small)
         now = [random_pillars([40, 40], small, seed) for seed in (1, 2)]
@@ -257,9 +268,10 @@ def test_channels_last_gives_the_same_outputs(random_pillars, lively_model):
     assert_same(output.logits, expected.logits, 1e-5)
 
 
-def test_a_training_step_under_autocast_is_finite_and_close_to_float32(random_pillars):
+@forms
+def test_a_training_step_under_autocast_is_finite_and_close_to_float32(random_pillars, form):
     torch.manual_seed(0)
-    model = DMANet(SMALL).to(memory_format=torch.channels_last).train()
+    model = DMANet(settings_with(**form)).to(memory_format=torch.channels_last).train()
     torch.nn.init.normal_(model.class_head.output.weight, std=0.05)
     pillars = [random_pillars([60] * 4, SMALL, seed) for seed in (1, 2)]
     expected, _ = model(*pillars, 2, 2)
@@ -267,6 +279,7 @@ def test_a_training_step_under_autocast_is_finite_and_close_to_float32(random_pi
         output, state = model(*pillars, 2, 2)
     difference = (output.logits.float() - expected.logits).abs().mean()
     assert difference < 0.05 * expected.logits.std()
-    assert {level.cell.dtype for level in state} == {torch.float32}
+    remembered = [x for level in state for x in (level.hidden, level.cell) if x.numel()]
+    assert {x.dtype for x in remembered} == {torch.float32}
     output.logits.float().square().sum().backward()
     assert all(p.grad.isfinite().all() for p in model.pillar_net.parameters())

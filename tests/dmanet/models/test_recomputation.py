@@ -37,6 +37,7 @@ def train_once(model, pillars, recompute, *, precision=torch.float32):
         {},
         {"long_memory": "plain", "short_memory": False},
         {"long_memory": "none"},
+        {"long_memory": "hold"},
         {"pillar_batch_norm": "sample"},
         {"depth": 50},
     ],

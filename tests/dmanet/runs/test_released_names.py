@@ -75,3 +75,11 @@ def test_a_checkpoint_of_another_class_count_or_depth_is_refused(released_state)
         from_released(released_state, DMANET18.model_copy(update={"num_classes": 1}))
     with pytest.raises(CheckpointError, match=r"missing: layer1\.2\.bn1\.bias"):
         from_released(released_state, MODEL_PRESETS["dmanet34"])
+
+
+@pytest.mark.parametrize("form", [{"long_memory": "hold"}, {"first_hidden": "zero"}])
+def test_forms_that_the_released_code_lacks_are_one_sentence(form):
+    settings = MODEL_PRESETS["tiny"].model_copy(update=form)
+    (name,) = form
+    with pytest.raises(CheckpointError, match=rf"^the released code has no network with {name}="):
+        to_released({}, settings)

@@ -36,6 +36,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 MODES = ("random", "stream", "mixed")
 #: Everything that keeps a state of its own.
 FULL = ("training.ema_decay=0.9", "augmentation.flip=0.5")
+#: Ways of sampling, and the other forms of memory on streams that come to rest.
+STOPS = ("training.sampling=stream", "augmentation.stop=0.5", "augmentation.stop_windows=[1, 3]")
+RECIPES = {mode: (f"training.sampling={mode}",) for mode in MODES} | {
+    "hold": ("model.long_memory=hold", *STOPS),
+    "begun otherwise": (
+        "model.first_hidden=zero", "model.forget_bias=2", "model.candidate_init=feature", *STOPS,
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +61,11 @@ def short_cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished_in(short_cache, one_thread, tmp_path_factory) -> dict[str, Path]:
-    """A run that was never stopped, for each way of sampling."""
+    """A run that was never stopped, for each of the recipes."""
     folders = {}
-    for mode in MODES:
-        folders[mode] = tmp_path_factory.mktemp("runs") / mode
-        train(short_cache, small_run(f"training.sampling={mode}", *FULL), folders[mode], device=CPU)
+    for name, recipe in RECIPES.items():
+        folders[name] = tmp_path_factory.mktemp("runs") / "run"
+        train(short_cache, small_run(*recipe, *FULL), folders[name], device=CPU)
     return folders
 
 
@@ -151,10 +159,10 @@ def test_no_global_random_state_changes_a_run(finished_in, short_cache, tmp_path
     assert_same_run(tmp_path / "run", finished_in["mixed"])
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_stopped_run_goes_on_to_the_same_losses(finished_in, short_cache, tmp_path: Path, mode):
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_stopped_run_goes_on_to_the_same_losses(finished_in, short_cache, tmp_path: Path, recipe):
     run_dir = tmp_path / "run"
-    settings = small_run(f"training.sampling={mode}", *FULL)
+    settings = small_run(*RECIPES[recipe], *FULL)
     for step in (1, 4):  # in the first epoch, and in the second but for streams
         resume = run_dir.exists()
         with pytest.raises(Stopped, match=rf"after step {step + 1} of .*--resume") as raised:
@@ -165,7 +173,7 @@ def test_a_stopped_run_goes_on_to_the_same_losses(finished_in, short_cache, tmp_
         assert "\n" not in str(raised.value)
         assert len(losses(run_dir)) == step + 1
     train(short_cache, None, run_dir, device=CPU, resume=True)
-    assert_same_run(run_dir, finished_in[mode])
+    assert_same_run(run_dir, finished_in[recipe])
 
 
 @pytest.mark.parametrize(("mode", "workers"), [("random", 0), ("stream", 1), ("mixed", 0)])

@@ -74,6 +74,7 @@ def assert_close_runs(found: Path, expected: Path) -> None:
         ("stream", ()),  # ten windows a slot, three at a time: the last ones do not count
         ("stream", ("training.activation_checkpointing=true",)),
         ("mixed", ()),
+        ("stream", ("model.long_memory=hold", "augmentation.stop=0.3")),
     ],
 )
 def test_two_ranks_have_the_losses_of_one_process_with_the_doubled_batch(
