@@ -68,8 +68,8 @@ def lay_out_onednn(
 ) -> bool:
     """Link the system's oneDNN to where jittor looks for it.
 
-    Debian's packages are ``libdnnl-dev`` and ``ocl-icd-libopencl1``. Without it convolutions are 18 to
-    40 times slower, and all works.
+    Debian's packages are ``libdnnl-dev`` and ``ocl-icd-libopencl1``. Without it convolutions are
+    far slower.
 
     Returns:
         Whether it is there now.

@@ -8,8 +8,9 @@ from PIL import Image
 from dmanet.detection.found import Detections, Labels
 from dmanet.evaluation.evaluate import sensor_labels
 from dmanet.evaluation.streaming import DetectedWindows
-from dmanet.reporting.visualization import WindowCells, draw_window
 from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.pictures.cells import WindowCells
+from pipeline.pictures.window import draw_window
 
 MOST_PICTURES = 4
 _WIDTH = 640  # pixels

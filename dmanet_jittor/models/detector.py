@@ -56,6 +56,11 @@ class DMANet(jt.nn.Module):
                 f"depth {settings.depth}: in Jittor there are {', '.join(map(str, STAGES))}; use one "
                 "of them, or PyTorch."
             )
+        if settings.long_memory == "hold" or settings.first_hidden != "released":
+            raise UsageError(
+                "long_memory hold and first_hidden zero are in PyTorch alone; use long_memory adaptive, "
+                "plain or none, and first_hidden released."
+            )
         self.settings = settings
         size, levels = settings.feature_size, settings.anchors.levels
         self.pillar_net = PillarNet(

@@ -45,12 +45,13 @@ def simulate(
     _run("voxelize", folder / "manifest.json", folder / "cache", "--grid", "64x64", *SMALL)
 
 
-def _of_command(source: str) -> Callable[[Path], Report]:
+def _of_command(source: str, beside: str | None = None) -> Callable[[Path], Report]:
     def make(folder: Path) -> Report:
         if not (folder / "cache").exists():
             simulate(folder)
-        html, numbers = folder / f"{source}.html", folder / f"{source}-numbers.json"
-        _run("stats", folder / source, "-o", html, "--json", numbers, "--quiet")
+        html, numbers = (folder / f"{source}-{beside}.{kind}" for kind in ("html", "json"))
+        compared = () if beside is None else ("--compare", folder / beside)
+        _run("stats", folder / source, "-o", html, "--json", numbers, "--quiet", *compared)
         return Report(html, _statistics_figures(numbers))
 
     return make
@@ -74,6 +75,39 @@ def _rough(kind: str) -> Callable[[Path], Report]:
         return Report(html, _statistics_figures(numbers))
 
     return make
+
+
+def _of_run(folder: Path) -> Report:
+    """A run that was trained for a moment and scored, its worst windows drawn."""
+    from dmanet.evaluation.details import Resampling
+    from dmanet.evaluation.evaluate import evaluate
+    from dmanet.evaluation.examination import Examination
+    from dmanet.evaluation.streaming import StreamSettings
+    from dmanet.reporting.run_page import render_run
+    from dmanet.reporting.run_source import read_run_source
+    from dmanet.reporting.worst_pictures import draw_worst_windows
+    from dmanet.runs.weights import load_weights
+    from dmanet.training.loop import train
+    from tests.dmanet.caches import make_cache as training_cache
+    from tests.dmanet.caches import small_run
+    from tests.dmanet.training_runs import CPU
+
+    cache, run, html = training_cache(folder / "run-data"), folder / "run", folder / "run.html"
+    train(cache, small_run("training.epochs=2"), run, device=CPU)
+    weights, stream = load_weights(run / "last.pt"), StreamSettings(CPU, "fp32")
+    examination = Examination(Resampling(50), worst=3)
+    result = evaluate(weights, cache, "release", "test", stream, examination=examination)
+    (run / "evaluation.json").write_text(result.to_json())
+    assert result.details is not None
+    worst = result.details.worst
+    draw_worst_windows(weights, cache, worst, 0.1, result.protocol, stream, run / "worst")
+    html.write_text(render_run(read_run_source(run, None), None), encoding="utf-8")
+    found = json.loads(result.to_json())
+    (overall,) = [row for row in found["rows"] if row["name"] == "all"]
+    steps = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+    made = sum(step["outcome"] == "made" for step in steps)
+    figures = {"mAP@0.5": overall["map50"], "mAP@0.5:0.95": overall["map50_95"]}
+    return Report(html, {**figures, "steps made": made})
 
 
 def _statistics_figures(path: Path) -> dict[str, float]:
@@ -102,6 +136,8 @@ def _statistics_figures(path: Path) -> dict[str, float]:
 REPORTS: dict[str, Callable[[Path], Report]] = {
     "stats of a cache": _of_command("cache"),
     "stats of a manifest": _of_command("manifest.json"),
+    "stats of a cache beside a manifest": _of_command("cache", "manifest.json"),
     "stats of a rough cache": _rough("cache"),
     "stats of labels alone": _rough("labels"),
+    "report of a run": _of_run,
 }
