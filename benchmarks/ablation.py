@@ -11,7 +11,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
@@ -137,7 +137,7 @@ def make_caches(
     release = out / "release"
     if release.exists():
         made = json.loads((release / "simulation.json").read_text())["settings"]
-        if made != json.loads(json.dumps(asdict(scale.simulation))):
+        if made != json.loads(json.dumps(scale.simulation.stated())):
             raise UsageError(f"{release}: was simulated with other settings; give another --out.")
     else:
         simulate_release(release, scale.simulation, processes=processes)

@@ -16,14 +16,18 @@ _TIME_OF_DAY = re.compile(r"time\.time\(|time_ns\(|datetime\.(now|today|utcnow)|
 
 
 def test_the_time_of_day_is_asked_for_only_where_a_jump_does_no_harm() -> None:
-    """By TensorBoard's files, and by a scan's record, which then reads a file once more."""
+    """By TensorBoard's files, a run's sessions, and a scan's record, which reads a file once more."""
     asking = [
         str(path.relative_to(ROOT))
         for package in ("pipeline", "dmanet", "cli")
         for path in (ROOT / package).rglob("*.py")
         if _TIME_OF_DAY.search(path.read_text())
     ]
-    assert sorted(asking) == ["dmanet/runs/curves.py", "pipeline/selection/scan_record.py"]
+    assert sorted(asking) == [
+        "dmanet/runs/curves.py",
+        "dmanet/runs/sessions.py",
+        "pipeline/selection/scan_record.py",
+    ]
 
 
 def test_a_clock_that_jumps_to_and_fro_changes_no_cache(

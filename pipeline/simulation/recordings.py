@@ -106,13 +106,10 @@ def simulate_release(
 
 
 def _write_record(root: Path, settings: SimulationSettings, summary: SimulationSummary) -> None:
-    said = dataclasses.asdict(settings)
-    if not settings.stops:
-        del said["stops"]  # as before there were any
     record = {
         "format": RECORD_FORMAT,
         "version": RECORD_VERSION,
-        "settings": said,
+        "settings": settings.stated(),
         **dataclasses.asdict(summary),
     }
     (root / RECORD_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,8 @@
 """What a simulated release should hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from pipeline.defects import Defect
 from pipeline.errors import SettingsError
@@ -41,6 +42,13 @@ class SimulationSettings:
     defects: tuple[Defect, ...] = ()
     label_offset: int = 0  # windows by which boxes are late; negative: early
     stops: bool = False  # the ego vehicle and single objects stop now and then; rate: while driving
+
+    def stated(self) -> dict[str, Any]:
+        """As plain values for a record; without stops that of a release from before there were any."""
+        values = asdict(self)
+        if not self.stops:
+            del values["stops"]
+        return values
 
     def __post_init__(self) -> None:
         def require(holds: bool, problem: str) -> None:

@@ -104,7 +104,7 @@ def _of_run(folder: Path) -> Report:
     html.write_text(render_run(read_run_source(run, None), None), encoding="utf-8")
     found = json.loads(result.to_json())
     (overall,) = [row for row in found["rows"] if row["name"] == "all"]
-    steps = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+    steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     made = sum(step["outcome"] == "made" for step in steps)
     figures = {"mAP@0.5": overall["map50"], "mAP@0.5:0.95": overall["map50_95"]}
     return Report(html, {**figures, "steps made": made})

@@ -12,7 +12,7 @@ import click
 import numpy as np
 from click.testing import CliRunner, Result
 
-from benchmarks.walkthrough import write_dat
+from benchmarks.walkthrough import write_dat, write_raw
 from cli import data, main
 from cli.paths import InputCache, InputFile, InputFolder, InputPath, OutputFile, OutputFolder
 from cli.verbs import VerbGroup
@@ -23,6 +23,7 @@ PROGRAMS = {"dmanet-data": data.main, "dmanet": main.main}
 SMALLER = {
     "dmanet-data simulate": "--size 160x90 --rate 500 --seconds 1 --recordings train=1,test=1",
     "dmanet-data voxelize": "--grid 128x128",
+    "dmanet-data show cache": "-o -",  # no terminal is here
     "dmanet train": "--preset tiny --set training.epochs=1 --set training.steps=2 "
     "--set training.batch_size=1",
     "dmanet bench": "--seconds 1",
@@ -125,7 +126,8 @@ class Workshop:
             _copy(self.provide(name, example), place / name)
         if not (place / RELEASE).exists():  # where manifests say that their files are
             (place / RELEASE).symlink_to(self.provide(RELEASE, example))
-        result = self.call(f"{example.line} {SMALLER.get(example.title, '')}", place)
+        smaller = SMALLER.get(example.line) or SMALLER.get(example.title, "")
+        result = self.call(f"{example.line} {smaller}", place)
         if result.exit_code == 0:
             for name in example.writes:
                 if (place / name).exists() and not (self._store / name).exists():
@@ -167,6 +169,10 @@ class Workshop:
         result = self.call(line)
         assert result.exit_code == 0, f"{line}: {result.output}"
 
+    def example_that_writes(self, name: str) -> Example:
+        """The first example with that output."""
+        return next(one for one in self._examples if name in one.writes)
+
     def example_of(self, title: str) -> Example:
         """The first example of a command."""
         return next(one for one in self._examples if one.title == title)
@@ -185,18 +191,33 @@ def _release(_: Workshop, root: Path) -> None:
         write_recording(root, f"train/trainfilelist00/rec_{k}", shards=shards, seed=k)
     write_recording(root, "val/valfilelist00/rec_v", shards=(1,), seed=7)
     for k in range(2):
-        write_recording(root, f"test/testfilelist00/rec_{k}", shards=(1,), seed=8 + k)
+        write_recording(root, f"test/testfilelist00/rec_t{k}", shards=(1,), seed=8 + k)
+
+
+def _events() -> np.ndarray:
+    """A second of a sensor of 304x240 pixels; the first half is skipped."""
+    rng = np.random.default_rng(0)
+    events = np.concatenate([random_events(rng, 50_000 * k, 100) for k in range(20)])
+    events["x"], events["y"] = events["x"] % 304, events["y"] % 240
+    return events
 
 
 def _recordings(_: Workshop, folder: Path) -> None:
     folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    windows = [
-        random_events(rng, 50_000 * k, 100) for k in range(20)
-    ]  # the first half second is skipped
-    for events in windows:
-        events["x"], events["y"] = events["x"] % 304, events["y"] % 240
-    write_dat(folder / "drive_td.dat", np.concatenate(windows))
+    write_dat(folder / "drive_td.dat", _events())
+
+
+def _driving(_: Workshop, path: Path) -> None:
+    write_raw(path, _events())
+
+
+def _found(workshop: Workshop, path: Path) -> None:
+    predict = workshop.example_of("dmanet predict")
+    for name in ("cache", "runs/one/last.pt"):
+        workshop.provide(name, predict)
+    workshop.must(
+        f"dmanet predict cache --checkpoint runs/one/last.pt --score 0 --save {path.name} --quiet"
+    )
 
 
 def _boxes(_: Workshop, folder: Path, seed: int) -> None:
@@ -204,8 +225,9 @@ def _boxes(_: Workshop, folder: Path, seed: int) -> None:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for name in ("drive_0", "drive_1"):
-        windows = [random_labels(rng, 600_000 + 50_000 * k, 3) for k in range(10)]
-        np.save(folder / f"{name}_bbox.npy", np.concatenate(windows))
+        boxes = np.concatenate([random_labels(rng, 600_000 + 50_000 * k, 3) for k in range(10)])
+        boxes["class_id"] %= 2  # Gen1 has two classes
+        np.save(folder / f"{name}_bbox.npy", boxes)
 
 
 def _manifest(workshop: Workshop, path: Path) -> None:
@@ -215,8 +237,8 @@ def _manifest(workshop: Workshop, path: Path) -> None:
 
 def _run_one(workshop: Workshop, path: Path) -> None:
     """A run as `train` leaves it, and beside it a result of its own."""
-    train, evaluate = (workshop.example_of(f"dmanet {verb}") for verb in ("train", "evaluate"))
-    result = workshop.run(train)
+    evaluate = workshop.example_of("dmanet evaluate")
+    result = workshop.run(workshop.example_that_writes("runs/one"))
     assert result.exit_code == 0, result.output
     workshop.provide("cache", evaluate)
     workshop.must(
@@ -240,6 +262,8 @@ LAYOUT: dict[str, Callable[[Workshop, Path], None]] = {
     "recordings": _recordings,
     "labels": partial(_boxes, seed=1),
     "detections": partial(_boxes, seed=2),
+    "driving.raw": _driving,
+    "detections.json": _found,
     "mine.json": _manifest,
     "theirs.json": _manifest,
     "runs/one": _run_one,

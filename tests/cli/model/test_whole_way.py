@@ -34,17 +34,16 @@ def test_train_evaluate_and_predict_work_one_after_the_other(cache, trained, tmp
 def test_a_missing_or_foreign_cache_is_one_sentence(trained, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("hello")
-    for name, code, saying in (
-        ("absent", 2, "absent: no such cache"),
-        ("empty", 1, "not a pillar cache"),
-        ("file", 2, "is no folder"),
+    for name, code, saying, to_predict in (
+        ("absent", 2, "absent: no such cache", "absent: No such file or directory"),
+        ("empty", 1, "not a pillar cache", "not a pillar cache"),
+        ("file", 2, "is no folder", "for a recording, or --save for its boxes"),
     ):
         path = tmp_path / name
         refused("train", path, "--run-dir", tmp_path / "run", *QUICK, code=code, saying=saying)
         refused("evaluate", path, "--checkpoint", trained, code=code, saying=saying)
-        refused(
-            "predict", path, "--checkpoint", trained, "-o", tmp_path / "p", code=code, saying=saying
-        )
+        out = ("-o", tmp_path / "p")
+        refused("predict", path, "--checkpoint", trained, *out, code=code, saying=to_predict)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
 
 

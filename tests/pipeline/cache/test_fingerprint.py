@@ -34,6 +34,7 @@ OTHERS = {
     "classes": (2, 1, 0),
     "class_names": ("car", "pedestrian", "dog"),
     "drop": ("box-jump",),
+    "data_set": "1mpx",
 }
 
 
