@@ -111,6 +111,7 @@ NETWORK: Mapping[str, tuple[list[str], dict[str, str]]] = {
     ),
     "bench": (["{f}/nothing"], {"--seconds": "1", "--set": "training.epochs=1"} | _TINY),
     "results": (["{f}/run"], {"--evaluation": "{f}/result.json", "--cache": "{f}/tiny"}),
+    "report": (["{f}/run"], {"-o": _OUT, "--result": "{f}/result.json"}),
     "import-weights": (
         ["{f}/released.pth", _OUT],
         {"--preset": "tiny", "--set": "stem_width=8"},
