@@ -6,8 +6,9 @@ reading with the system's own error.
 """
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 from pipeline.release.opened import OpenedFile, open_events, open_labels
@@ -53,17 +54,24 @@ def windows_of(
     Raises:
         OSError: A file cannot be read.
     """
-    opened = _read_ahead(files.shards) if read_ahead else map(_open_shard, files.shards)
-    for shard in files.shards:
-        events, labels = next(opened)
-        source.add(events)
-        source.add(labels)
-        for member in range(WINDOWS_PER_SHARD):
-            yield read_window(shard.number, member, events.content, labels.content)
-        del events, labels  # before the next are opened
+    # Closed here and not when it is collected: an exception's traceback may keep it until a collection
+    # that happens to run while some thread begins, and ending its executor then waits for ever.
+    with closing(_read_ahead(files.shards) if read_ahead else _read(files.shards)) as opened:
+        for shard in files.shards:
+            events, labels = next(opened)
+            source.add(events)
+            source.add(labels)
+            for member in range(WINDOWS_PER_SHARD):
+                yield read_window(shard.number, member, events.content, labels.content)
+            del events, labels  # before the next are opened
 
 
-def _read_ahead(shards: Sequence[ShardFiles]) -> Iterator[tuple[OpenedFile, OpenedFile]]:
+def _read(shards: Sequence[ShardFiles]) -> Generator[tuple[OpenedFile, OpenedFile]]:
+    for shard in shards:
+        yield _open_shard(shard)
+
+
+def _read_ahead(shards: Sequence[ShardFiles]) -> Generator[tuple[OpenedFile, OpenedFile]]:
     """Each shard's event and label file. While one is worked on, the next is read and hashed.
 
     One that is much larger than a release's shards waits for its turn: two at once take too much.
