@@ -108,7 +108,9 @@ def test_gradients_of_a_sequence_at_once_equal_those_of_its_steps(
 ):
     model = lively_model(settings_with(**form))
     steps, batch = 3, 2
-    pillars = [random_pillars([30] * 6, SMALL, seed) for seed in (1, 2)]
+    # Frames without a feature within rounding of a kink: there a ReLU may take either side, and with
+    # seeds 1 and 2 one does under AVX2.
+    pillars = [random_pillars([30] * 6, SMALL, seed) for seed in (3, 4)]
     weights = torch.randn(6, 1, 1)
     gradients = []
     for run in ("at once", "by step"):
