@@ -1,4 +1,4 @@
-"""Option type of a range of windows."""
+"""Ranges of windows as they are typed, and the option type of one."""
 
 import re
 from typing import Any
@@ -6,6 +6,12 @@ from typing import Any
 import click
 
 _SPAN = re.compile(r"([0-9]{1,9}):([0-9]{1,9})")
+
+
+def typed_span(text: str) -> tuple[int, int] | None:
+    """The two numbers of ``A:B``, in whatever order; None for another text."""
+    match = _SPAN.fullmatch(text)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 class WindowSpan(click.ParamType):
@@ -19,8 +25,8 @@ class WindowSpan(click.ParamType):
         """The first window and the one behind the last."""
         if isinstance(value, tuple):
             return value
-        match = _SPAN.fullmatch(value)
-        if match is None or int(match[1]) >= int(match[2]):
+        span = typed_span(value)
+        if span is None or span[0] >= span[1]:
             shown = value if len(value) < 40 else f"{value[:40]}…"
             self.fail(f"{shown!r} is no range; give A:B, windows A to B (exclusive).", param, ctx)
-        return int(match[1]), int(match[2])
+        return span

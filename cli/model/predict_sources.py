@@ -1,10 +1,10 @@
 """What `dmanet predict` reads, by its options: windows of a cache, or of a raw recording."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.windows import typed_span
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def cache_spans(
     if split is not None:
         raise UsageError("--split and --recording exclude each other; give one of them.")
     length = len(cache.recording(recording))
-    first, last = _parsed(windows or f"0:{length}")
+    first, last = typed_span(windows or f"0:{length}") or (0, 0)
     if not first < last <= length:
         raise UsageError(
             f"--windows {windows}: give a range within 0:{length}, such as 0:{min(10, length)}."
@@ -77,12 +77,7 @@ def raw_span(windows: str | None) -> tuple[int, int | None]:
     """
     if windows is None:
         return 0, None
-    first, last = _parsed(windows)
+    first, last = typed_span(windows) or (0, 0)
     if not first < last:
         raise UsageError(f"--windows {windows}: give a range of windows, such as 0:40.")
     return first, last
-
-
-def _parsed(windows: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", windows)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
