@@ -7,6 +7,7 @@ so it reads in a process of its own, which is given up when it is silent for too
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from pipeline.errors import RecordingError, UsageError
 from pipeline.ingest.wide_events import WIDE_DTYPE
 
 MAGIC = b"#!AER-DAT4."
+NO_EVENTS = "has no event stream"
 SILENCE = 60.0  # seconds; a packet takes milliseconds, and starting on a busy machine some seconds
 _SIZE = np.dtype("<i8")
 _AHEAD = 2  # packets that wait to be asked for
@@ -35,7 +37,7 @@ def aedat4_sensor(path: Path) -> tuple[int, int]:
         RecordingError: the file is damaged or has no event stream.
     """
     with _messages(path) as messages:
-        width, height = _numbers(next(messages, None), 2, path)
+        width, height = np.frombuffer(next(messages), _SIZE).tolist()
     return width, height
 
 
@@ -47,15 +49,9 @@ def aedat4_blocks(path: Path) -> Iterator[np.ndarray]:
         RecordingError: the file is damaged.
     """
     with _messages(path) as messages:
-        next(messages, None)
+        next(messages)  # the sensor
         for message in messages:
             yield np.frombuffer(message, WIDE_DTYPE)
-
-
-def _numbers(message: bytes | None, count: int, path: Path) -> list[int]:
-    if message is None or len(message) != count * _SIZE.itemsize:
-        raise _damaged(path, "its reader says nothing")
-    return [int(number) for number in np.frombuffer(message, _SIZE)]
 
 
 @contextmanager
@@ -67,24 +63,31 @@ def _messages(path: Path) -> Iterator[Iterator[bytes]]:
             "`pip install 'dmanet-events[aedat4]'`."
         )
     command = [sys.executable, "-m", "pipeline.ingest.aedat4_child", str(path.absolute())]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    received: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
-    is_over = threading.Event()
-    thread = threading.Thread(
-        target=_receive, args=(process.stdout, received, is_over), daemon=True
-    )
-    thread.start()
-    try:
-        yield _in_turn(path, process, received)
-    finally:
-        is_over.set()
-        process.kill()
-        process.wait()
-        thread.join()
-        process.stdout.close()
-        if process.stderr is not None:
-            process.stderr.close()
+    # Its errors go to a file, which never fills up as a pipe does. It starts where this package is
+    # installed: `-m` looks into the working folder first, where anything may lie.
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+        )
+        assert process.stdout is not None
+        received: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+        is_over = threading.Event()
+        thread = threading.Thread(
+            target=_receive, args=(process.stdout, received, is_over), daemon=True
+        )
+        thread.start()
+        try:
+            yield _in_turn(path, process, received, said)
+        finally:
+            is_over.set()
+            process.kill()
+            process.wait()
+            thread.join()
+            process.stdout.close()
 
 
 def _receive(
@@ -92,6 +95,9 @@ def _receive(
 ) -> None:
     """Put each message of ``out`` into the queue, and None when the process says no more."""
     size = out.read(2 * _SIZE.itemsize)
+    if len(size) < 2 * _SIZE.itemsize:
+        _put(received, None, is_over)
+        return
     _put(received, size, is_over)
     while True:
         head = out.read(_SIZE.itemsize)
@@ -118,7 +124,10 @@ def _put(
 
 
 def _in_turn(
-    path: Path, process: "subprocess.Popen[bytes]", received: "queue.Queue[bytes | None]"
+    path: Path,
+    process: "subprocess.Popen[bytes]",
+    received: "queue.Queue[bytes | None]",
+    said: IO[bytes],
 ) -> Iterator[bytes]:
     while True:
         try:
@@ -128,15 +137,18 @@ def _in_turn(
         if message == _ALL_SENT:
             return
         if message is None:
-            raise _damaged(path, _reason(process))
+            reason = _reason(process, said)
+            if reason == NO_EVENTS:
+                raise RecordingError(f"{path}: {NO_EVENTS}; record one with events.")
+            raise _damaged(path, reason)
         yield message
 
 
-def _reason(process: "subprocess.Popen[bytes]") -> str:
-    assert process.stderr is not None
-    said = process.stderr.read().decode(errors="replace").strip().splitlines()
+def _reason(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> str:
     code = process.wait()
-    return said[-1][:160] if code == 1 and said else f"its reader died, exit code {code}"
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    return lines[-1][:160] if code == 1 and lines else f"its reader died, exit code {code}"
 
 
 def _damaged(path: Path, reason: str) -> RecordingError:

@@ -14,11 +14,11 @@ from typing import BinaryIO
 import dv_processing
 import numpy as np
 
+from pipeline.ingest.aedat4 import NO_EVENTS
 from pipeline.ingest.wide_events import WIDE_DTYPE
 
 SIZE = struct.Struct("<2q")  # width and height
 COUNT = struct.Struct("<q")  # events that follow
-NO_EVENTS = "has no event stream; record one with events"
 
 
 def send(path: str, out: BinaryIO) -> None:

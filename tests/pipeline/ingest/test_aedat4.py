@@ -83,6 +83,33 @@ def test_a_mutated_file_is_read_or_refused_in_a_sentence_though_its_package_hang
     assert said is None or ("drive.aedat4: " in said and "\n" not in said)
 
 
+def test_a_recording_without_events_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "frames.aedat4"
+    writer = dv.io.MonoCameraWriter(
+        str(path), dv.io.MonoCameraWriter.FrameOnlyConfig("camera", (64, 48))
+    )
+    del writer
+    with pytest.raises(RecordingError, match=r"frames\.aedat4: has no event stream; record one"):
+        open_raw(path)
+
+
+def test_what_lies_in_the_working_folder_is_not_run_and_a_talkative_reader_does_not_hang(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pipeline.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    assert aedat4.aedat4_sensor(recording) == (64, 48)
+    monkeypatch.setattr(aedat4, "SILENCE", 10.0)
+    program = tmp_path / "program"
+    program.write_text(
+        "#!/bin/sh\nyes warning | head -n 100000 >&2\necho and a reason >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(aedat4.sys, "executable", str(program))
+    with pytest.raises(RecordingError, match="reason"):
+        aedat4.aedat4_sensor(recording)
+
+
 def test_a_reader_that_is_silent_or_dies_is_a_sentence(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
