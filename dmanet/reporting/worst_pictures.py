@@ -14,7 +14,7 @@ from dmanet.evaluation.streaming import StreamSettings, stream_detections
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole
-from pipeline.pictures.cells import WindowCells
+from pipeline.pictures.cached_windows import window_cells
 from pipeline.pictures.window import draw_window
 
 
@@ -97,13 +97,10 @@ def _picture(
     score: float,
 ) -> Image.Image:
     """A window with its labels and the detections that reach the score."""
-    recording = cache.recording(one.recording)
-    window = recording.read(one.window, one.window + 1)
-    negative, positive = (window.tensors(0, polarity).coords[:, [2, 1]] for polarity in (0, 1))
-    columns, rows = cache.settings.grid
+    window = cache.recording(one.recording).read(one.window, one.window + 1)
     kept = found.scores >= score
     return draw_window(
-        WindowCells(positive, negative, (rows, columns), recording.sensor),
+        window_cells(window, 0),
         class_names,
         Detections(found.boxes[kept], found.scores[kept], found.classes[kept]),
         labels,

@@ -26,7 +26,6 @@ def suggest_anchors(
     weights: np.ndarray,
     grid_size: tuple[int, int],
     start: AnchorSettings,
-    positive_iou: float = POSITIVE_IOU,
 ) -> AnchorSettings:
     """Anchors that leave less weight of boxes unmatched than ``start``, or ``start`` itself.
 
@@ -35,7 +34,6 @@ def suggest_anchors(
         weights: ``[N]``, what each box counts.
         grid_size: height and width in cells.
         start: with the levels, and as many scales and ratios, as the suggestion shall have.
-        positive_iou: least overlap of a positive anchor.
     """
     if not len(boxes):
         return start
@@ -43,7 +41,7 @@ def suggest_anchors(
     def score(settings: AnchorSettings) -> _Score:
         """Weight of the boxes without a positive anchor; then how badly the best ones fit."""
         iou = best_anchor_iou(boxes, grid_size, settings)
-        return float(weights[iou < positive_iou].sum()), -float(weights @ iou)
+        return float(weights[iou < POSITIVE_IOU].sum()), -float(weights @ iou)
 
     own_ratios = start.model_copy(update={"ratios": _common_ratios(boxes, weights, start)})
     best, least = start, score(start)

@@ -9,9 +9,9 @@ from PIL import Image
 from pipeline.cache.packed_windows import PackedWindows
 from pipeline.cache.reader import CachedRecording
 from pipeline.exchange.records import picture_name
-from pipeline.pictures.colours import BOTH, GROUND, NEGATIVE, POSITIVE
+from pipeline.pictures.cached_windows import window_cells
+from pipeline.pictures.cells import cell_colours
 
-_PALETTE = np.array([GROUND, NEGATIVE, POSITIVE, BOTH], np.uint8)
 _READ = 16  # windows at a time
 
 
@@ -22,14 +22,8 @@ def event_picture(windows: PackedWindows, window: int) -> np.ndarray:
         DataError: the stored pillars and points contradict each other.
     """
     encoding = windows.encoding
-    columns, rows = encoding.settings.grid
-    held = np.zeros((rows, columns), np.uint8)
-    for polarity in (0, 1):
-        coords = windows.tensors(window, polarity).coords  # z, y, x
-        seen = np.zeros_like(held)
-        seen[coords[:, 1], coords[:, 2]] = 1 << polarity
-        held |= seen
-    return _PALETTE[held[encoding.row_of_pixel][:, encoding.column_of_pixel]]
+    colours = cell_colours(window_cells(windows, window))  # [rows, columns, 3]
+    return colours[encoding.row_of_pixel][:, encoding.column_of_pixel]
 
 
 def write_event_pictures(

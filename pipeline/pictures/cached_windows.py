@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageFont
 
 from pipeline.cache.packed_windows import PackedWindows
-from pipeline.cache.reader import CachedRecording, PillarCache
+from pipeline.cache.reader import PillarCache
 from pipeline.pictures.boxes import draw_boxes
 from pipeline.pictures.cells import PillarCells, WindowCells, events_image, pillars_image
 from pipeline.pictures.strip import with_strip
@@ -87,11 +87,10 @@ def draw_cached_windows(
     for first in range(start, stop, _READ):
         windows = recording.read(first, min(first + _READ, stop))
         for k in range(len(windows)):
-            yield _draw(recording, windows, k, names, width, view)
+            yield _draw(windows, k, names, width, view)
 
 
 def _draw(
-    recording: CachedRecording,
     windows: PackedWindows,
     k: int,
     class_names: Sequence[str],
@@ -102,7 +101,7 @@ def _draw(
     text_size = text_size_of(width)
     font = ImageFont.load_default(text_size)
     labels = label_rows(windows, k)
-    images, lefts = panels(recording, windows, k, width, view)
+    images, lefts = panels(windows, k, width, view)
     whole = Image.new("RGB", (width, images[0].height))
     for image, left in zip(images, lefts, strict=True):
         draw_boxes(
@@ -114,7 +113,7 @@ def _draw(
 
 
 def panels(
-    recording: CachedRecording, windows: PackedWindows, k: int, width: int, view: View
+    windows: PackedWindows, k: int, width: int, view: View
 ) -> tuple[list[Image.Image], list[int]]:
     """The pictures of window ``k`` of the range without its labels, and where each begins.
 
@@ -125,9 +124,9 @@ def panels(
     """
     kinds = _panels_of(view)
     gap = max(2, width // 240) if len(kinds) > 1 else 0
-    size = frame_size((width - gap) // len(kinds), recording.sensor)
+    size = frame_size((width - gap) // len(kinds), windows.encoding.sensor)
     images = [
-        events_image(window_cells(windows, k, recording.sensor), size)
+        events_image(window_cells(windows, k), size)
         if kind == "events"
         else pillars_image(pillar_cells(windows, k), size)
         for kind in kinds
@@ -145,11 +144,11 @@ def window_caption(windows: PackedWindows, k: int) -> str:
     return f"window {windows.first + k}   {begin:.2f} s   {windows.recording}"
 
 
-def window_cells(windows: PackedWindows, k: int, sensor: tuple[int, int]) -> WindowCells:
+def window_cells(windows: PackedWindows, k: int) -> WindowCells:
     """Cells of window ``k`` of the range by polarity."""
     columns, rows = windows.encoding.settings.grid
     negative, positive = (windows.tensors(k, polarity).coords[:, [2, 1]] for polarity in (0, 1))
-    return WindowCells(positive, negative, (rows, columns), sensor)
+    return WindowCells(positive, negative, (rows, columns), windows.encoding.sensor)
 
 
 def pillar_cells(windows: PackedWindows, k: int) -> PillarCells:

@@ -53,13 +53,18 @@ class PillarCells:
 
 def events_image(cells: WindowCells, size: tuple[int, int]) -> Image.Image:
     """Cells by the polarity of their events, as an RGB picture of ``size``, width and height."""
+    return _stretched(cell_colours(cells), size)
+
+
+def cell_colours(cells: WindowCells) -> np.ndarray:
+    """The colour of each cell by the polarity of its events, uint8 ``[rows, columns, 3]``."""
     polarity = np.zeros(cells.grid_size, np.uint8)  # bit 0 positive, bit 1 negative
     for bit, xy in ((1, cells.positive), (2, cells.negative)):
         marked = np.zeros_like(polarity)
         marked[xy[:, 1], xy[:, 0]] = bit
         polarity |= marked
     palette = np.array([GROUND, POSITIVE, NEGATIVE, BOTH], np.uint8)
-    return _stretched(palette[polarity], size)
+    return palette[polarity]
 
 
 def pillars_image(cells: PillarCells, size: tuple[int, int]) -> Image.Image:

@@ -54,7 +54,7 @@ def windows_as_text(
     for first in range(start, stop, _READ):
         windows = recording.read(first, min(first + _READ, stop))
         for k in range(len(windows)):
-            yield from half_blocks(_small(recording, windows, k, columns, view), true_colour)
+            yield from half_blocks(_small(windows, k, columns, view), true_colour)
             yield printable(window_caption(windows, k))
             labels = label_rows(windows, k)
             if len(labels.tracks):
@@ -99,11 +99,9 @@ def _code(ground: int, colour: np.ndarray | Colour, true_colour: bool) -> str:
     return f"\x1b[{ground};5;{nearest_of_256(colour)}m"
 
 
-def _small(
-    recording: CachedRecording, windows: PackedWindows, k: int, columns: int, view: View
-) -> Image.Image:
+def _small(windows: PackedWindows, k: int, columns: int, view: View) -> Image.Image:
     """A window with thin boxes, ``columns`` pixels wide."""
-    images, lefts = panels(recording, windows, k, columns, view)
+    images, lefts = panels(windows, k, columns, view)
     whole = Image.new("RGB", (columns, images[0].height))
     labels = label_rows(windows, k)
     grid_columns, grid_rows = windows.encoding.settings.grid

@@ -93,7 +93,6 @@ def box_motion(
     tracks: np.ndarray,
     corners: np.ndarray,
     densities: np.ndarray | None = None,
-    limits: MotionLimits = LIMITS,
 ) -> BoxMotion:
     """The motion of each box of a recording.
 
@@ -103,13 +102,12 @@ def box_motion(
         corners: float64 ``[M, 4]``, x1, y1, x2, y2 in pixels.
         densities: float64 ``[M]``, events a pixel and second in each box, NaN where not known; None
             where they are not known at all.
-        limits: From where on something moves.
     """
     speeds = track_speeds(times, tracks, corners)
-    kinds = _kinds(speeds, limits.slow_speed, limits.moving_speed)
+    kinds = _kinds(speeds, LIMITS.slow_speed, LIMITS.moving_speed)
     rests = _rests(times, tracks, kinds)
     if densities is not None:
-        by_events = _kinds(densities, limits.slow_density, limits.moving_density)
+        by_events = _kinds(densities, LIMITS.slow_density, LIMITS.moving_density)
         kinds = np.where(kinds == UNKNOWN, by_events, kinds)
     return BoxMotion(kinds, rests)
 

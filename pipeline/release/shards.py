@@ -138,7 +138,9 @@ def _rather_than(root: Path) -> str:
     if (root / "zarr.json").exists():
         return "this is a pillar cache, give the release that it was made from."
     for above in (root, *root.absolute().parents[:3]):
-        if above.name in SPLITS:
+        if above.name in SPLITS and any(
+            (filelist / "events").is_dir() for filelist in _folders_if_any(above)
+        ):
             return f"this is of one split, give {above.parent}."
     for inner in _folders_if_any(root):
         if any((inner / split).is_dir() for split in SPLITS) and not (inner / "zarr.json").exists():

@@ -227,7 +227,7 @@ class _Collectors:
                 arrays_stored=dict(self._stored),
                 arrays_decoded=dict(self._decoded),
             ),
-            events=self._events.statistics(),
+            events=self._events.statistics(rates),
             pillars=self._pillars.statistics(),
             boxes=self._boxes.statistics(),
             sequences=self._sequences.statistics(),

@@ -59,14 +59,19 @@ def _sampled(manifest: Manifest) -> Iterator[tuple[RecordingEntry, np.ndarray]]:
         return
     shards = [(row, shard) for row in manifest.recordings for shard in row.shards]
     found = 0
+    unreadable = set[int]()  # places of shards that are gone or others than were scanned
     for number in np.random.default_rng(SAMPLE_SEED).permutation(len(shards) * WINDOWS_PER_SHARD):
         place, member = divmod(int(number), WINDOWS_PER_SHARD)
+        if place in unreadable:
+            continue
         row, shard = shards[place]
         path = shard_path(manifest.root, row.id, shard.number, "events")
         if not path.exists():
+            unreadable.add(place)
             continue
         file = open_events(ShardFiles(shard.number, path, None))
         if not isinstance(file.content, NpzFile) or file.sha256 != shard.event_sha256:
+            unreadable.add(place)
             continue
         events = read_window(shard.number, member, file.content, None).events
         if isinstance(events, np.ndarray):

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.statistics.schema_anchors import AnchorCounts, AnchorStatistics
 from pipeline.statistics.schema_comparison import ComparedSplit, ComparedValues, Comparison
+from pipeline.statistics.schema_motion import MotionStatistics
 from pipeline.statistics.schema_published import PublishedStatistics
 from pipeline.statistics.schema_samples import (
     HotSpot,
@@ -32,6 +33,7 @@ __all__ = [
     "HotSpot",
     "HotSpotStatistics",
     "LabelCheckStatistics",
+    "MotionStatistics",
     "OffsetStatistics",
     "PillarStatistics",
     "PresetLosses",
@@ -45,7 +47,6 @@ __all__ = [
     "Statistics",
     "StorageStatistics",
 ]
-from pipeline.statistics.schema_motion import MotionStatistics
 
 STATISTICS_FORMAT = "dmanet-statistics"
 STATISTICS_VERSION = 2  # 1 lacks what schema_* hold, rates over time and ratios

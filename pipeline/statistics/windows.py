@@ -1,6 +1,7 @@
 """Events and sequences of a cache, window by window, gathered recording by recording."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -93,10 +94,12 @@ class EventCollector:
         )
         return next((slot for slot in _SLOTS if slot * _MOST_SLOTS >= longest), longest)
 
-    def _rate_over_time(self) -> dict[str, tuple[Quantiles | None, ...]]:
+    def _rate_over_time(
+        self, rates: Sequence[tuple[float | None, ...]]
+    ) -> dict[str, tuple[Quantiles | None, ...]]:
         of_split: dict[str, list[tuple[float | None, ...]]] = {split: [] for split in SPLITS}
-        for one, rates in zip(self._seconds, self.rates(), strict=True):
-            of_split[one.split].append(rates)
+        for one, row in zip(self._seconds, rates, strict=True):
+            of_split[one.split].append(row)
         return {
             split: tuple(
                 quantiles(np.array([rate for rate in slot if rate is not None]))
@@ -105,15 +108,15 @@ class EventCollector:
             for split, rows in of_split.items()
         }
 
-    def statistics(self) -> EventStatistics:
-        """What all recordings gave."""
+    def statistics(self, rates: Sequence[tuple[float | None, ...]]) -> EventStatistics:
+        """What all recordings gave, :meth:`rates` among it."""
         return EventStatistics(
             per_window=quantiles_by(self._counts, SPLITS),
             per_window_histogram=histogram(self._counts, SPLITS, COUNT_EDGES),
             positive_share=quantiles_by(self._positive, SPLITS),
             positive_share_histogram=histogram(self._positive, SPLITS, SHARE_EDGES),
             slot_seconds=self._slot(),
-            rate_over_time=self._rate_over_time(),
+            rate_over_time=self._rate_over_time(rates),
         )
 
 
