@@ -159,6 +159,28 @@ def run_folder(out: Path, arm: str, seed: int) -> Path:
     return out / f"{arm}-{seed}"
 
 
+def check_settings(run_dir: Path, settings: RunSettings) -> bool:
+    """Whether a run has begun there; what is kept of it is of these settings.
+
+    Raises:
+        UsageError: it is of others.
+    """
+    started = (run_dir / LAST_NAME).exists()
+    if started and resolve_settings(config=run_dir / SETTINGS_NAME) != settings:
+        raise UsageError(f"{run_dir}: holds a run of other settings; give another --out.")
+    return started
+
+
+def train_to_the_end(cache: Path, settings: RunSettings, run_dir: Path, device: str) -> None:
+    """Train one network as far as that is not done yet.
+
+    Raises:
+        UsageError: ``run_dir`` holds a run of other settings.
+    """
+    started = check_settings(run_dir, settings)
+    train(PillarCache(cache), settings, run_dir, device=choose_device(device), resume=started)
+
+
 def make_run(cache: Path, settings: RunSettings, run_dir: Path, device: str) -> float:
     """Train and score one network, as far as that is not done yet; returns the seconds it took.
 
@@ -166,15 +188,12 @@ def make_run(cache: Path, settings: RunSettings, run_dir: Path, device: str) -> 
         UsageError: ``run_dir`` holds a run of other settings.
     """
     began = time.perf_counter()
-    place = choose_device(device)
-    started = (run_dir / LAST_NAME).exists()
-    if started and resolve_settings(config=run_dir / SETTINGS_NAME) != settings:
-        raise UsageError(f"{run_dir}: holds a run of other settings; give another --out.")
+    check_settings(run_dir, settings)
     result_file = run_dir / EVALUATION_NAME
     if result_file.exists():
         return 0.0
-    opened = PillarCache(cache)
-    train(opened, settings, run_dir, device=place, resume=started)
+    train_to_the_end(cache, settings, run_dir, device)
+    opened, place = PillarCache(cache), choose_device(device)
     stream = StreamSettings(place, choose_precision(settings.training.precision, place))
     result = evaluate(load_weights(run_dir / LAST_NAME), opened, PROTOCOL, SPLIT, stream)
     with written_whole(result_file) as unfinished:

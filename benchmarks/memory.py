@@ -23,44 +23,32 @@ import click
 import numpy as np
 import torch
 
-from benchmarks.ablation import make_caches
+from benchmarks.ablation import check_settings, make_caches, run_folder, train_to_the_end
 from benchmarks.memory_plan import ARMS, OWN, Plan, plan_of
 from benchmarks.stop_scores import PARTS, PROTOCOL, Score, scores_of
 from dmanet.device import choose_device, choose_precision
 from dmanet.evaluation.bootstrap import interval_of
 from dmanet.evaluation.details import Resampling
 from dmanet.evaluation.streaming import StreamSettings
-from dmanet.recipes import RunSettings, resolve_settings
+from dmanet.recipes import RunSettings
 from dmanet.reporting.tables import markdown
-from dmanet.runs.run_files import LAST_NAME, SETTINGS_NAME
+from dmanet.runs.run_files import LAST_NAME
 from dmanet.runs.weights import load_weights
-from dmanet.training.loop import train
 from pipeline.cache.reader import PillarCache
-from pipeline.errors import UsageError
 from pipeline.files.whole import written_whole
 
 SPLIT = "test"
 SCORES_NAME = "stops.json"
 
 
-def train_to_the_end(cache: Path, settings: RunSettings, run_dir: Path, device: str) -> None:
-    """Train one network as far as that is not done yet.
+def make_run(cache: Path, settings: RunSettings, run_dir: Path, device: str, draws: int) -> float:
+    """Train and score one arm's network; the scores are left in its folder. Returns the seconds.
 
     Raises:
         UsageError: ``run_dir`` holds a run of other settings.
     """
-    started = (run_dir / LAST_NAME).exists()
-    if started and resolve_settings(config=run_dir / SETTINGS_NAME) != settings:
-        raise UsageError(f"{run_dir}: holds a run of other settings; give another --out.")
-    train(PillarCache(cache), settings, run_dir, device=choose_device(device), resume=started)
-
-
-def make_run(
-    cache: Path, settings: RunSettings, run_dir: Path, device: str, draws: int, threads: int
-) -> float:
-    """Train and score one arm's network; the scores are left in its folder. Returns the seconds."""
     began = time.perf_counter()
-    torch.set_num_threads(threads)
+    check_settings(run_dir, settings)
     result_file = run_dir / SCORES_NAME
     if result_file.exists():
         return 0.0
@@ -90,23 +78,16 @@ def make_runs(
     train_to_the_end(cache, plan.warm_settings(), warm, device)
     yield warm, time.perf_counter() - began
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context) as pool:
+    with ProcessPoolExecutor(processes, context, torch.set_num_threads, (threads,)) as pool:
         pending = {}
         for seed in range(plan.seeds):
             for arm in ARMS:
                 run_dir = run_folder(out, arm, seed)
                 settings = plan.settings(arm, seed, warm / LAST_NAME)
-                work = pool.submit(
-                    make_run, cache, settings, run_dir, device, plan.draws, threads
-                )  # fmt: skip
+                work = pool.submit(make_run, cache, settings, run_dir, device, plan.draws)
                 pending[work] = run_dir
         for work in as_completed(pending):
             yield pending[work], work.result()
-
-
-def run_folder(out: Path, arm: str, seed: int) -> Path:
-    """Where a run stands."""
-    return out / f"{arm}-{seed}"
 
 
 def read_scores(out: Path, plan: Plan) -> dict[str, dict[str, Score]]:

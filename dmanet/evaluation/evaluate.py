@@ -87,19 +87,17 @@ def evaluate(
     if ranks.is_main:
         found = {key: windows for detections, _ in gathered for key, windows in detections.items()}
         true = {key: windows for _, labels in gathered for key, windows in labels.items()}
+        motion = examination is not None and examination.motion
         if protocol.boxes == "grid":
             grids = [_in_grid(r, found[r.id], true[r.id], weights) for r in recordings]
-            if examination is not None:
+            if motion:
                 grids = [
                     replace(grid, strata=grid_strata(recording, cache.settings.classes, classes))
                     for grid, recording in zip(grids, recordings, strict=True)
                 ]
             result = score_grid(grids, class_names, protocol, examination)
         else:
-            sensors = [
-                _in_sensor(r, found[r.id], classes, weights, examination is not None)
-                for r in recordings
-            ]
+            sensors = [_in_sensor(r, found[r.id], classes, weights, motion) for r in recordings]
             result = score_sensor(sensors, class_names, protocol, examination)
     return ranks.broadcast(result).with_conditions(
         split=split,

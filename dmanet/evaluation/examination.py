@@ -28,10 +28,12 @@ class Examination:
     Attributes:
         resampling: how recordings are drawn for the intervals.
         worst: how many of the worst windows are named.
+        motion: whether labels are told apart by their motion, for which a cache is read once more.
     """
 
     resampling: Resampling = field(default_factory=Resampling)
     worst: int = 12
+    motion: bool = True
 
 
 def examine(

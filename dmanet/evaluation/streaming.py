@@ -210,7 +210,9 @@ def _tapes(spans: Sequence[WindowRange], count: int) -> list[list[WindowRange]]:
 def _shortened(sample: Sample, surplus: int) -> Sample:
     """Without the last ``surplus`` windows, each of which is a repeated one and a piece of its own."""
     kept = len(sample.pieces) - surplus
-    return sample._replace(pieces=sample.pieces[:kept], draws=sample.draws[:kept])
+    return sample._replace(
+        pieces=sample.pieces[:kept], draws=sample.draws[:kept], rests=sample.rests[:kept]
+    )
 
 
 def _first_slots(state: LevelState, slots: int) -> LevelState:

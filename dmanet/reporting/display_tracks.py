@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dmanet.evaluation.overlaps import corner_overlaps
+
 _LEAST_IOU = 0.3
 _LONGEST_UNSEEN_US = 200_000
-_GOLDEN = (
-    0.6180339887498949  # steps of a hue, so that numbers near each other have colours far apart
-)
 
 
 @dataclass
@@ -44,7 +43,8 @@ class DisplayTracks:
         """
         self._tracks = [one for one in self._tracks if t_us - one.seen_us <= _LONGEST_UNSEEN_US]
         numbers = np.full(len(boxes), -1, np.int64)
-        overlaps = _overlaps(boxes, np.array([one.box for one in self._tracks]).reshape(-1, 4))
+        others = np.array([one.box for one in self._tracks], np.float64).reshape(-1, 4)
+        overlaps = corner_overlaps(boxes.astype(np.float64)[:, None], others[None])  # [n, m]
         own = np.array([one.class_index for one in self._tracks], np.int64)
         overlaps[classes[:, None] != own[None, :]] = 0
         taken: set[int] = set()
@@ -61,15 +61,3 @@ class DisplayTracks:
             self._tracks.append(_Track(self._given, int(classes[box]), boxes[box], t_us))
             self._given += 1
         return numbers
-
-
-def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of each two, float64 ``[n, m]``."""
-    first, second = boxes.astype(float)[:, None], others.astype(float)[None]
-    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(
-        first[..., :2], second[..., :2]
-    )
-    shared = sides.clip(min=0).prod(axis=-1)
-    areas = [(one[..., 2:] - one[..., :2]).prod(axis=-1) for one in (first, second)]
-    union = areas[0] + areas[1] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -11,6 +11,7 @@ from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.live import detect_live
 from dmanet.evaluation.prophesee import box_records
 from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_detections
+from dmanet.reporting.frame_cells import cells_of
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.cache.settings import CacheSettings
@@ -152,20 +153,3 @@ def _windows(
             windows,
             frame,
         )
-
-
-def cells_of(
-    windows: DetectedWindows, frame: int, grid: tuple[int, int], sensor: tuple[int, int]
-) -> WindowCells:
-    """The cells with events of one frame of windows that ran together."""
-
-    def of(coords: np.ndarray) -> np.ndarray:
-        return coords[coords[:, 0] == frame][:, [3, 2]]
-
-    width, height = grid
-    return WindowCells(
-        positive=of(windows.positive.coords.cpu().numpy()),
-        negative=of(windows.negative.coords.cpu().numpy()),
-        grid_size=(height, width),
-        sensor_size=sensor,
-    )

@@ -10,7 +10,7 @@ from dmanet.data.samplers import WindowRange
 from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.prophesee import box_records, write_boxes
 from dmanet.evaluation.streaming import DetectedWindows, StreamSettings, stream_detections
-from dmanet.reporting.found_windows import cells_of
+from dmanet.reporting.frame_cells import cells_of
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole

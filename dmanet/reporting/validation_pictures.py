@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image
 
 from dmanet.detection.found import Detections, Labels
 from dmanet.evaluation.evaluate import sensor_labels
 from dmanet.evaluation.streaming import DetectedWindows
+from dmanet.reporting.frame_cells import cells_of
 from pipeline.cache.reader import CachedRecording, PillarCache
 from pipeline.pictures.cells import WindowCells
 from pipeline.pictures.window import draw_window
@@ -42,7 +42,8 @@ class WindowTaker:
         for k, frame in enumerate(windows.frames):
             key = (windows.windows.recording, windows.windows.start + k)
             if key in self.chosen:
-                cells = self._cells(windows, frame)
+                sensor = self._cache.recording(key[0]).sensor
+                cells = cells_of(windows, frame, self._cache.settings.grid, sensor)
                 self._taken[key] = (cells, windows.detections[k], windows.labels[k])
 
     def draw(self, score: float) -> dict[str, Image.Image]:
@@ -66,15 +67,3 @@ class WindowTaker:
             )
         self._taken.clear()
         return pictures
-
-    def _cells(self, windows: DetectedWindows, frame: int) -> WindowCells:
-        def of(coords: np.ndarray) -> np.ndarray:
-            return coords[coords[:, 0] == frame][:, [3, 2]]
-
-        width, height = self._cache.settings.grid
-        return WindowCells(
-            of(windows.positive.coords.cpu().numpy()),
-            of(windows.negative.coords.cpu().numpy()),
-            (height, width),
-            self._cache.recording(windows.windows.recording).sensor,
-        )

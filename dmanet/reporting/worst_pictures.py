@@ -11,10 +11,11 @@ from dmanet.evaluation.details import WorstWindow
 from dmanet.evaluation.evaluate import classes_of
 from dmanet.evaluation.protocols import Protocol
 from dmanet.evaluation.streaming import StreamSettings, stream_detections
+from dmanet.reporting.frame_cells import cells_of
 from dmanet.runs.records import Weights
 from pipeline.cache.reader import PillarCache
 from pipeline.files.whole import folder_written_whole
-from pipeline.pictures.cached_windows import window_cells
+from pipeline.pictures.cells import WindowCells
 from pipeline.pictures.window import draw_window
 
 
@@ -71,8 +72,9 @@ def draw_worst_windows(
                     continue
                 place = places[key]
                 names[place] = worst_picture_name(place, worst[place])
+                recording, grid = cache.recording(key[0]), cache.settings.grid
                 picture = _picture(
-                    cache,
+                    cells_of(windows, windows.frames[k], grid, recording.sensor),
                     worst[place],
                     names_of_classes,
                     windows.detections[k],
@@ -89,7 +91,7 @@ def worst_picture_name(place: int, one: WorstWindow) -> str:
 
 
 def _picture(
-    cache: PillarCache,
+    cells: WindowCells,
     one: WorstWindow,
     class_names: Sequence[str],
     found: Detections,
@@ -97,10 +99,9 @@ def _picture(
     score: float,
 ) -> Image.Image:
     """A window with its labels and the detections that reach the score."""
-    window = cache.recording(one.recording).read(one.window, one.window + 1)
     kept = found.scores >= score
     return draw_window(
-        window_cells(window, 0),
+        cells,
         class_names,
         Detections(found.boxes[kept], found.scores[kept], found.classes[kept]),
         labels,

@@ -91,7 +91,7 @@ class Validation:
                 self._stream,
                 on_windows,
                 ranks,
-                Examination(Resampling(count=0), worst=0),
+                Examination(Resampling(count=0), worst=0, motion=False),
                 self._taker.take,
             )
         (overall,) = [row for row in result.rows if row.name == "all"]

@@ -50,10 +50,11 @@ def cache(place) -> Path:
 def done(place, cache) -> Path:
     """Every arm, as `--quick` does it, in this process."""
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the benchmark's own processes
     train_to_the_end(cache, PLAN.warm_settings(), place / "warm", "cpu")
     for arm in ARMS:
         settings = PLAN.settings(arm, 0, place / "warm" / LAST_NAME)
-        assert make_run(cache, settings, run_folder(place, arm, 0), "cpu", PLAN.draws, 1) > 0
+        assert make_run(cache, settings, run_folder(place, arm, 0), "cpu", PLAN.draws) > 0
     torch.set_num_threads(threads)
     return place
 
@@ -102,8 +103,10 @@ def test_what_is_done_is_not_done_again_and_other_settings_are_refused(done, cac
     folder = run_folder(done, "hold", 0)
     before = (folder / SCORES_NAME).read_bytes()
     settings = PLAN.settings("hold", 0, done / "warm" / LAST_NAME)
-    assert make_run(cache, settings, folder, "cpu", PLAN.draws, 1) == 0.0
+    assert make_run(cache, settings, folder, "cpu", PLAN.draws) == 0.0
     assert (folder / SCORES_NAME).read_bytes() == before
+    with pytest.raises(UsageError, match="a run of other settings"):
+        make_run(cache, PLAN.settings("plain", 0, done / "x"), folder, "cpu", PLAN.draws)
     with pytest.raises(UsageError, match="a run of other settings"):
         train_to_the_end(cache, PLAN.settings("plain", 0, done / "x"), folder, "cpu")
 
