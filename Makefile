@@ -59,7 +59,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  # every figure of docs/, in about an hour
+bench: setup  # the longer tables of docs/, in about an hour; the pages name the commands of the others
 	$(BIN)/python -m benchmarks.voxelize
 	$(BIN)/python -m benchmarks.voxelize_profile
 	$(BIN)/python -m benchmarks.loader

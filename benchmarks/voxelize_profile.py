@@ -20,7 +20,7 @@ from pipeline.release.shards import walk_release
 #: Parts by what a function's file and name contain; the first that fits counts.
 PARTS = {
     "inflating, with CRC": ("isal",),
-    "kernels: events to pillars": ("pillar_kernels.py",),
+    "kernels: events to pillars": ("packing_kernels.py",),
     "compressing and writing chunks": ("blosc", "Blosc", "BufferedWriter", "chunks.py", "crc32c"),
     "joining rows": ("concatenate", "numeric.py", "astype"),
     "waiting for shards; metadata, digests, sync": (

@@ -26,10 +26,6 @@ class LevelState:
     cell: Any
     feature: Any
 
-    def detach(self) -> "LevelState":
-        """The same values, cut from the graph."""
-        return LevelState(self.hidden.detach(), self.cell.detach(), self.feature.detach())
-
 
 State = tuple[LevelState, ...]  # one for each recurrent level, strides 8, 16, 32
 
